@@ -1,0 +1,388 @@
+//! The rules between a manifest's members: every problem at once, each with its JSON pointer and a remedy.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{
+    AuthKind, AuthScheme, DedupKey, MANIFEST_VERSION, Manifest, ParameterPattern, Placement, SignedPart,
+    TriggerSource, Verification, WebhookSpec, shape,
+};
+use crate::{
+    hosts::HostPattern,
+    problem::{Problem, Problems},
+};
+
+/// The secret that the host makes for each subscription; it is not a credential's.
+const SUBSCRIPTION: &str = "subscription";
+const LONGEST_ID: usize = 64;
+const LONGEST_ICON_BYTES: usize = 64 * 1024;
+/// Headers that belong to the connection or the host, never to a credential.
+const RESERVED_HEADERS: [&str; 7] =
+    ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"];
+
+pub(super) fn parse(json: &str) -> Result<Manifest, Problems> {
+    let fail = |message: String| Problems(vec![Problem::new("", message)]);
+    let value: Value = serde_json::from_str(json)
+        .map_err(|error| fail(format!("the manifest is not JSON: {error}; correct it")))?;
+    // Another version has other members: nothing further can be said about it.
+    if let Some(version) = value.get("manifest_version").filter(|version| **version != MANIFEST_VERSION) {
+        return Err(Problems(vec![Problem::new(
+            "/manifest_version",
+            format!(
+                "manifest version {version} is not known here; this host reads {MANIFEST_VERSION}: build the connector with a \
+                 matching SDK or update the host"
+            ),
+        )]));
+    }
+    let mut problems = shape::MANIFEST.problems(&value);
+    let manifest = match serde_json::from_value::<Manifest>(value) {
+        Ok(manifest) => manifest,
+        Err(error) if problems.is_empty() => {
+            return Err(fail(format!("the manifest cannot be read: {error}; correct it")));
+        }
+        Err(_) => return Err(Problems(problems)),
+    };
+    let mut check = Check { manifest: &manifest, problems: Vec::new() };
+    check.all();
+    problems.append(&mut check.problems);
+    if problems.is_empty() { Ok(manifest) } else { Err(Problems(problems)) }
+}
+
+struct Check<'a> {
+    manifest: &'a Manifest,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Check<'a> {
+    fn problem(&mut self, at: impl Into<String>, message: impl Into<String>) {
+        self.problems.push(Problem::new(at, message));
+    }
+
+    fn all(&mut self) {
+        let manifest = self.manifest;
+        self.id("/id", &manifest.id);
+        if manifest.id.contains('_') {
+            self.problem("/id", format!("the app's id `{}` has a `_`; use a hyphen", manifest.id));
+        }
+        self.title("", &manifest.title);
+        self.icon();
+        self.parameters();
+        self.hosts();
+        let schemes = &manifest.connection.schemes;
+        self.ids("/connection/schemes", "id", schemes.iter().map(|scheme| scheme.id.as_str()));
+        for (index, scheme) in schemes.iter().enumerate() {
+            self.scheme(&format!("/connection/schemes/{index}"), scheme);
+        }
+        self.ids("/triggers", "id", manifest.triggers.iter().map(|trigger| trigger.id.as_str()));
+        for (index, trigger) in manifest.triggers.iter().enumerate() {
+            let at = format!("/triggers/{index}");
+            self.title(&at, &trigger.title);
+            self.schema(&format!("{at}/schema"), &trigger.schema);
+            self.sample(&format!("{at}/sample"), &trigger.sample);
+            match &trigger.source {
+                TriggerSource::Webhook(webhook) => self.webhook(&at, webhook),
+            }
+        }
+        self.actions();
+        self.ids("/buckets", "id", manifest.buckets.iter().map(|bucket| bucket.id.as_str()));
+        for (index, bucket) in manifest.buckets.iter().enumerate() {
+            for (name, value) in [("capacity", bucket.capacity), ("window_ms", bucket.window_ms)] {
+                if value == 0 {
+                    self.problem(
+                        format!("/buckets/{index}/{name}"),
+                        "is 0, so that nothing could ever be sent; write at least 1",
+                    );
+                }
+            }
+        }
+    }
+
+    fn id(&mut self, at: &str, id: &str) {
+        let fits = id.len() <= LONGEST_ID
+            && id.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase())
+            && id.bytes().all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_'
+            });
+        if !fits {
+            self.problem(
+                at,
+                format!(
+                    "`{id}` is not an id; use lower-case letters, digits, `-` and `_`, beginning with a letter, at most \
+                     {LONGEST_ID}"
+                ),
+            );
+        }
+    }
+
+    /// Format and uniqueness of a list's ids.
+    fn ids<'s>(&mut self, at: &str, member: &str, ids: impl Iterator<Item = &'s str>) {
+        let mut seen = BTreeSet::new();
+        for (index, id) in ids.enumerate() {
+            let at = format!("{at}/{index}/{member}");
+            self.id(&at, id);
+            if !seen.insert(id) {
+                self.problem(at, format!("`{id}` is there twice; give each its own"));
+            }
+        }
+    }
+
+    fn title(&mut self, at: &str, title: &str) {
+        if title.trim().is_empty() {
+            self.problem(format!("{at}/title"), "is empty; write what a person should read");
+        }
+    }
+
+    fn icon(&mut self) {
+        let icon = &self.manifest.icon;
+        if icon.is_empty() {
+            return;
+        }
+        let image = ["data:image/svg+xml", "data:image/png"]
+            .into_iter()
+            .find_map(|prefix| icon.strip_prefix(prefix))
+            .is_some_and(|rest| rest.starts_with([',', ';']) && rest.contains(','));
+        if !image {
+            self.problem(
+                "/icon",
+                "is no `data:` URL of an SVG or PNG; write `data:image/svg+xml;base64,…`, or leave it out",
+            );
+        }
+        if icon.len() > LONGEST_ICON_BYTES {
+            self.problem(
+                "/icon",
+                format!("has {} bytes; use an icon of at most {LONGEST_ICON_BYTES}", icon.len()),
+            );
+        }
+    }
+
+    fn parameters(&mut self) {
+        let parameters = &self.manifest.connection.parameters;
+        self.ids(
+            "/connection/parameters",
+            "name",
+            parameters.iter().map(|parameter| parameter.name.as_str()),
+        );
+        for (index, parameter) in parameters.iter().enumerate() {
+            self.title(&format!("/connection/parameters/{index}"), &parameter.title);
+        }
+    }
+
+    fn hosts(&mut self) {
+        let manifest = self.manifest;
+        if manifest.hosts.is_empty() {
+            self.problem("/hosts", "names no host, so that nothing could be sent; add the vendor's API host");
+        }
+        for (index, text) in manifest.hosts.iter().enumerate() {
+            let at = format!("/hosts/{index}");
+            let pattern = match HostPattern::parse(text) {
+                Ok(pattern) => pattern,
+                Err(message) => {
+                    self.problem(at, message);
+                    continue;
+                }
+            };
+            for name in pattern.parameters() {
+                match manifest.connection.parameters.iter().find(|parameter| parameter.name == name) {
+                    None => self.problem(
+                        at.as_str(),
+                        format!("`{{{name}}}` is not a connection parameter; declare it in `connection.parameters`"),
+                    ),
+                    Some(parameter) if parameter.pattern == ParameterPattern::Identifier => self.problem(
+                        at.as_str(),
+                        format!("`{{{name}}}` may hold `_`, which no host label has; give it the pattern `host_label`"),
+                    ),
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+
+    fn scheme(&mut self, at: &str, scheme: &AuthScheme) {
+        self.title(at, &scheme.title);
+        let AuthKind::Fields { fields } = &scheme.kind;
+        if fields.is_empty() {
+            self.problem(
+                format!("{at}/fields"),
+                "asks for nothing; add the secret a person gives, or remove the scheme",
+            );
+        }
+        self.ids(&format!("{at}/fields"), "name", fields.iter().map(|field| field.name.as_str()));
+        for (index, field) in fields.iter().enumerate() {
+            self.title(&format!("{at}/fields/{index}"), &field.title);
+            if field.name == SUBSCRIPTION {
+                self.problem(
+                    format!("{at}/fields/{index}/name"),
+                    format!("`{SUBSCRIPTION}` is the host's own secret of a webhook; use another name"),
+                );
+            }
+        }
+        for (index, placement) in scheme.place.iter().enumerate() {
+            let at = format!("{at}/place/{index}");
+            let (name, value) = match placement {
+                Placement::Header { name, value } => {
+                    self.header(&format!("{at}/name"), name);
+                    (name, value)
+                }
+                Placement::Query { name, value } => (name, value),
+            };
+            if name.is_empty() {
+                self.problem(format!("{at}/name"), "is empty; write the name the vendor reads");
+            }
+            self.placed(&format!("{at}/value"), value, scheme);
+        }
+    }
+
+    fn placed(&mut self, at: &str, value: &str, scheme: &AuthScheme) {
+        let AuthKind::Fields { fields } = &scheme.kind;
+        if value.chars().any(char::is_control) {
+            self.problem(at, "has a control character, which no request may carry; remove it");
+        }
+        let mut rest = value;
+        while let Some((_, reference)) = rest.split_once("{{") {
+            let Some((inside, after)) = reference.split_once("}}") else {
+                self.problem(
+                    at,
+                    format!("`{value}` opens `{{{{` without `}}}}`; write `{{{{secret:NAME}}}}`"),
+                );
+                return;
+            };
+            rest = after;
+            match inside.strip_prefix("secret:") {
+                Some(name) if fields.iter().any(|field| field.name == name) => {}
+                Some(name) => {
+                    let known: String =
+                        fields.iter().map(|field| format!(", or use `{}`", field.name)).collect();
+                    self.problem(
+                        at,
+                        format!(
+                            "the scheme `{}` has no secret `{name}`; declare it in `fields`{known}",
+                            scheme.id
+                        ),
+                    );
+                }
+                None => self.problem(
+                    at,
+                    format!("`{{{{{inside}}}}}` is not a reference; write `{{{{secret:NAME}}}}`"),
+                ),
+            }
+        }
+    }
+
+    fn webhook(&mut self, at: &str, webhook: &WebhookSpec) {
+        let verify = format!("{at}/verify");
+        match &webhook.verify {
+            Verification::SecretHeader { header, secret } => {
+                self.header(&format!("{verify}/header"), header);
+                self.secret(&format!("{verify}/secret"), secret);
+            }
+            Verification::Hmac { header, parts, secret, timestamp, .. } => {
+                self.header(&format!("{verify}/header"), header);
+                self.secret(&format!("{verify}/secret"), secret);
+                for (index, part) in parts.iter().enumerate() {
+                    if let SignedPart::Header(name) = part {
+                        self.header(&format!("{verify}/parts/{index}/header"), name);
+                    }
+                }
+                if !parts.contains(&SignedPart::Body) {
+                    self.problem(
+                        format!("{verify}/parts"),
+                        "leaves the body unsigned, so that anyone could change it; add `body`",
+                    );
+                }
+                if let Some(time) = timestamp {
+                    self.header(&format!("{verify}/timestamp/header"), &time.header);
+                    let signed = |part: &SignedPart| matches!(part, SignedPart::Header(name) if name.eq_ignore_ascii_case(&time.header));
+                    if !parts.iter().any(signed) {
+                        self.problem(
+                            format!("{verify}/timestamp/header"),
+                            format!(
+                                "`{}` is not signed, so that its time proves nothing; add it to `parts`",
+                                time.header
+                            ),
+                        );
+                    }
+                    if time.tolerance_ms == 0 {
+                        self.problem(
+                            format!("{verify}/timestamp/tolerance_ms"),
+                            "is 0, so that no delivery could be in time; write for example 300000",
+                        );
+                    }
+                }
+            }
+        }
+        match &webhook.dedup {
+            DedupKey::Header { name } => self.header(&format!("{at}/dedup/name"), name),
+            DedupKey::Body { pointer } if !pointer.starts_with('/') => self.problem(
+                format!("{at}/dedup/pointer"),
+                format!("`{pointer}` is not a JSON pointer to a member; write it as in `/hash`"),
+            ),
+            DedupKey::Body { .. } | DedupKey::BodyHash => {}
+        }
+    }
+
+    fn secret(&mut self, at: &str, secret: &str) {
+        let known: BTreeSet<&'a str> = self
+            .manifest
+            .connection
+            .schemes
+            .iter()
+            .flat_map(|scheme| {
+                let AuthKind::Fields { fields } = &scheme.kind;
+                fields.iter().map(|field| field.name.as_str())
+            })
+            .chain([SUBSCRIPTION])
+            .collect();
+        if !known.contains(secret) {
+            let known = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            self.problem(at, format!("there is no secret `{secret}`; use one of {known}"));
+        }
+    }
+
+    fn header(&mut self, at: &str, name: &str) {
+        let token = !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+        if !token {
+            self.problem(at, format!("`{name}` is not a header's name; use letters, digits and hyphens"));
+        } else if RESERVED_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
+            self.problem(
+                at,
+                format!("the header `{name}` belongs to the connection itself; use the vendor's own header"),
+            );
+        }
+    }
+
+    fn actions(&mut self) {
+        let actions = &self.manifest.actions;
+        self.ids("/actions", "id", actions.iter().map(|action| action.id.as_str()));
+        for (index, action) in actions.iter().enumerate() {
+            let at = format!("/actions/{index}");
+            self.title(&at, &action.title);
+            self.schema(&format!("{at}/input"), &action.input);
+            self.schema(&format!("{at}/output"), &action.output);
+            self.sample(&format!("{at}/sample_input"), &action.sample_input);
+            // An action such as a deletion may well answer nothing, so that its output's sample may be null.
+            if action.batch == Some(0) {
+                self.problem(
+                    format!("{at}/batch"),
+                    "is 0; write how many items `run-batch` takes, or leave it out",
+                );
+            }
+        }
+    }
+
+    fn schema(&mut self, at: &str, schema: &Value) {
+        if !schema.is_object() {
+            self.problem(at, "is not a JSON Schema object; write at least `{\"type\": \"object\"}`");
+        }
+    }
+
+    fn sample(&mut self, at: &str, sample: &Value) {
+        if sample.is_null() {
+            self.problem(at, "is null; write an example, which the builder and the checks show and use");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,292 @@
+//! What manifests are read and refused, and that shape and types agree.
+
+use serde_json::json;
+
+use super::*;
+
+/// A manifest that uses every member there is.
+fn whole() -> Value {
+    json!({
+        "manifest_version": 1,
+        "id": "acme-shop",
+        "version": "1.2.3",
+        "title": "Acme Shop",
+        "help": "A shop.",
+        "icon": "data:image/svg+xml;base64,PHN2Zy8+",
+        "hosts": ["api.acme.example", "{shop}.acme.example"],
+        "connection": {
+            "parameters": [{"name": "shop", "title": "Shop", "help": "Its name", "pattern": "host_label"}],
+            "schemes": [{
+                "id": "token", "title": "Access token", "type": "fields",
+                "fields": [{"name": "access_token", "title": "Access token", "help": "In the settings"}],
+                "place": [
+                    {"in": "header", "name": "X-Auth-Token", "value": "Bearer {{secret:access_token}}"},
+                    {"in": "query", "name": "key", "value": "{{secret:access_token}}"}
+                ]
+            }]
+        },
+        "triggers": [{
+            "id": "order_created", "title": "Order created", "help": "When", "source": "webhook",
+            "registration": "per_connection",
+            "verify": {
+                "method": "hmac", "algorithm": "sha256", "header": "X-Signature", "encoding": "hex", "prefix": "v0=",
+                "parts": ["method", "url", {"header": "X-Time"}, {"literal": ":"}, "body"], "secret": "access_token",
+                "timestamp": {"header": "x-time", "unit": "seconds", "tolerance_ms": 300_000}
+            },
+            "dedup": {"from": "body", "pointer": "/hash"},
+            "schema": {"type": "object"}, "sample": {"id": 1}
+        }, {
+            "id": "order_gone", "title": "Order gone", "source": "webhook", "registration": "per_connection",
+            "verify": {"method": "secret_header", "header": "x-secret", "secret": "subscription"},
+            "dedup": {"from": "header", "name": "X-Id"}, "schema": {}, "sample": {"id": 1}
+        }, {
+            "id": "hashed", "title": "Hashed", "source": "webhook", "registration": "per_connection",
+            "verify": {"method": "secret_header", "header": "x-secret", "secret": "subscription"},
+            "dedup": {"from": "body_hash"}, "schema": {}, "sample": {"id": 1}
+        }],
+        "actions": [{
+            "id": "update", "title": "Update", "help": "Does", "input": {"type": "object"}, "output": {},
+            "sample_input": {"id": 1}, "sample_output": null, "repeat": "lookup", "batch": 10, "pages": true,
+            "ext": {"x": 1}
+        }],
+        "buckets": [{"id": "store", "capacity": 150, "window_ms": 30_000}]
+    })
+}
+
+fn parse(value: &Value) -> Result<Manifest, Problems> {
+    Manifest::parse(&value.to_string())
+}
+
+fn places(value: &Value) -> Vec<String> {
+    parse(value).expect_err("refused").0.into_iter().map(|problem| problem.at).collect()
+}
+
+/// The manifest with the value at a pointer's place replaced; `None` removes it.
+fn with(pointer: &str, new: Option<Value>) -> Value {
+    let mut value = whole();
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    let parent = value.pointer_mut(parent).unwrap();
+    match (parent, new) {
+        (Value::Object(members), Some(new)) => drop(members.insert(name.to_owned(), new)),
+        (Value::Object(members), None) => drop(members.remove(name)),
+        (Value::Array(items), Some(new)) => items[name.parse::<usize>().unwrap()] = new,
+        (other, _) => panic!("{other} at {pointer}"),
+    }
+    value
+}
+
+/// Every pointer into a value.
+fn pointers(value: &Value, at: &str, all: &mut Vec<(String, bool)>) {
+    all.push((at.to_owned(), value.is_object()));
+    match value {
+        Value::Object(members) => {
+            members.iter().for_each(|(name, member)| pointers(member, &format!("{at}/{name}"), all));
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| pointers(item, &format!("{at}/{index}"), all));
+        }
+        _ => {}
+    }
+}
+
+/// Whether a place holds the author's own JSON, where nothing is unknown.
+fn free(pointer: &str) -> bool {
+    ["/schema", "/sample", "/input", "/output", "/sample_input", "/sample_output", "/ext"]
+        .iter()
+        .any(|member| pointer.ends_with(member))
+}
+
+#[test]
+fn a_whole_manifest_is_read_and_written_the_same() {
+    let manifest = parse(&whole()).unwrap();
+    assert_eq!(serde_json::to_value(&manifest).unwrap(), whole());
+    assert_eq!(
+        manifest.trigger("order_created").map(|trigger| trigger.title.as_str()),
+        Some("Order created")
+    );
+    assert_eq!(parse(&serde_json::to_value(&manifest).unwrap()).unwrap(), manifest);
+}
+
+#[test]
+fn an_unknown_member_is_refused_at_every_level_with_its_pointer() {
+    let mut all = Vec::new();
+    pointers(&whole(), "", &mut all);
+    let mut tried = 0;
+    for (pointer, _) in all.iter().filter(|(pointer, object)| *object && !free(pointer)) {
+        // A part is written with one member, so that a second one is no longer a part at all.
+        let one_member = pointer.contains("/parts/");
+        let value = with(&format!("{pointer}/surprise"), Some(json!(1)));
+        let expected = if one_member { pointer.clone() } else { format!("{pointer}/surprise") };
+        assert_eq!(places(&value), [expected], "{pointer}");
+        // serde never looks beside the tag of a case without members: there the shape stands alone.
+        let bare = pointer == "/triggers/2/dedup";
+        assert_eq!(serde_json::from_value::<Manifest>(value).is_ok(), bare, "serde alone: {pointer}");
+        tried += 1;
+    }
+    assert!(tried >= 15, "{tried}");
+}
+
+#[test]
+fn a_wrong_type_is_refused_at_every_place_with_its_pointer() {
+    let mut all = Vec::new();
+    pointers(&whole(), "", &mut all);
+    for (pointer, _) in all.iter().filter(|(pointer, _)| !pointer.is_empty() && !pointer.contains("/ext/")) {
+        if free(pointer)
+            || pointer.contains("/schema/")
+            || pointer.contains("/sample")
+            || pointer.contains("put/")
+        {
+            continue;
+        }
+        let value = with(pointer, Some(json!(true)));
+        if pointer.ends_with("/pages") {
+            continue;
+        }
+        assert_eq!(places(&value), [pointer.as_str()], "{pointer}");
+        assert!(
+            serde_json::from_value::<Manifest>(value).is_err() || pointer == "/manifest_version",
+            "{pointer}"
+        );
+    }
+}
+
+#[test]
+fn a_missing_member_is_named() {
+    for pointer in
+        ["/title", "/hosts", "/connection", "/triggers/0/verify", "/triggers/0/sample", "/actions/0/repeat"]
+    {
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        let problems = parse(&with(pointer, None)).unwrap_err().0;
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(problems[0].at, parent);
+        assert!(problems[0].message.starts_with(&format!("lacks `{name}`; add it")), "{problems:?}");
+    }
+}
+
+#[test]
+fn an_unknown_version_is_all_that_is_said() {
+    let problems = parse(&json!({"manifest_version": 2, "novel": true})).unwrap_err().0;
+    assert_eq!(problems.len(), 1);
+    assert_eq!(problems[0].at, "/manifest_version");
+    assert!(
+        problems[0].message.contains("version 2") && problems[0].message.contains("reads 1"),
+        "{problems:?}"
+    );
+    assert!(Manifest::parse("{").unwrap_err().to_string().contains("not JSON"));
+}
+
+#[test]
+fn the_rules_between_members() {
+    let table = [
+        ("/id", json!("Acme"), "/id", "not an id"),
+        ("/id", json!("acme_shop"), "/id", "use a hyphen"),
+        ("/version", json!("1.2"), "/version", "semantic version"),
+        ("/title", json!(" "), "/title", "is empty"),
+        ("/icon", json!("https://acme.example/icon.svg"), "/icon", "`data:` URL"),
+        ("/icon", json!("data:text/html,<script>"), "/icon", "`data:` URL"),
+        ("/hosts", json!([]), "/hosts", "names no host"),
+        ("/hosts/0", json!("*"), "/hosts/0", "every host"),
+        ("/hosts/1", json!("{other}.acme.example"), "/hosts/1", "not a connection parameter"),
+        ("/connection/parameters/0/pattern", json!("identifier"), "/hosts/1", "host_label"),
+        ("/connection/schemes/0/fields", json!([]), "/connection/schemes/0/fields", "asks for nothing"),
+        (
+            "/connection/schemes/0/fields/0/name",
+            json!("subscription"),
+            "/connection/schemes/0/fields/0/name",
+            "host's own",
+        ),
+        (
+            "/connection/schemes/0/place/0/value",
+            json!("{{secret:other}}"),
+            "/connection/schemes/0/place/0/value",
+            "no secret `other`",
+        ),
+        (
+            "/connection/schemes/0/place/0/value",
+            json!("{{token}}"),
+            "/connection/schemes/0/place/0/value",
+            "not a reference",
+        ),
+        (
+            "/connection/schemes/0/place/0/value",
+            json!("{{secret:x"),
+            "/connection/schemes/0/place/0/value",
+            "without `}}`",
+        ),
+        (
+            "/connection/schemes/0/place/0/value",
+            json!("a\r\nb"),
+            "/connection/schemes/0/place/0/value",
+            "control character",
+        ),
+        (
+            "/connection/schemes/0/place/0/name",
+            json!("Host"),
+            "/connection/schemes/0/place/0/name",
+            "belongs to the connection",
+        ),
+        (
+            "/connection/schemes/0/place/0/name",
+            json!("a b"),
+            "/connection/schemes/0/place/0/name",
+            "not a header's name",
+        ),
+        ("/connection/schemes/0/place/1/name", json!(""), "/connection/schemes/0/place/1/name", "is empty"),
+        ("/triggers/1/id", json!("order_created"), "/triggers/1/id", "twice"),
+        (
+            "/triggers/0/verify/secret",
+            json!("other"),
+            "/triggers/0/verify/secret",
+            "`access_token`, `subscription`",
+        ),
+        ("/triggers/0/verify/parts", json!([{"header": "X-Time"}]), "/triggers/0/verify/parts", "add `body`"),
+        ("/triggers/0/verify/parts", json!(["body"]), "/triggers/0/verify/timestamp/header", "not signed"),
+        (
+            "/triggers/0/verify/timestamp/tolerance_ms",
+            json!(0),
+            "/triggers/0/verify/timestamp/tolerance_ms",
+            "is 0",
+        ),
+        ("/triggers/0/verify/algorithm", json!("md5"), "/triggers/0/verify/algorithm", "one of `sha1`"),
+        ("/triggers/0/dedup/pointer", json!("hash"), "/triggers/0/dedup/pointer", "JSON pointer"),
+        ("/triggers/0/dedup/from", json!("luck"), "/triggers/0/dedup/from", "not known"),
+        ("/triggers/0/source", json!("poll"), "/triggers/0/source", "`webhook`"),
+        ("/triggers/0/schema", json!(true), "/triggers/0/schema", "JSON Schema object"),
+        ("/triggers/0/sample", json!(null), "/triggers/0/sample", "is null"),
+        ("/actions/0/input", json!("object"), "/actions/0/input", "JSON Schema object"),
+        ("/actions/0/repeat", json!("often"), "/actions/0/repeat", "`safe`"),
+        ("/actions/0/batch", json!(0), "/actions/0/batch", "is 0"),
+        ("/buckets/0/capacity", json!(0), "/buckets/0/capacity", "is 0"),
+        ("/buckets/0/window_ms", json!(-1), "/buckets/0/window_ms", "whole number"),
+    ];
+    for (pointer, new, at, reason) in table {
+        let problems = parse(&with(pointer, Some(new.clone()))).expect_err(pointer).0;
+        // Without its fields a scheme's placements and the triggers' secrets refer to nothing, either.
+        let alone = !pointer.contains("/fields");
+        assert!(!alone || problems.len() == 1, "{pointer} {new}: {problems:?}");
+        let problem = problems
+            .iter()
+            .find(|problem| problem.at == at)
+            .unwrap_or_else(|| panic!("{pointer}: {problems:?}"));
+        assert!(problem.message.contains(reason), "{pointer} {new}: {problems:?}");
+    }
+}
+
+#[test]
+fn every_problem_is_said_at_once() {
+    let mut value = with("/title", Some(json!("")));
+    value["hosts"][0] = json!("*");
+    value["actions"][0]["batch"] = json!(0);
+    value["buckets"][0]["capacity"] = json!(0);
+    assert_eq!(places(&value), ["/title", "/hosts/0", "/actions/0/batch", "/buckets/0/capacity"]);
+    value["surprise"] = json!(1);
+    value["actions"][0]["id"] = json!(1);
+    assert_eq!(places(&value), ["/actions/0/id", "/surprise"], "what has no shape is not judged further");
+}
+
+#[test]
+fn an_absent_option_may_be_null() {
+    let value = with("/actions/0/batch", Some(Value::Null));
+    assert_eq!(parse(&value).unwrap().action("update").map(|action| action.batch), Some(None));
+    assert_eq!(places(&with("/help", Some(Value::Null))), ["/help"]);
+}

@@ -1,0 +1,135 @@
+//! The manifest's members, as `shape` checks them; the types in `manifest.rs` say what each means.
+
+use crate::shape::{Field, Shape, nullable, optional, required};
+
+const U32: Shape = Shape::Whole(u32::MAX as u64);
+const U64: Shape = Shape::Whole(u64::MAX);
+
+pub(super) const MANIFEST: Shape = Shape::Object(&[
+    required("manifest_version", U32),
+    required("id", Shape::Text),
+    required("version", Shape::Version),
+    required("title", Shape::Text),
+    optional("help", Shape::Text),
+    optional("icon", Shape::Text),
+    required("hosts", Shape::List(&Shape::Text)),
+    required(
+        "connection",
+        Shape::Object(&[
+            optional("parameters", Shape::List(&PARAMETER)),
+            optional("schemes", Shape::List(&SCHEME)),
+        ]),
+    ),
+    optional("triggers", Shape::List(&TRIGGER)),
+    optional("actions", Shape::List(&ACTION)),
+    optional("buckets", Shape::List(&BUCKET)),
+]);
+
+const PARAMETER: Shape = Shape::Object(&[
+    required("name", Shape::Text),
+    required("title", Shape::Text),
+    optional("help", Shape::Text),
+    required("pattern", Shape::Word(&["host_label", "identifier", "digits"])),
+]);
+
+const SCHEME: Shape = Shape::Tagged {
+    tag: "type",
+    common: &[
+        required("id", Shape::Text),
+        required("title", Shape::Text),
+        required("place", Shape::List(&PLACEMENT)),
+    ],
+    cases: &[(
+        "fields",
+        &[required(
+            "fields",
+            Shape::List(&Shape::Object(&[
+                required("name", Shape::Text),
+                required("title", Shape::Text),
+                optional("help", Shape::Text),
+            ])),
+        )],
+    )],
+};
+
+const NAME_AND_VALUE: &[Field] = &[required("name", Shape::Text), required("value", Shape::Text)];
+
+const PLACEMENT: Shape =
+    Shape::Tagged { tag: "in", common: &[], cases: &[("header", NAME_AND_VALUE), ("query", NAME_AND_VALUE)] };
+
+const TRIGGER: Shape = Shape::Tagged {
+    tag: "source",
+    common: &[
+        required("id", Shape::Text),
+        required("title", Shape::Text),
+        optional("help", Shape::Text),
+        required("schema", Shape::Any),
+        required("sample", Shape::Any),
+    ],
+    cases: &[(
+        "webhook",
+        &[
+            required("registration", Shape::Word(&["per_connection"])),
+            required("verify", VERIFICATION),
+            required("dedup", DEDUP),
+        ],
+    )],
+};
+
+const VERIFICATION: Shape = Shape::Tagged {
+    tag: "method",
+    common: &[],
+    cases: &[
+        ("secret_header", &[required("header", Shape::Text), required("secret", Shape::Text)]),
+        (
+            "hmac",
+            &[
+                required("algorithm", Shape::Word(&["sha1", "sha256", "sha512"])),
+                required("header", Shape::Text),
+                required("encoding", Shape::Word(&["hex", "base64"])),
+                optional("prefix", Shape::Text),
+                required("parts", Shape::List(&SIGNED_PART)),
+                required("secret", Shape::Text),
+                nullable("timestamp", SIGNED_TIME),
+            ],
+        ),
+    ],
+};
+
+const SIGNED_PART: Shape = Shape::WordOrMember(
+    &["method", "url", "body"],
+    &[required("header", Shape::Text), required("literal", Shape::Text)],
+);
+
+const SIGNED_TIME: Shape = Shape::Object(&[
+    required("header", Shape::Text),
+    required("unit", Shape::Word(&["seconds", "milliseconds"])),
+    required("tolerance_ms", U64),
+]);
+
+const DEDUP: Shape = Shape::Tagged {
+    tag: "from",
+    common: &[],
+    cases: &[
+        ("header", &[required("name", Shape::Text)]),
+        ("body", &[required("pointer", Shape::Text)]),
+        ("body_hash", &[]),
+    ],
+};
+
+const ACTION: Shape = Shape::Object(&[
+    required("id", Shape::Text),
+    required("title", Shape::Text),
+    optional("help", Shape::Text),
+    required("input", Shape::Any),
+    required("output", Shape::Any),
+    required("sample_input", Shape::Any),
+    required("sample_output", Shape::Any),
+    required("repeat", Shape::Word(&["safe", "key", "lookup", "never"])),
+    nullable("batch", U32),
+    optional("pages", Shape::Flag),
+    optional("ext", Shape::Named(&Shape::Any)),
+]);
+
+const BUCKET: Shape =
+    Shape::Object(&[required("id", Shape::Text), required("capacity", U64), required("window_ms", U64)]);

@@ -1,0 +1,244 @@
+//! Mapping: from a step's template to the JSON it is given.
+//!
+//! A template is any JSON. Inside it, a string with `{{ … }}` is an expression, and
+//! `{"$map": "name", "of": …}` looks a value up in one of the definition's value maps; the rest is constant.
+//!
+//! Invariants:
+//! - a string that is exactly one expression keeps the expression's JSON type, numbers to the last digit and
+//!   the order of members; any other string becomes text: texts stand as they are, null as nothing, all else
+//!   as JSON;
+//! - what is not there is an error, never an empty value;
+//! - everything a template names is known when it compiles, and rendering is bounded in work and size;
+//! - plain paths take a short way past the expression engine, with the same results.
+
+mod compile;
+mod engine;
+mod expression;
+mod scope;
+mod tokens;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::{
+    definition::ValueMap,
+    id::{RunId, UserId},
+    machine::StepResult,
+    problem::Problem,
+};
+
+pub(crate) use self::{
+    compile::{Node, Piece},
+    expression::written,
+    scope::Segment,
+    tokens::Root,
+};
+
+use self::{expression::Expression, scope::Scope};
+
+/// The names a template may use, known when it is compiled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Ids of the steps before this one.
+    pub steps: Vec<String>,
+    /// Ids of this step and those after it, which are not there yet.
+    pub later_steps: Vec<String>,
+    /// Fields of `config`.
+    pub config: Vec<String>,
+}
+
+/// What `user` is in mappings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserNames<'a> {
+    /// `user.id`.
+    pub id: UserId,
+    /// `user.username`.
+    pub username: &'a str,
+    /// `user.fullName`; null where there is none.
+    pub full_name: Option<&'a str>,
+}
+
+/// What a template is rendered with.
+#[derive(Clone, Copy, Debug)]
+pub struct Environment<'a> {
+    /// `trigger`: the event's payload.
+    pub trigger: &'a Value,
+    /// `steps.<id>`: the output of each finished step.
+    pub steps: &'a [StepResult],
+    /// `config`: the installation's field values.
+    pub config: &'a BTreeMap<String, Value>,
+    /// `user`.
+    pub user: UserNames<'a>,
+    /// `run.id`.
+    pub run: RunId,
+}
+
+/// Why a template gave nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{message}", if at.is_empty() { String::new() } else { format!("{at}: ") })]
+pub struct MappingError {
+    /// JSON pointer to the target field; empty for the whole.
+    pub at: String,
+    /// What is wrong, with which value, and what to do.
+    pub message: String,
+}
+
+/// A compiled template.
+#[derive(Debug)]
+pub struct Template {
+    root: Node,
+}
+
+impl Template {
+    /// Compiles JSON with `{{ … }}` and value maps; every problem at once, with pointers into `value`.
+    pub fn compile(
+        value: &Value,
+        maps: &BTreeMap<String, ValueMap>,
+        names: &Names,
+    ) -> Result<Self, Vec<Problem>> {
+        compile::template(value, maps, names).map(|root| Self { root })
+    }
+
+    /// The JSON it gives. The error's `at` points to the field of the result that could not be made.
+    pub fn render(&self, environment: &Environment<'_>) -> Result<Value, MappingError> {
+        let scope = Scope::new(environment);
+        // The pointer is only put together on the way out of a failure: rendering pays nothing for it.
+        render(&self.root, &scope).map_err(|Failure { mut path, message }| {
+            path.reverse();
+            let at = path.iter().map(|part| format!("/{}", escape(part))).collect();
+            MappingError { at, message }
+        })
+    }
+
+    pub(crate) const fn root(&self) -> &Node {
+        &self.root
+    }
+}
+
+/// A compiled condition: an expression, without braces, that gives a boolean.
+#[derive(Debug)]
+pub struct Condition {
+    expression: Expression,
+}
+
+impl Condition {
+    /// Compiles an expression; every problem at once.
+    pub fn compile(expression: &str, names: &Names) -> Result<Self, Vec<Problem>> {
+        compile::condition(expression, names).map(|expression| Self { expression })
+    }
+
+    /// Whether it holds.
+    pub fn holds(&self, environment: &Environment<'_>) -> Result<bool, MappingError> {
+        let fail = |message| MappingError { at: String::new(), message };
+        match self.expression.value(&Scope::new(environment)).map_err(fail)? {
+            Value::Bool(holds) => Ok(holds),
+            other => Err(fail(format!(
+                "the condition `{}` gives {}, neither true nor false; compare it, as in `{} == 1`",
+                self.expression.source(),
+                named(&other),
+                self.expression.source(),
+            ))),
+        }
+    }
+}
+
+/// What went wrong, and the way to it from the inside out.
+struct Failure {
+    path: Vec<String>,
+    message: String,
+}
+
+impl Failure {
+    fn inside(mut self, part: impl ToString) -> Self {
+        self.path.push(part.to_string());
+        self
+    }
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self { path: Vec::new(), message }
+    }
+}
+
+fn render(node: &Node, scope: &Scope<'_>) -> Result<Value, Failure> {
+    match node {
+        Node::Constant(value) => Ok(value.clone()),
+        Node::Expression(expression) => Ok(expression.value(scope)?),
+        Node::Text(pieces) => {
+            let mut text = String::new();
+            for piece in pieces {
+                match piece {
+                    Piece::Literal(literal) => text.push_str(literal),
+                    Piece::Expression(expression) => expression.write(scope, &mut text)?,
+                }
+            }
+            Ok(Value::String(text))
+        }
+        Node::Map { name, map, of } => {
+            let value = render(of, scope)?;
+            Ok(mapped(name, map, &value)?)
+        }
+        Node::Array(items) => items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| render(item, scope).map_err(|failure| failure.inside(index)))
+            .collect::<Result<_, _>>()
+            .map(Value::Array),
+        Node::Object(members) => {
+            let mut object = Map::with_capacity(members.len());
+            for (name, member) in members {
+                object.insert(name.clone(), render(member, scope).map_err(|failure| failure.inside(name))?);
+            }
+            Ok(Value::Object(object))
+        }
+    }
+}
+
+fn mapped(name: &str, map: &ValueMap, value: &Value) -> Result<Value, String> {
+    let key = match value {
+        Value::String(text) => std::borrow::Cow::Borrowed(text.as_str()),
+        Value::Number(_) | Value::Bool(_) => std::borrow::Cow::Owned(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => {
+            return Err(format!(
+                "the value map `{name}` was given {}; it maps texts, numbers and booleans only",
+                named(value)
+            ));
+        }
+    };
+    map.entries.get(key.as_ref()).cloned().ok_or_else(|| {
+        let known = map.entries.keys().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
+        let known = if known.is_empty() { "nothing".to_owned() } else { known };
+        format!("the value map `{name}` has no entry for `{}`; it knows {known}", shortened(&key))
+    })
+}
+
+/// A value as messages name it.
+fn named(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(number) => format!("the number {number}"),
+        Value::String(text) => format!("the text `{}`", shortened(text)),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    }
+}
+
+/// A payload's text in a message: no longer than a person wants to read.
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 80;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// One part of a JSON pointer.
+pub(crate) fn escape(part: &str) -> String {
+    part.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! What expressions see: the environment, by path without copying, or as the engine's values.
+//!
+//! Invariant: each root is converted for the engine at most once per rendering, and only where an expression
+//! needs it.
+
+use std::{borrow::Cow, cell::OnceCell, fmt};
+
+use serde_json::{Map, Value};
+
+use super::{Environment, engine, tokens::Root};
+
+/// One step of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Segment {
+    /// A member of an object.
+    Key(String),
+    /// An item of a list.
+    Index(usize),
+}
+
+impl fmt::Display for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) if is_word(key) => write!(f, ".{key}"),
+            Self::Key(key) => write!(f, "[{}]", Value::from(key.as_str())),
+            Self::Index(index) => write!(f, "[{index}]"),
+        }
+    }
+}
+
+fn is_word(key: &str) -> bool {
+    key.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_')
+        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+pub(super) struct Scope<'a> {
+    environment: &'a Environment<'a>,
+    converted: [OnceCell<minijinja::Value>; Root::ALL.len()],
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn new(environment: &'a Environment<'a>) -> Self {
+        Self { environment, converted: Default::default() }
+    }
+
+    /// The value at a path; `None` where there is none.
+    pub(super) fn get(&self, root: Root, segments: &[Segment]) -> Option<Cow<'a, Value>> {
+        let environment = self.environment;
+        match (root, segments) {
+            (Root::Trigger, rest) => below(environment.trigger, rest).map(Cow::Borrowed),
+            (Root::Steps, [Segment::Key(id), rest @ ..]) => {
+                let result = environment.steps.iter().rfind(|result| result.id == *id)?;
+                below(&result.output, rest).map(Cow::Borrowed)
+            }
+            (Root::Config, [Segment::Key(name), rest @ ..]) => {
+                below(environment.config.get(name)?, rest).map(Cow::Borrowed)
+            }
+            (Root::User | Root::Run, [Segment::Key(name)]) => {
+                self.whole(root).get(name).map(|value| Cow::Owned(value.clone()))
+            }
+            (Root::Steps | Root::Config | Root::User | Root::Run, []) => Some(Cow::Owned(self.whole(root))),
+            _ => None,
+        }
+    }
+
+    fn whole(&self, root: Root) -> Value {
+        let environment = self.environment;
+        match root {
+            Root::Trigger => environment.trigger.clone(),
+            Root::Steps => environment
+                .steps
+                .iter()
+                .map(|result| (result.id.clone(), result.output.clone()))
+                .collect::<Map<_, _>>()
+                .into(),
+            Root::Config => environment
+                .config
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect::<Map<_, _>>()
+                .into(),
+            Root::User => serde_json::json!({
+                "id": environment.user.id.to_string(),
+                "username": environment.user.username,
+                "fullName": environment.user.full_name,
+            }),
+            Root::Run => serde_json::json!({"id": environment.run.to_string()}),
+        }
+    }
+
+    /// The roots an expression uses, for the engine.
+    pub(super) fn context(&self, roots: &[Root]) -> minijinja::Value {
+        minijinja::Value::from_pairs(roots.iter().map(|root| {
+            let value = self.converted.get(*root as usize).map(|cell| {
+                cell.get_or_init(|| match root {
+                    Root::Trigger => engine::from_json(self.environment.trigger),
+                    root => engine::from_json(&self.whole(*root)),
+                })
+            });
+            (root.name(), value.cloned().unwrap_or_default())
+        }))
+    }
+}
+
+pub(super) fn below<'v>(value: &'v Value, segments: &[Segment]) -> Option<&'v Value> {
+    segments.iter().try_fold(value, |value, segment| match (segment, value) {
+        (Segment::Key(key), Value::Object(members)) => members.get(key),
+        (Segment::Index(index), Value::Array(items)) => items.get(*index),
+        _ => None,
+    })
+}

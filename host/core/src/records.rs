@@ -1,0 +1,484 @@
+//! The durable records: what the store keeps, in the words of DESIGN.
+//!
+//! A record's JSON form is its stored form. It may gain members with `#[serde(default)]`; it never loses or
+//! redefines one: a change of meaning is a new record version in `trunnion-store`.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    call::CallError,
+    clock::Timestamp,
+    definition::Definition,
+    id::{
+        ApiKeyId, ConnectionId, DeliveryId, EventId, InstallSessionId, InstallationId, IntegrationId, RunId,
+        SubscriptionId, UserId, WorkflowId, WorkspaceId,
+    },
+    machine::RunState,
+    scope::Scope,
+};
+
+/// An ISV.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workspace {
+    /// Its id.
+    pub id: WorkspaceId,
+    /// Its unique name.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// What an API key may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "authority", rename_all = "snake_case")]
+pub enum Authority {
+    /// Everything inside one environment of a workspace.
+    Environment {
+        /// Which.
+        scope: Scope,
+    },
+    /// Runs the host: connectors, workspaces. Reads no workspace's data.
+    Operator,
+}
+
+/// An API key: its hash, never itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// What it may do.
+    pub authority: Authority,
+    /// What a person calls it.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was revoked.
+    #[serde(default)]
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// An end user of the ISV.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Its id.
+    pub id: UserId,
+    /// The ISV's name for the user; unique in the environment.
+    pub username: String,
+    /// What a person calls the user.
+    #[serde(default)]
+    pub full_name: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A stored credential for an app.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// Its id.
+    pub id: ConnectionId,
+    /// Whose it is.
+    pub user: UserId,
+    /// The app.
+    pub app: String,
+    /// The manifest's auth scheme.
+    pub scheme: String,
+    /// The account's id at the vendor.
+    pub account: String,
+    /// What a person calls the account.
+    #[serde(default)]
+    pub title: String,
+    /// Connection parameters; not secret.
+    pub parameters: BTreeMap<String, String>,
+    /// Secrets by name.
+    pub secrets: BTreeMap<String, String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// Why it no longer works, since it needs attention.
+    #[serde(default)]
+    pub needs_attention: Option<String>,
+}
+
+impl fmt::Debug for Connection {
+    /// Leaves the secrets' values out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("id", &self.id)
+            .field("user", &self.user)
+            .field("app", &self.app)
+            .field("scheme", &self.scheme)
+            .field("account", &self.account)
+            .field("secrets", &self.secrets.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Workflows around one app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Integration {
+    /// Its id.
+    pub id: IntegrationId,
+    /// The app.
+    pub app: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A workflow: its draft and where its releases stand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Workflow {
+    /// Its id.
+    pub id: WorkflowId,
+    /// The integration it belongs to.
+    pub integration: IntegrationId,
+    /// The editable definition.
+    pub draft: Definition,
+    /// The newest release's number; 0 before the first.
+    pub latest_release: u32,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When the draft last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A workflow's immutable numbered version, as stored. `release::Release` is its compiled form.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredRelease {
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// The integration it belongs to.
+    pub integration: IntegrationId,
+    /// Counts from 1.
+    pub number: u32,
+    /// What was released.
+    pub definition: Definition,
+    /// When.
+    pub released_at: Timestamp,
+}
+
+/// A custom event's name and sample.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventSchema {
+    /// The event's unique name.
+    pub name: String,
+    /// What it means.
+    #[serde(default)]
+    pub description: String,
+    /// A sample payload; the shape that events must have.
+    pub sample: Value,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// One user's copy of a workflow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Installation {
+    /// Its id.
+    pub id: InstallationId,
+    /// Whose it is.
+    pub user: UserId,
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// Which release.
+    pub release: u32,
+    /// The connection used for each app of the workflow.
+    pub connections: BTreeMap<String, ConnectionId>,
+    /// Chosen field values: `config` in mappings.
+    #[serde(default)]
+    pub config: BTreeMap<String, Value>,
+    /// Whether events start runs.
+    pub active: bool,
+    /// The vendor subscription that feeds it, where its trigger is a webhook.
+    #[serde(default)]
+    pub subscription: Option<SubscriptionId>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// An installation under way: credentials chosen, fields being filled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstallSession {
+    /// Its id (Alloy's `installationId`).
+    pub id: InstallSessionId,
+    /// Who installs.
+    pub user: UserId,
+    /// What is installed.
+    pub integration: IntegrationId,
+    /// The workflows chosen and their release numbers at the start.
+    pub workflows: Vec<(WorkflowId, u32)>,
+    /// The connection used for each app.
+    pub connections: BTreeMap<String, ConnectionId>,
+    /// When it began.
+    pub created_at: Timestamp,
+}
+
+/// A webhook registered at a vendor.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Subscription {
+    /// Its id.
+    pub id: SubscriptionId,
+    /// Whose connection it stands on.
+    pub user: UserId,
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The app.
+    pub app: String,
+    /// The manifest's trigger.
+    pub trigger: String,
+    /// Options the installation chose for the trigger.
+    pub options: Value,
+    /// 128 random bits in the hook's path, as hex: an unguessable address, beside the signature.
+    pub path_token: String,
+    /// The secret `subscription` of verification and registration.
+    pub secret: String,
+    /// The connector's own state of the registration.
+    pub state: Value,
+    /// The connector that registered it.
+    pub digest: Digest,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl fmt::Debug for Subscription {
+    /// Leaves the secret and the path token out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("id", &self.id)
+            .field("connection", &self.connection)
+            .field("app", &self.app)
+            .field("trigger", &self.trigger)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A component's SHA-256, as 64 lower-case hex digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Digest(pub String);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A vendor's raw verified request, until it is parsed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Its id.
+    pub id: DeliveryId,
+    /// The subscription it came to.
+    pub subscription: SubscriptionId,
+    /// Whose it is.
+    pub user: UserId,
+    /// The request.
+    pub method: String,
+    /// The public URL the vendor called.
+    pub url: String,
+    /// Header names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body; webhook bodies are text at every vendor known here, others travel as base64.
+    pub body: DeliveryBody,
+    /// When it came in.
+    pub received_at: Timestamp,
+    /// How often parsing was begun.
+    #[serde(default)]
+    pub attempts: u32,
+    /// Not before this time.
+    pub not_before: Timestamp,
+    /// What the last attempt failed with.
+    #[serde(default)]
+    pub last_error: Option<CallError>,
+}
+
+/// A request body in a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryBody {
+    /// UTF-8 text, as it came.
+    Text(String),
+    /// Anything else.
+    Base64(String),
+}
+
+/// Where an event came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "source", rename_all = "snake_case")]
+pub enum EventSource {
+    /// `POST /run/event`.
+    Custom {
+        /// The event's name.
+        event: String,
+    },
+    /// A vendor's webhook.
+    Webhook {
+        /// The app.
+        app: String,
+        /// The manifest's trigger.
+        trigger: String,
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// The delivery it was parsed from.
+        delivery: DeliveryId,
+        /// The connector's occurrence id.
+        occurrence: String,
+    },
+}
+
+/// A run that has not ended: everything needed to go on with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LiveRun {
+    /// Its id.
+    pub id: RunId,
+    /// The event that started it.
+    pub event: EventId,
+    /// Where the event came from.
+    pub source: EventSource,
+    /// The event's payload: `trigger` in mappings.
+    pub trigger: Value,
+    /// Whose run it is.
+    pub user: UserId,
+    /// The installation.
+    pub installation: InstallationId,
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// The release.
+    pub release: u32,
+    /// The connector digests, fixed at accept, by app.
+    pub digests: BTreeMap<String, Digest>,
+    /// The connections, fixed at accept, by app.
+    pub connections: BTreeMap<String, ConnectionId>,
+    /// `config` in mappings.
+    pub config: BTreeMap<String, Value>,
+    /// When the event was accepted.
+    pub accepted_at: Timestamp,
+    /// Where the run stands.
+    pub state: RunState,
+    /// The run this one replays.
+    #[serde(default)]
+    pub replay_of: Option<RunId>,
+    /// Lines logged so far.
+    #[serde(default)]
+    pub log: Vec<LogLine>,
+}
+
+/// A run that ended.
+pub type EndedRun = LiveRun;
+
+/// A line in a run's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// When.
+    pub at: Timestamp,
+    /// The step it belongs to.
+    #[serde(default)]
+    pub step: Option<String>,
+    /// How grave it is.
+    pub level: LogLevel,
+    /// What happened.
+    pub message: String,
+}
+
+/// How grave a log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    /// For connector authors.
+    Debug,
+    /// Ordinary.
+    Info,
+    /// Worth a look.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+/// Why a thing was already seen, and what came of it then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerEntry {
+    /// When it was first seen.
+    pub at: Timestamp,
+    /// SHA-256 of the body, where a repetition must carry the same.
+    #[serde(default)]
+    pub body_hash: Option<String>,
+    /// What the first one became, where the answer repeats it.
+    #[serde(default)]
+    pub event: Option<EventId>,
+}
+
+/// Work that exhausted its retries.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// When it was put here.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+    /// What it is.
+    pub work: DeadWork,
+}
+
+/// What a dead letter holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum DeadWork {
+    /// A run, to be found among the ended ones.
+    Run {
+        /// Which.
+        run: RunId,
+        /// Whose.
+        user: UserId,
+    },
+    /// A delivery that could not be parsed.
+    Delivery {
+        /// The delivery itself.
+        delivery: Box<Delivery>,
+    },
+}
+
+/// Where streams of one name go in an environment.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamDestination {
+    /// Its name, which workflows use in both environments.
+    pub name: String,
+    /// The URL that is POSTed to.
+    pub url: String,
+    /// The signing key, as Standard Webhooks writes it: `whsec_` and base64.
+    pub secret: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+impl fmt::Debug for StreamDestination {
+    /// Leaves the secret out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamDestination")
+            .field("name", &self.name)
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A connector version that the host keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectorVersion {
+    /// The app.
+    pub app: String,
+    /// Its semver.
+    pub version: semver::Version,
+    /// The component's digest.
+    pub digest: Digest,
+    /// When it became known.
+    pub added_at: Timestamp,
+}

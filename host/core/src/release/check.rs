@@ -1,0 +1,252 @@
+//! The rules between a definition's members and what the workspace has; each problem names its place and a
+//! remedy.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{
+    Catalog, Compiled, CompiledKind, action_of,
+    fit::{Fit, Known, Sources},
+};
+use crate::{
+    definition::{ConfigField, Definition, FieldKind, StepKind, Trigger},
+    manifest::Manifest,
+    mapping::escape,
+    problem::Problem,
+};
+
+const LONGEST_NAME: usize = 64;
+
+pub(super) fn problems(definition: &Definition, catalog: &dyn Catalog, compiled: &Compiled) -> Vec<Problem> {
+    let mut check = Check { definition, catalog, problems: Vec::new() };
+    if definition.name.trim().is_empty() {
+        check.problem("/name", "is empty; write what a person should call the workflow");
+    }
+    check.fields();
+    check.maps();
+    check.steps();
+    let trigger = check.trigger();
+    check.mappings(compiled, trigger);
+    check.problems
+}
+
+/// What to say of an app without a connector.
+pub(super) fn unknown_app(app: &str) -> String {
+    format!("there is no active connector for the app `{app}`; add one, or correct the app's name")
+}
+
+/// Names in a sentence.
+pub(super) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names = names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    if names.is_empty() { "none".to_owned() } else { names }
+}
+
+struct Check<'a> {
+    definition: &'a Definition,
+    catalog: &'a dyn Catalog,
+    problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn problem(&mut self, at: impl Into<String>, message: impl Into<String>) {
+        self.problems.push(Problem::new(at, message));
+    }
+
+    fn fields(&mut self) {
+        let mut seen = BTreeSet::new();
+        for (index, field) in self.definition.fields.iter().enumerate() {
+            let at = format!("/fields/{index}");
+            let name = &field.name;
+            let word = name.len() <= LONGEST_NAME
+                && name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_')
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            if !word {
+                self.problem(
+                    format!("{at}/name"),
+                    format!("`{name}` cannot stand in `config.{name}`; use letters, digits and `_`, at most {LONGEST_NAME}"),
+                );
+            }
+            if !seen.insert(name.as_str()) {
+                self.problem(
+                    format!("{at}/name"),
+                    format!("the field `{name}` is there twice; give each its own name"),
+                );
+            }
+            if field.title.trim().is_empty() {
+                self.problem(format!("{at}/title"), "is empty; write what a person should read");
+            }
+            if let FieldKind::Choice { options } = &field.kind {
+                if options.is_empty() {
+                    self.problem(
+                        format!("{at}/kind/options"),
+                        format!("the field `{name}` offers no choice; add options"),
+                    );
+                }
+                for (other, option) in options.iter().enumerate() {
+                    if options.iter().take(other).any(|earlier| earlier.value == option.value) {
+                        self.problem(
+                            format!("{at}/kind/options/{other}/value"),
+                            format!("{} is there twice; remove one", option.value),
+                        );
+                    }
+                }
+            }
+            if let Some(default) = &field.default
+                && let Err(expected) = fits_kind(field, default)
+            {
+                self.problem(
+                    format!("{at}/default"),
+                    format!("the default {default} of `{name}` does not fit; write {expected}"),
+                );
+            }
+        }
+    }
+
+    fn maps(&mut self) {
+        for (name, map) in &self.definition.maps {
+            let at = format!("/maps/{}", escape(name));
+            if name.is_empty() {
+                self.problem(at.as_str(), "a value map has no name; give it one");
+            }
+            if map.entries.is_empty() {
+                self.problem(
+                    format!("{at}/entries"),
+                    format!(
+                        "the value map `{name}` is empty, so that every value would be an error; add entries"
+                    ),
+                );
+            }
+            for (key, value) in &map.entries {
+                if has_expression(value) {
+                    self.problem(
+                        format!("{at}/entries/{}", escape(key)),
+                        format!("the value map `{name}` has an expression; its values are fixed: write the value itself"),
+                    );
+                }
+            }
+        }
+    }
+
+    fn steps(&mut self) {
+        if self.definition.steps.is_empty() {
+            self.problem("/steps", "there is no step; add at least one");
+        }
+        let mut seen = BTreeSet::new();
+        for (index, step) in self.definition.steps.iter().enumerate() {
+            let id = &step.id;
+            let fits = id.len() <= LONGEST_NAME
+                && id.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase())
+                && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+            if !fits {
+                self.problem(
+                    format!("/steps/{index}/id"),
+                    format!(
+                        "`{id}` is not a step's id; use lower-case letters, digits and `_`, beginning with a letter, at most \
+                         {LONGEST_NAME}"
+                    ),
+                );
+            }
+            if !seen.insert(id.as_str()) {
+                self.problem(
+                    format!("/steps/{index}/id"),
+                    format!("the step `{id}` is there twice; give each its own id"),
+                );
+            }
+            if let StepKind::Stream { destination, .. } = &step.kind
+                && !self.catalog.destination(destination)
+            {
+                self.problem(
+                    format!("/steps/{index}/destination"),
+                    format!(
+                        "there is no stream destination `{destination}`; create it first, or correct its name"
+                    ),
+                );
+            }
+        }
+    }
+
+    /// Checks the trigger; what is known of its payload.
+    fn trigger(&mut self) -> Known {
+        match &self.definition.trigger {
+            Trigger::App { app, trigger } => {
+                let Some(manifest) = self.catalog.manifest(app) else {
+                    self.problem("/trigger/app", unknown_app(app));
+                    return Known::default();
+                };
+                let Some(spec) = manifest.trigger(trigger) else {
+                    self.problem("/trigger/trigger", unknown_trigger(&manifest, trigger));
+                    return Known::default();
+                };
+                Known { schema: Some(spec.schema.clone()), sample: Some(spec.sample.clone()), event: None }
+            }
+            Trigger::Event { event } => {
+                let sample = self.catalog.event_sample(event);
+                if sample.is_none() {
+                    self.problem(
+                        "/trigger/event",
+                        format!(
+                            "there is no event `{event}`; define it with a sample first, or correct its name"
+                        ),
+                    );
+                }
+                Known { schema: None, sample, event: Some(event.clone()) }
+            }
+        }
+    }
+
+    /// Whether what each step is given can be what it takes.
+    fn mappings(&mut self, compiled: &Compiled, trigger: Known) {
+        let mut sources = Sources::new(trigger, &self.definition.fields);
+        for (index, step, _) in &compiled.steps {
+            match &step.kind {
+                CompiledKind::Action { app, action, input } => {
+                    let Ok(spec) = action_of(self.catalog, app, action, *index) else { continue };
+                    let mut fit = Fit::new(&sources, &spec.input);
+                    fit.template(input.root(), &format!("/steps/{index}/input"));
+                    self.problems.append(&mut fit.into_problems());
+                    sources.add_step(
+                        &step.id,
+                        Known { schema: Some(spec.output), sample: Some(spec.sample_output), event: None },
+                    );
+                }
+                CompiledKind::Stream { body, .. } => {
+                    let mut fit = Fit::new(&sources, &Value::Bool(true));
+                    fit.template(body.root(), &format!("/steps/{index}/body"));
+                    self.problems.append(&mut fit.into_problems());
+                }
+                CompiledKind::Filter { .. } => {}
+            }
+        }
+    }
+}
+
+fn unknown_trigger(manifest: &Manifest, trigger: &str) -> String {
+    let known = listed(manifest.triggers.iter().map(|trigger| trigger.id.as_str()));
+    format!("`{}` {} has no trigger `{trigger}`; it has {known}", manifest.id, manifest.version)
+}
+
+fn fits_kind(field: &ConfigField, value: &Value) -> Result<(), String> {
+    match &field.kind {
+        FieldKind::Text if value.is_string() => Ok(()),
+        FieldKind::Number if value.is_number() => Ok(()),
+        FieldKind::Boolean if value.is_boolean() => Ok(()),
+        FieldKind::Choice { options } if options.iter().any(|option| option.value == *value) => Ok(()),
+        FieldKind::Text => Err("a text".to_owned()),
+        FieldKind::Number => Err("a number".to_owned()),
+        FieldKind::Boolean => Err("true or false".to_owned()),
+        FieldKind::Choice { options } => {
+            let known: Vec<_> = options.iter().map(|option| format!("`{}`", option.value)).collect();
+            Err(format!("one of {}", known.join(", ")))
+        }
+    }
+}
+
+fn has_expression(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains("{{"),
+        Value::Array(items) => items.iter().any(has_expression),
+        Value::Object(members) => members.values().any(has_expression),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}

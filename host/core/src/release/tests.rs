@@ -1,0 +1,417 @@
+//! What definitions are released and refused, and what a release holds.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::*;
+use crate::{clock::Timestamp, id::Id};
+
+/// A workspace with one connector, two events and one stream destination.
+struct Workspace {
+    manifest: Option<Arc<Manifest>>,
+}
+
+impl Workspace {
+    fn new() -> Self {
+        let manifest = json!({
+            "manifest_version": 1, "id": "shop", "version": "1.0.0", "title": "Shop", "hosts": ["api.shop.example"],
+            "connection": {},
+            "triggers": [{
+                "id": "order_created", "title": "Order created", "source": "webhook", "registration": "per_connection",
+                "verify": {"method": "secret_header", "header": "x-secret", "secret": "subscription"},
+                "dedup": {"from": "body_hash"},
+                "schema": {"$ref": "#/$defs/Order", "$defs": {"Order": {
+                    "type": "object", "additionalProperties": false,
+                    "properties": {"id": {"type": "integer"}, "note": {"type": ["string", "null"]}, "lines": {"type": "array", "items": {"$ref": "#/$defs/Line"}}, "extra": {}},
+                }, "Line": {"type": "object", "properties": {"sku": {"type": "string"}}}}},
+                "sample": {"id": 1, "note": null, "lines": [{"sku": "a"}], "extra": "x"}
+            }],
+            "actions": [{
+                "id": "update_order", "title": "Update",
+                "input": {
+                    "type": "object", "additionalProperties": false, "required": ["order_id", "status_id"],
+                    "properties": {
+                        "order_id": {"type": ["string", "integer"]},
+                        "status_id": {"type": "integer"},
+                        "note": {"type": "string"},
+                        "kind": {"enum": ["full", "part"]},
+                        "weight": {"type": "number"},
+                        "tags": {"type": "array", "items": {"type": "string"}},
+                        "address": {"anyOf": [{"$ref": "#/$defs/Address"}, {"type": "null"}]}
+                    },
+                    "$defs": {"Address": {"type": "object", "required": ["city"], "properties": {"city": {"type": "string"}, "zip": {"type": "string"}}, "additionalProperties": false}}
+                },
+                "output": {"type": "object", "properties": {"id": {"type": "integer"}}},
+                "sample_input": {"order_id": 1, "status_id": 2}, "sample_output": {"id": 1, "date": "today"}, "repeat": "lookup"
+            }, {
+                "id": "anything", "title": "Anything", "input": {}, "output": {}, "sample_input": {}, "sample_output": {}, "repeat": "never"
+            }]
+        });
+        Self { manifest: Some(Arc::new(Manifest::parse(&manifest.to_string()).unwrap())) }
+    }
+}
+
+impl Catalog for Workspace {
+    fn manifest(&self, app: &str) -> Option<Arc<Manifest>> {
+        self.manifest.clone().filter(|_| app == "shop")
+    }
+
+    fn event_sample(&self, name: &str) -> Option<Value> {
+        (name == "Fulfillment Updated")
+            .then(|| json!({"orderId": "123", "status": "FULFILLED", "count": 3, "note": null, "lines": [{"sku": "a"}]}))
+    }
+
+    fn destination(&self, name: &str) -> bool {
+        name == "orders"
+    }
+}
+
+fn definition(steps: Value) -> Value {
+    json!({
+        "name": "Fulfilment",
+        "trigger": {"type": "event", "event": "Fulfillment Updated"},
+        "fields": [
+            {"name": "channel", "title": "Channel", "kind": {"type": "text"}, "default": "web"},
+            {"name": "limit", "title": "Limit", "kind": {"type": "number"}}
+        ],
+        "maps": {"order_status": {"entries": {"FULFILLED": 2}}, "texts": {"entries": {"FULFILLED": "two"}}},
+        "steps": steps
+    })
+}
+
+fn update(input: Value) -> Value {
+    definition(
+        json!([{"id": "update", "type": "action", "app": "shop", "action": "update_order", "input": input}]),
+    )
+}
+
+fn outcome(definition: &Value) -> Result<Checked, Vec<(String, String)>> {
+    let definition = Definition::parse(definition).unwrap();
+    check(&definition, &Workspace::new())
+        .map_err(|problems| problems.0.into_iter().map(|problem| (problem.at, problem.message)).collect())
+}
+
+/// Exactly one problem, there, with these words.
+fn refused(definition: &Value, at: &str, words: &str) {
+    let problems = outcome(definition).map(|_| ()).expect_err(words);
+    assert_eq!(problems.len(), 1, "{words}: {problems:?}");
+    assert_eq!(problems[0].0, at, "{problems:?}");
+    assert!(problems[0].1.contains(words), "{problems:?}");
+}
+
+fn stored(definition: &Value) -> StoredRelease {
+    StoredRelease {
+        workflow: WorkflowId(Id::from_bytes([1; 12])),
+        integration: IntegrationId(Id::from_bytes([2; 12])),
+        number: 3,
+        definition: Definition::parse(definition).unwrap(),
+        released_at: Timestamp::ZERO,
+    }
+}
+
+#[test]
+fn a_release_has_each_steps_form_and_rule() {
+    let definition = definition(json!([
+        {"id": "big", "type": "filter", "condition": "trigger.count > 2"},
+        {"id": "update", "type": "action", "app": "shop", "action": "update_order", "input": {
+            "order_id": "{{ trigger.orderId }}", "status_id": {"$map": "order_status", "of": "{{ trigger.status }}"}}},
+        {"id": "any", "type": "action", "app": "shop", "action": "anything", "input": "{{ steps.update }}"},
+        {"id": "send", "type": "stream", "destination": "orders", "body": {"order": "{{ trigger }}", "updated": "{{ steps.update.id }}"}}
+    ]));
+    let checked = outcome(&definition).unwrap();
+    let release =
+        checked.release(WorkflowId(Id::from_bytes([1; 12])), IntegrationId(Id::from_bytes([2; 12])), 3);
+    let again = Release::compile(stored(&definition), &Workspace::new()).unwrap();
+    for release in [&release, &again] {
+        assert_eq!(release.number, 3);
+        assert_eq!(
+            release.steps.iter().map(|step| step.id.as_str()).collect::<Vec<_>>(),
+            ["big", "update", "any", "send"]
+        );
+        let rules: Vec<_> =
+            release.rules.iter().map(|rule| (rule.id.as_str(), rule.act, &rule.retry)).collect();
+        let (action, stream) = (RetryPolicy::action(), RetryPolicy::stream());
+        assert_eq!(
+            rules,
+            [
+                ("big", Act::Pure, &action),
+                ("update", Act::Outside(Repeat::Lookup), &action),
+                ("any", Act::Outside(Repeat::Never), &action),
+                ("send", Act::Outside(Repeat::Key), &stream),
+            ]
+        );
+        assert!(matches!(release.steps[0].kind, CompiledKind::Filter { .. }));
+        assert!(
+            matches!(&release.steps[3].kind, CompiledKind::Stream { destination, .. } if destination == "orders")
+        );
+    }
+}
+
+#[test]
+fn a_stored_release_outlives_what_it_named_except_its_actions() {
+    let mut gone = definition(
+        json!([{"id": "send", "type": "stream", "destination": "gone", "body": "{{ trigger.gone }}"}]),
+    );
+    gone["trigger"]["event"] = json!("Gone");
+    assert!(Release::compile(stored(&gone), &Workspace::new()).is_ok());
+    let update = update(json!({"order_id": 1, "status_id": 2, "gone": 3}));
+    assert!(Release::compile(stored(&update), &Workspace::new()).is_ok());
+    let problems = Release::compile(stored(&update), &Workspace { manifest: None }).unwrap_err();
+    assert_eq!(problems.0[0].at, "/steps/0/app");
+}
+
+#[test]
+fn what_an_input_lacks_or_has_too_much() {
+    refused(
+        &update(json!({"order_id": 1})),
+        "/steps/0/input",
+        "lacks the required `status_id`; add it: it takes a whole number",
+    );
+    refused(
+        &update(json!({"order_id": 1, "status_id": 2, "colour": 1})),
+        "/steps/0/input/colour",
+        "there is no `colour`",
+    );
+    refused(
+        &update(json!({"order_id": "{{ trigger.orderId }}", "status_id": 2, "colour": 1})),
+        "/steps/0/input/colour",
+        "there is no `colour`",
+    );
+    refused(
+        &update(json!({"order_id": 1, "status_id": 2, "address": {"zip": "{{ trigger.orderId }}"}})),
+        "/steps/0/input/address",
+        "lacks the required `city`; add it: it takes a text",
+    );
+    refused(
+        &update(json!({"order_id": 1, "status_id": 2, "address": {"city": "x", "town": "y"}})),
+        "/steps/0/input/address/town",
+        "there is no `town`; remove it or correct its name: `city`, `zip`",
+    );
+    assert!(outcome(&update(json!({"order_id": 1, "status_id": 2, "address": null}))).is_ok());
+    assert!(outcome(&update(json!("{{ trigger }}"))).is_ok(), "an object may have what is required");
+}
+
+#[test]
+fn types_that_cannot_fit() {
+    let with = |name: &str, value: Value| {
+        let mut input = json!({"order_id": 1, "status_id": 2});
+        input[name] = value;
+        update(input)
+    };
+    let at = |name: &str| format!("/steps/0/input/{name}");
+    let wrong = [
+        (
+            "status_id",
+            json!("2"),
+            "takes a whole number, but is given `\"2\"`; write the value without quotes",
+        ),
+        ("status_id", json!(2.5), "takes a whole number, but is given `2.5`"),
+        ("status_id", json!(null), "takes a whole number, but is given `null`"),
+        ("order_id", json!(true), "takes a text or a whole number, but is given `true`"),
+        ("note", json!(5), "takes a text, but is given `5`; write a text"),
+        ("kind", json!("half"), "which it does not take; use one of `\"full\"`, `\"part\"`"),
+        ("kind", json!(1), "takes a text, but is given `1`"),
+        ("address", json!("Bonn"), "takes an object or null, but is given"),
+        ("status_id", json!("No. {{ trigger.count }}"), "but is given a text with expressions in it"),
+        ("status_id", json!(["{{ trigger.count }}"]), "but is given a list"),
+        ("status_id", json!({"id": "{{ trigger.count }}"}), "but is given an object"),
+        (
+            "status_id",
+            json!("{{ trigger.status }}"),
+            "but `trigger.status` is a text; convert it, as in `{{ trigger.status | int }}`",
+        ),
+        (
+            "note",
+            json!("{{ trigger.count }}"),
+            "but `trigger.count` is a number; convert it, as in `{{ trigger.count | string }}`",
+        ),
+        ("note", json!("{{ trigger.lines }}"), "but `trigger.lines` is a list"),
+        ("note", json!("{{ config.limit }}"), "but `config.limit` is a number"),
+        ("status_id", json!("{{ user.username }}"), "but `user.username` is a text"),
+        (
+            "status_id",
+            json!({"$map": "texts", "of": "{{ trigger.status }}"}),
+            "the value map `texts` gives a text for `FULFILLED`",
+        ),
+        (
+            "note",
+            json!("{{ trigger.nope }}"),
+            "`trigger.nope` is not in the sample of the event `Fulfillment Updated`",
+        ),
+        ("note", json!("a {{ trigger.nope }} b"), "`trigger.nope` is not in the sample"),
+    ];
+    for (name, value, words) in wrong {
+        refused(&with(name, value), &at(name), words);
+    }
+    refused(&with("tags", json!(["a", 1])), "/steps/0/input/tags/1", "takes a text, but is given `1`");
+    refused(
+        &with("tags", json!(["a", "{{ trigger.count }}"])),
+        "/steps/0/input/tags/1",
+        "`trigger.count` is a number",
+    );
+    refused(
+        &with("status_id", json!({"$map": "order_status", "of": "{{ trigger.nope }}"})),
+        "/steps/0/input/status_id/of",
+        "is not in the sample",
+    );
+    let right = [
+        ("order_id", json!("{{ trigger.orderId }}")),
+        ("order_id", json!(2.0)),
+        ("status_id", json!("{{ trigger.count }}")),
+        ("status_id", json!("{{ trigger.status | int }}")),
+        ("status_id", json!("{{ config.limit }}")),
+        ("weight", json!(2)),
+        ("weight", json!("{{ trigger.count }}")),
+        ("note", json!("{{ trigger.note }}")),
+        ("note", json!("{{ trigger.lines[0].sku }}")),
+        ("note", json!("{{ trigger.lines[4].sku }}")),
+        ("note", json!("{{ trigger.nope | default('x') }}")),
+        ("note", json!("No. {{ trigger.count }}")),
+        ("note", json!("{{ user.fullName }}")),
+        ("note", json!("{{ config.channel }}")),
+        ("kind", json!("full")),
+        ("tags", json!(["{{ trigger.status }}"])),
+    ];
+    for (name, value) in right {
+        let found = outcome(&with(name, value.clone()));
+        assert!(found.is_ok(), "{name} {value}: {found:?}");
+    }
+}
+
+#[test]
+fn an_apps_trigger_and_earlier_steps_are_known_by_their_schemas() {
+    let about = |note: &str| {
+        let mut definition = definition(json!([
+            {"id": "first", "type": "action", "app": "shop", "action": "update_order", "input": {"order_id": 1, "status_id": 2}},
+            {"id": "second", "type": "action", "app": "shop", "action": "update_order", "input": {"order_id": 1, "status_id": 2, "note": note}}
+        ]));
+        definition["trigger"] = json!({"type": "app", "app": "shop", "trigger": "order_created"});
+        definition
+    };
+    let at = "/steps/1/input/note";
+    refused(&about("{{ trigger.id }}"), at, "`trigger.id` is a whole number; convert it");
+    refused(
+        &about("{{ trigger.nope }}"),
+        at,
+        "there is no `trigger.nope`: `trigger` has `id`, `note`, `lines`, `extra`",
+    );
+    refused(&about("{{ steps.first.id }}"), at, "`steps.first.id` is a whole number; convert it");
+    for right in [
+        "{{ trigger.note }}",
+        "{{ trigger.lines[0].sku }}",
+        "{{ trigger.lines[0].more }}",
+        "{{ trigger.extra }}",
+        "{{ steps.first.date }}",
+        "{{ steps.first.unheard }}",
+    ] {
+        let found = outcome(&about(right));
+        assert!(found.is_ok(), "{right}: {found:?}");
+    }
+}
+
+#[test]
+fn every_problem_is_said_at_once() {
+    let definition = json!({
+        "name": " ",
+        "trigger": {"type": "app", "app": "shop", "trigger": "nope"},
+        "fields": [
+            {"name": "a b", "title": "A", "kind": {"type": "text"}},
+            {"name": "size", "title": "", "kind": {"type": "number"}, "default": "five"},
+            {"name": "size", "title": "Size", "kind": {"type": "choice", "options": []}, "default": 1}
+        ],
+        "maps": {"none": {"entries": {}}, "open": {"entries": {"a": "{{ trigger.x }}"}}},
+        "steps": [
+            {"id": "One", "type": "action", "app": "nope", "action": "x", "input": {"a": "{{ b }}"}},
+            {"id": "two", "type": "action", "app": "shop", "action": "nope", "input": {}},
+            {"id": "two", "type": "stream", "destination": "nope", "body": "{{ steps.three }}"},
+            {"id": "three", "type": "filter", "condition": "b"}
+        ]
+    });
+    let problems = outcome(&definition).map(|_| ()).unwrap_err();
+    let places: Vec<_> = problems.iter().map(|(at, _)| at.as_str()).collect();
+    assert_eq!(
+        places,
+        [
+            "/fields/0/name",
+            "/fields/1/default",
+            "/fields/1/title",
+            "/fields/2/default",
+            "/fields/2/kind/options",
+            "/fields/2/name",
+            "/maps/none/entries",
+            "/maps/open/entries/a",
+            "/name",
+            "/steps/0/app",
+            "/steps/0/id",
+            "/steps/0/input/a",
+            "/steps/1/action",
+            "/steps/2/body",
+            "/steps/2/destination",
+            "/steps/2/id",
+            "/steps/3/condition",
+            "/trigger/trigger"
+        ]
+    );
+    let message = |at: &str| {
+        problems.iter().find(|(place, _)| place == at).map(|(_, message)| message.as_str()).unwrap()
+    };
+    assert_eq!(message("/trigger/trigger"), "`shop` 1.0.0 has no trigger `nope`; it has `order_created`");
+    assert_eq!(
+        message("/steps/1/action"),
+        "`shop` 1.0.0 has no action `nope`; it has `update_order`, `anything`"
+    );
+    assert!(message("/steps/0/app").contains("no active connector for the app `nope`"));
+    assert!(message("/steps/2/destination").contains("no stream destination `nope`"));
+}
+
+#[test]
+fn an_unknown_event_and_a_workflow_without_steps() {
+    let mut unknown = update(json!({"order_id": 1, "status_id": 2}));
+    unknown["trigger"]["event"] = json!("Fulfilment Updated");
+    refused(&unknown, "/trigger/event", "no event `Fulfilment Updated`");
+    refused(&definition(json!([])), "/steps", "no step");
+}
+
+#[test]
+fn a_definition_is_read_with_every_unknown_member_at_its_pointer() {
+    let whole = json!({
+        "name": "n", "trigger": {"type": "app", "app": "a", "trigger": "t"},
+        "fields": [{"name": "a", "title": "A", "help": "h", "kind": {"type": "choice", "options": [{"value": 1, "title": "One"}]}, "required": true, "default": 1}],
+        "maps": {"m": {"entries": {"a": 1}}},
+        "steps": [
+            {"id": "a", "type": "action", "app": "a", "action": "b", "input": {}},
+            {"id": "s", "type": "stream", "destination": "d", "body": {}},
+            {"id": "f", "type": "filter", "condition": "true"}
+        ]
+    });
+    let read = Definition::parse(&whole).unwrap();
+    assert_eq!(serde_json::to_value(&read).unwrap(), whole);
+    for pointer in [
+        "",
+        "/trigger",
+        "/fields/0",
+        "/fields/0/kind",
+        "/fields/0/kind/options/0",
+        "/maps/m",
+        "/steps/0",
+        "/steps/1",
+        "/steps/2",
+    ] {
+        let mut value = whole.clone();
+        value.pointer_mut(pointer).unwrap()["surprise"] = json!(1);
+        let problems = Definition::parse(&value).unwrap_err();
+        assert_eq!(
+            problems.0.iter().map(|problem| problem.at.as_str()).collect::<Vec<_>>(),
+            [format!("{pointer}/surprise")]
+        );
+        assert!(serde_json::from_value::<Definition>(value).is_err(), "serde alone: {pointer}");
+    }
+    let problems =
+        Definition::parse(&json!({"name": 1, "trigger": {"type": "moon"}, "steps": [{"type": "filter"}]}))
+            .unwrap_err();
+    let places: BTreeMap<_, _> =
+        problems.0.iter().map(|problem| (problem.at.as_str(), problem.message.as_str())).collect();
+    assert_eq!(places.keys().copied().collect::<Vec<_>>(), ["/name", "/steps/0", "/trigger/type"]);
+    assert_eq!(places["/trigger/type"], "`moon` is not known; use `app`, `event`");
+}
