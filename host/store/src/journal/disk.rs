@@ -1,0 +1,113 @@
+//! sled and the file system under it: opening, power-safe flushing, free space.
+//!
+//! sled 0.34 flushes with `sync_file_range`, which leaves the disk's own cache and the file's size unsynced;
+//! so every flush here is followed by `fdatasync` of sled's one log file.
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use crate::{backend::BackendError, journal::OpenError};
+
+/// An open sled database whose flushes are power-safe.
+#[derive(Clone, Debug)]
+pub(crate) struct Disk {
+    pub(crate) db: sled::Db,
+    path: PathBuf,
+    log: std::sync::Arc<File>,
+}
+
+impl Disk {
+    /// Opens or makes the database in the directory `path`.
+    pub(crate) fn open(path: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
+        let io = |action| move |source| OpenError::Io { action, path: path.to_owned(), source };
+        std::fs::create_dir_all(path).map_err(io("make"))?;
+        let db = match attempt(path, cache_bytes) {
+            Ok(db) => db,
+            Err(Failure::InUse) => return Err(OpenError::InUse { path: path.to_owned() }),
+            Err(Failure::Other(first)) => {
+                // An abrupt stop can leave a snapshot that sled 0.34 refuses. It is only a shortcut: without it
+                // sled reads its whole log.
+                tracing::warn!(path = %path.display(), error = first, "the database did not open; trying again without its snapshot");
+                set_snapshots_aside(path).map_err(io("set the snapshot aside in"))?;
+                match attempt(path, cache_bytes) {
+                    Ok(db) => db,
+                    Err(Failure::InUse) => return Err(OpenError::InUse { path: path.to_owned() }),
+                    Err(Failure::Other(second)) => {
+                        return Err(OpenError::Unreadable { path: path.to_owned(), first, second });
+                    }
+                }
+            }
+        };
+        let log = File::open(path.join("db")).map_err(io("open the log of"))?;
+        log.sync_all().map_err(io("sync the log of"))?;
+        File::open(path.join("conf")).and_then(|conf| conf.sync_all()).map_err(io("sync the settings of"))?;
+        File::open(path).and_then(|directory| directory.sync_all()).map_err(io("sync"))?;
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            File::open(parent)
+                .and_then(|directory| directory.sync_all())
+                .map_err(io("sync the directory above"))?;
+        }
+        Ok(Self { db, path: path.to_owned(), log: std::sync::Arc::new(log) })
+    }
+
+    /// Returns once everything written is on disk, power-safe.
+    pub(crate) fn flush(&self) -> Result<(), BackendError> {
+        self.db.flush().map_err(|source| self.failed("flush", source))?;
+        self.log.sync_data().map_err(|source| self.failed("sync", source))
+    }
+
+    /// Bytes that may still be written.
+    pub(crate) fn free_bytes(&self) -> Result<u64, BackendError> {
+        let space = rustix::fs::statvfs(&self.path)
+            .map_err(|source| self.failed("ask for the free space of", io::Error::from(source)))?;
+        Ok(space.f_bavail.saturating_mul(space.f_frsize))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The database failed at something.
+    pub(crate) fn failed(&self, action: &str, source: impl Into<crate::backend::Source>) -> BackendError {
+        let message =
+            format!("cannot {action} the database {}; check the disk, then start again", self.path.display());
+        BackendError::storage(message, source)
+    }
+}
+
+enum Failure {
+    InUse,
+    Other(String),
+}
+
+/// Opens sled on a thread of its own, since a damaged file can make it panic.
+fn attempt(path: &Path, cache_bytes: u64) -> Result<sled::Db, Failure> {
+    let config = sled::Config::new().path(path).cache_capacity(cache_bytes).flush_every_ms(None);
+    let opened = thread::Builder::new().name("sled-open".into()).spawn(move || config.open());
+    match opened.map_err(|error| Failure::Other(error.to_string()))?.join() {
+        Ok(Ok(db)) => Ok(db),
+        Ok(Err(sled::Error::Io(error))) if error.to_string().contains("could not acquire lock") => {
+            Err(Failure::InUse)
+        }
+        Ok(Err(error)) => Err(Failure::Other(error.to_string())),
+        Err(panic) => {
+            let said = panic.downcast_ref::<String>().cloned();
+            let said = said.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            Err(Failure::Other(said.unwrap_or_else(|| "sled panicked".into())))
+        }
+    }
+}
+
+fn set_snapshots_aside(path: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        if let Some(name) = entry.file_name().to_str().filter(|name| name.starts_with("snap.")) {
+            std::fs::rename(entry.path(), path.join(format!("unreadable-{name}")))?;
+        }
+    }
+    Ok(())
+}

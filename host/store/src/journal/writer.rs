@@ -1,0 +1,336 @@
+//! The writer: the one thread that judges, frames and syncs commits.
+//!
+//! While one group is being synced, commits queue up; they are the next group. So a group is as large as the
+//! load makes it, and a commit that comes alone waits for nothing.
+//!
+//! Invariants: a batch is judged against everything before it, also in its own group; a group is visible only
+//! once its frame is on disk; after a failed write nothing more is accepted, since what the disk holds is
+//! unknown until the journal is read again.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, mpsc as thread_mpsc},
+};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    Shared,
+    checkpoint::{Done, Job},
+    frame::Builder,
+    index::{Index, Marker},
+    log::Log,
+};
+use crate::{
+    backend::{BackendError, Expect, RawBatch, Version},
+    memory::holds,
+};
+
+/// A group is closed at this size.
+const GROUP: usize = 64 * 1024;
+/// How far the overlay may outgrow its limit while a checkpoint is under way, before commits wait for it.
+const OUTGROW: usize = 4;
+
+/// Where a commit's answer goes.
+type Reply = oneshot::Sender<Result<Version, BackendError>>;
+
+/// What the writer is asked to do.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Commit a batch.
+    Commit(RawBatch, Reply),
+    /// Begin a checkpoint, if there is anything to write and none is under way.
+    Checkpoint,
+    /// Write everything into the index and stop.
+    Close(oneshot::Sender<Result<(), BackendError>>),
+}
+
+/// The writer's own state.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) index: Arc<Index>,
+    pub(crate) log: Log,
+    pub(crate) jobs: thread_mpsc::Sender<Job>,
+    pub(crate) done: thread_mpsc::Receiver<Done>,
+    /// The newest version given.
+    pub(crate) last: u64,
+    /// Bytes framed since the last freeze.
+    pub(crate) window: usize,
+    /// A checkpoint is begun at this many.
+    pub(crate) checkpoint_bytes: usize,
+    /// Checkpoints begun whose end was not heard of.
+    pub(crate) outstanding: usize,
+    /// Why nothing more is accepted.
+    pub(crate) failed: Option<String>,
+}
+
+/// Commits that share a frame.
+#[derive(Debug)]
+struct Group {
+    frame: Builder,
+    /// What is in it, in order.
+    accepted: Vec<(Version, RawBatch, Reply)>,
+    /// What the group makes of keys.
+    versions: HashMap<Bytes, Option<Version>>,
+    /// Refusals. They are told after the sync, since they may rest on what the group writes.
+    refused: Vec<(Reply, BackendError)>,
+    /// Whether a checkpoint was asked for.
+    checkpoint: bool,
+    /// Whether the store is to close, and who asked.
+    close: Option<oneshot::Sender<Result<(), BackendError>>>,
+}
+
+impl Writer {
+    /// Works until closed or until nobody can send any more.
+    pub(crate) fn run(mut self) {
+        while let Some(first) = self.requests.blocking_recv() {
+            let mut group = Group {
+                frame: Builder::new(),
+                accepted: Vec::new(),
+                versions: HashMap::new(),
+                refused: Vec::new(),
+                checkpoint: false,
+                close: None,
+            };
+            self.take(&mut group, first);
+            while group.frame.len() < GROUP && group.close.is_none() {
+                match self.requests.try_recv() {
+                    Ok(request) => self.take(&mut group, request),
+                    Err(_) => break,
+                }
+            }
+            let checkpoint = group.checkpoint;
+            let close = group.close.take();
+            self.commit(group);
+            if let Some(reply) = close {
+                self.close(reply);
+                return;
+            }
+            self.maintain(checkpoint);
+        }
+    }
+
+    fn take(&mut self, group: &mut Group, request: Request) {
+        match request {
+            Request::Commit(batch, reply) => match self.judge(group, &batch) {
+                Ok(version) => {
+                    group.frame.push(version, &batch);
+                    group.accepted.push((version, batch, reply));
+                }
+                Err(error) => group.refused.push((reply, error)),
+            },
+            Request::Checkpoint => group.checkpoint = true,
+            Request::Close(reply) => group.close = Some(reply),
+        }
+    }
+
+    /// Whether a batch may commit, and as what version.
+    fn judge(&mut self, group: &mut Group, batch: &RawBatch) -> Result<Version, BackendError> {
+        if let Some(message) = &self.failed {
+            return Err(BackendError::broken(message.clone()));
+        }
+        for (op, change) in batch.ops.iter().enumerate() {
+            if change.expect == Expect::Anything {
+                continue;
+            }
+            let found = match group.versions.get(&change.key) {
+                Some(found) => *found,
+                None => self.version(&change.key)?,
+            };
+            if !holds(change.expect, found) {
+                return Err(BackendError::Conflict { op });
+            }
+        }
+        self.last += 1;
+        let version = Version(self.last);
+        for change in &batch.ops {
+            group.versions.insert(change.key.clone(), change.value.as_ref().map(|_| version));
+        }
+        Ok(version)
+    }
+
+    /// The committed version of a key.
+    fn version(&self, key: &[u8]) -> Result<Option<Version>, BackendError> {
+        let overlay = self.shared.overlay.read().unwrap_or_else(PoisonError::into_inner);
+        match overlay.get(key) {
+            Some(cell) => Ok(cell.record.as_ref().map(|(version, _)| *version)),
+            None => {
+                drop(overlay);
+                self.index.version(key)
+            }
+        }
+    }
+
+    /// Makes a group durable, then visible, then known.
+    fn commit(&mut self, group: Group) {
+        let Group { frame, accepted, refused, .. } = group;
+        let outcome = if accepted.is_empty() { Ok(()) } else { self.write(frame) };
+        match outcome {
+            Ok(()) => {
+                let mut replies = Vec::with_capacity(accepted.len());
+                let mut overlay = self.shared.overlay.write().unwrap_or_else(PoisonError::into_inner);
+                for (version, batch, reply) in accepted {
+                    overlay.apply(version, batch);
+                    replies.push((reply, version));
+                }
+                drop(overlay);
+                for (reply, version) in replies {
+                    answer(reply, Ok(version));
+                }
+            }
+            Err(error) => {
+                for (_, _, reply) in accepted {
+                    answer(reply, Err(again(&error)));
+                }
+            }
+        }
+        for (reply, error) in refused {
+            answer(reply, Err(error));
+        }
+    }
+
+    fn write(&mut self, frame: Builder) -> Result<(), BackendError> {
+        let bytes = frame.len();
+        self.room_for(bytes)?;
+        let frame = frame.finish(self.log.next());
+        let written = self.log.append(&frame).and_then(|()| self.index.disk.flush());
+        if let Err(error) = written {
+            self.fail(&error);
+            return Err(error);
+        }
+        self.window += bytes;
+        Ok(())
+    }
+
+    /// Refuses while there is room for it, since sled takes no more writes once one has failed.
+    fn room_for(&self, bytes: usize) -> Result<(), BackendError> {
+        let free = self.index.disk.free_bytes()?;
+        let reserve = self.shared.min_free_bytes();
+        // A frame is written once as such and once or twice by the checkpoint.
+        let needed = reserve.saturating_add(4 * bytes as u64);
+        if free >= needed {
+            return Ok(());
+        }
+        let message = format!(
+            "the disk of {} has {} MB free and {} MB are kept in reserve; make room, and commits work again",
+            self.index.disk.path().display(),
+            free >> 20,
+            needed >> 20
+        );
+        Err(BackendError::Full { message })
+    }
+
+    fn fail(&mut self, error: &BackendError) {
+        let message = format!(
+            "the database {} accepts nothing since a write failed, whose outcome is unknown until it is opened again; \
+             check the disk and start again",
+            self.index.disk.path().display()
+        );
+        tracing::error!(error = error as &dyn std::error::Error, "{message}");
+        self.failed = Some(message);
+    }
+
+    /// Begins a checkpoint when it is time, and waits for one only when memory would run away.
+    fn maintain(&mut self, asked: bool) {
+        while let Ok(done) = self.done.try_recv() {
+            self.finished(done);
+        }
+        if self.failed.is_some() {
+            return;
+        }
+        let due = self.window >= self.checkpoint_bytes || (asked && self.window > 0);
+        let overdue = self.window >= self.checkpoint_bytes.saturating_mul(OUTGROW);
+        while overdue && self.is_frozen() && self.failed.is_none() {
+            self.wait();
+        }
+        if due && !self.is_frozen() && self.failed.is_none() {
+            self.freeze(overdue);
+        }
+    }
+
+    fn is_frozen(&self) -> bool {
+        self.shared.overlay.read().unwrap_or_else(PoisonError::into_inner).is_frozen()
+    }
+
+    /// Hands the active generation to the checkpoint. A long scan holds it off, unless it `must` be now.
+    fn freeze(&mut self, must: bool) {
+        let shared = self.shared.clone();
+        let gate = if must {
+            Some(shared.gate.write().unwrap_or_else(PoisonError::into_inner))
+        } else {
+            shared.gate.try_write().ok()
+        };
+        let Some(_gate) = gate else { return };
+        let cells = self.shared.overlay.write().unwrap_or_else(PoisonError::into_inner).freeze();
+        let marker = Marker { replay_from: self.log.next(), last_version: self.last };
+        let job = Job { cells, marker, buckets: self.log.cut() };
+        self.window = 0;
+        self.outstanding += 1;
+        if self.jobs.send(job).is_err() {
+            self.fail(&BackendError::broken("the checkpoint thread stopped"));
+        }
+    }
+
+    /// Waits for every checkpoint that was begun.
+    fn settle(&mut self) {
+        while self.outstanding > 0 && self.failed.is_none() {
+            self.wait();
+        }
+    }
+
+    fn wait(&mut self) {
+        match self.done.recv() {
+            Ok(done) => self.finished(done),
+            Err(_) => self.fail(&BackendError::broken("the checkpoint thread stopped")),
+        }
+    }
+
+    fn finished(&mut self, done: Done) {
+        self.outstanding = self.outstanding.saturating_sub(1);
+        if let Err(error) = done {
+            self.fail(&error);
+        }
+    }
+
+    /// Writes everything into the index, answers, and lets go of the database before it does.
+    fn close(mut self, reply: oneshot::Sender<Result<(), BackendError>>) {
+        self.requests.close();
+        while let Ok(request) = self.requests.try_recv() {
+            match request {
+                Request::Commit(_, reply) => answer(reply, Err(BackendError::Closed)),
+                Request::Close(reply) => answer(reply, Err(BackendError::Closed)),
+                Request::Checkpoint => {}
+            }
+        }
+        self.settle();
+        if self.failed.is_none() && self.window > 0 {
+            self.freeze(true);
+            self.settle();
+        }
+        let outcome = match self.failed.take() {
+            None => Ok(()),
+            Some(message) => Err(BackendError::broken(message)),
+        };
+        drop(self);
+        answer(reply, outcome);
+    }
+}
+
+/// Tells a caller, who may have stopped waiting: then the answer is of no use to anyone.
+fn answer<T>(reply: oneshot::Sender<T>, outcome: T) {
+    drop(reply.send(outcome));
+}
+
+/// The same error for every batch of a group.
+fn again(error: &BackendError) -> BackendError {
+    match error {
+        BackendError::Full { message } => BackendError::Full { message: message.clone() },
+        other => BackendError::broken(match std::error::Error::source(other) {
+            Some(source) => format!("{other}: {source}"),
+            None => other.to_string(),
+        }),
+    }
+}

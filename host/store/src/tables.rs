@@ -1,0 +1,176 @@
+//! Every table: its number, its level, its key and whose its records are.
+//!
+//! Numbers are stored in every key: they are never changed and never used again. Records that name a person or
+//! hold a secret are a user's or the scope's; the lookup tables beside them hold only ids and keyed hashes.
+
+use serde::{Deserialize, Serialize};
+use trunnion_core::{
+    clock::Timestamp,
+    id::{
+        ConnectionId, DeliveryId, Id, InstallSessionId, InstallationId, IntegrationId, RunId, SubscriptionId,
+        UserId, WorkflowId, WorkspaceId,
+    },
+    records::{
+        ApiKey, Connection, ConnectorVersion, DeadLetter, DeadWork, Delivery, Digest, EndedRun, EventSchema,
+        InstallSession, Installation, Integration, LedgerEntry, LiveRun, StoredRelease, StreamDestination,
+        Subscription, User, Workflow, Workspace as WorkspaceRecord,
+    },
+    scope::Scope,
+};
+
+use crate::table::{Deployment, Environment, Owner, Table, Workspace};
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $id:literal $name:ident: $level:ty, $key:ty => $record:ty, |$it:pat_param| $owner:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub enum $name {}
+
+        impl Table for $name {
+            const ID: u8 = $id;
+            const NAME: &'static str = stringify!($name);
+            type Level = $level;
+            type Key = $key;
+            type Record = $record;
+
+            fn owner($it: &$record) -> Owner {
+                $owner
+            }
+        }
+    )*
+
+        /// Number and name of every table.
+        pub const ALL: &[(u8, &str)] = &[$(($id, stringify!($name))),*];
+    };
+}
+
+tables! {
+    /// The ISVs.
+    1 Workspaces: Deployment, WorkspaceId => WorkspaceRecord, |_| Owner::Scope;
+    /// API keys, by the SHA-256 of the key.
+    2 ApiKeys: Deployment, [u8; 32] => ApiKey, |_| Owner::Scope;
+    /// End users.
+    3 Users: Environment, UserId => User, |user| Owner::User(user.id);
+    /// Finds a user, by the keyed hash of the username.
+    4 UsersByName: Environment, [u8; 16] => UserRef, |_| Owner::Plain;
+    /// Stored credentials.
+    5 Connections: Environment, (UserId, ConnectionId) => Connection, |connection| Owner::User(connection.user);
+    /// Integrations.
+    6 Integrations: Workspace, IntegrationId => Integration, |_| Owner::Scope;
+    /// Workflows with their drafts.
+    7 Workflows: Workspace, WorkflowId => Workflow, |_| Owner::Scope;
+    /// Releases, by workflow and number.
+    8 Releases: Workspace, (WorkflowId, u32) => StoredRelease, |_| Owner::Scope;
+    /// Custom events, by the keyed hash of the name.
+    9 EventSchemas: Workspace, [u8; 16] => EventSchema, |_| Owner::Scope;
+    /// Installations.
+    10 Installations: Environment, (UserId, InstallationId) => Installation, |it| Owner::User(it.user);
+    /// Finds what an occurrence starts, by the keyed hash of the trigger.
+    11 InstallationsByTrigger: Environment, ([u8; 16], InstallationId) => TriggerTarget, |_| Owner::Plain;
+    /// Finds a workflow's installations.
+    12 InstallationsByWorkflow: Environment, (WorkflowId, UserId, InstallationId) => Present, |_| Owner::Plain;
+    /// Installations under way.
+    13 InstallSessions: Environment, InstallSessionId => InstallSession, |session| Owner::User(session.user);
+    /// Registered vendor webhooks.
+    14 Subscriptions: Environment, SubscriptionId => Subscription, |it| Owner::User(it.user);
+    /// Finds a subscription, by the truncated SHA-256 of its path token.
+    15 SubscriptionsByPath: Deployment, [u8; 16] => PathTarget, |_| Owner::Plain;
+    /// Raw deliveries that are not parsed yet.
+    16 Deliveries: Environment, DeliveryId => Delivery, |delivery| Owner::User(delivery.user);
+    /// Runs that have not ended.
+    17 LiveRuns: Environment, RunId => LiveRun, |run| Owner::User(run.user);
+    /// Runs that ended.
+    18 EndedRuns: Environment, RunId => EndedRun, |run| Owner::User(run.user);
+    /// Finds a workflow's ended runs.
+    19 RunsByWorkflow: Environment, (WorkflowId, RunId) => RunOutline, |_| Owner::Plain;
+    /// What was already seen, by keyed hash; see [`Store::expire_ledger`](crate::Store::expire_ledger).
+    20 Ledger: Environment, [u8; 16] => LedgerEntry, |_| Owner::Plain;
+    /// Work that exhausted its retries.
+    21 DeadLetters: Environment, Id => DeadLetter, |letter| owner_of_dead(letter);
+    /// Connector versions the host keeps, by app and component digest.
+    22 ConnectorVersions: Deployment, (String, String) => ConnectorVersion, |_| Owner::Plain;
+    /// The version in use, by app.
+    23 ActiveConnectors: Deployment, String => ActiveConnector, |_| Owner::Plain;
+    /// Where streams go, by name.
+    24 StreamDestinations: Environment, String => StreamDestination, |_| Owner::Scope;
+}
+
+const fn owner_of_dead(letter: &DeadLetter) -> Owner {
+    match &letter.work {
+        DeadWork::Run { user, .. } => Owner::User(*user),
+        DeadWork::Delivery { delivery } => Owner::User(delivery.user),
+    }
+}
+
+/// Points at a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRef {
+    /// Which.
+    pub user: UserId,
+}
+
+/// Points at an installation that a trigger starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriggerTarget {
+    /// Whose it is.
+    pub user: UserId,
+    /// Of which workflow.
+    pub workflow: WorkflowId,
+}
+
+/// Says only that the key is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Present {}
+
+/// Points at a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathTarget {
+    /// Where it lives.
+    pub scope: Scope,
+    /// Which.
+    pub subscription: SubscriptionId,
+}
+
+/// What a listing of a workflow's runs must know of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunOutline {
+    /// Whose run it was.
+    pub user: UserId,
+    /// Whether it ended with an error.
+    pub failed: bool,
+}
+
+/// Which version of an app's connector new runs use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActiveConnector {
+    /// The component.
+    pub digest: Digest,
+    /// The component before it, to go back to.
+    #[serde(default)]
+    pub previous: Option<Digest>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn table_numbers_and_names_are_the_stored_ones() {
+        let numbers: HashSet<u8> = ALL.iter().map(|(number, _)| *number).collect();
+        assert_eq!(numbers.len(), ALL.len(), "a number is used twice");
+        let stored: Vec<String> = ALL.iter().map(|(number, name)| format!("{number} {name}")).collect();
+        assert_eq!(
+            stored.join(", "),
+            "1 Workspaces, 2 ApiKeys, 3 Users, 4 UsersByName, 5 Connections, 6 Integrations, 7 Workflows, \
+             8 Releases, 9 EventSchemas, 10 Installations, 11 InstallationsByTrigger, 12 InstallationsByWorkflow, \
+             13 InstallSessions, 14 Subscriptions, 15 SubscriptionsByPath, 16 Deliveries, 17 LiveRuns, \
+             18 EndedRuns, 19 RunsByWorkflow, 20 Ledger, 21 DeadLetters, 22 ConnectorVersions, 23 ActiveConnectors, \
+             24 StreamDestinations",
+            "numbers are stored in every key and never change; only add at the end"
+        );
+    }
+}
