@@ -1,0 +1,30 @@
+//! From a core module to a component on disk.
+
+use std::path::Path;
+
+use wit_component::ComponentEncoder;
+
+use crate::error::BuildError;
+
+/// What the SDK's declaration leaves in a module; without it there is nothing to make a component from.
+const CONTRACT_SECTION: &[u8] = b"component-type";
+
+/// Encodes `module`, validates the component, and puts it at `path`; answers its size.
+pub(crate) fn write(module: &[u8], path: &Path, package: &str) -> Result<u64, BuildError> {
+    let component = encode(module, package)?;
+    // Renamed into place, so that whoever watches or loads the file never sees half of it; the name is this
+    // process's own, so that two builds at once do not write into one file.
+    let draft = path.with_extension(format!("wasm.{}.part", std::process::id()));
+    std::fs::write(&draft, &component).map_err(|source| BuildError::io("write", &draft, source))?;
+    std::fs::rename(&draft, path).map_err(|source| BuildError::io("put in place", path, source))?;
+    Ok(component.len().try_into().unwrap_or(u64::MAX))
+}
+
+fn encode(module: &[u8], package: &str) -> Result<Vec<u8>, BuildError> {
+    if !module.windows(CONTRACT_SECTION.len()).any(|window| window == CONTRACT_SECTION) {
+        return Err(BuildError::NoDeclaration { package: package.to_owned() });
+    }
+    ComponentEncoder::default().validate(true).module(module).and_then(|encoder| encoder.encode()).map_err(
+        |error| BuildError::NotAComponent { package: package.to_owned(), reason: format!("{error:#}") },
+    )
+}

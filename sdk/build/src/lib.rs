@@ -1,0 +1,98 @@
+//! Builds connector crates into WebAssembly components: one implementation for `trunnion connector build`,
+//! xtask and tests.
+//!
+//! Owns: finding or installing a wasm32 standard library ([`toolchain`]), driving cargo, and making and
+//! checking the component. It does not run components; the host judges what they import and say.
+//!
+//! Invariants: a component is written whole or not at all (written beside its place, then renamed), and the
+//! caller's own build is never touched: guests have a target directory of their own.
+
+#![warn(missing_docs)]
+
+mod component;
+mod error;
+mod package;
+pub mod toolchain;
+
+use std::path::{Path, PathBuf};
+
+pub use crate::error::BuildError;
+use crate::{package::Package, toolchain::Toolchain};
+
+/// The prefix of a connector crate's name, which its component's name does without.
+pub const PACKAGE_PREFIX: &str = "trunnion-connector-";
+
+/// What to build, and where to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildOptions {
+    /// Connector crates: their directories, or their `Cargo.toml`.
+    pub paths: Vec<PathBuf>,
+    /// Where the components go; made where it does not exist.
+    pub out_dir: PathBuf,
+    /// Where guests are compiled. Absent: `connectors` inside the target directory of the crate's workspace.
+    pub target_dir: Option<PathBuf>,
+    /// Whether the dependencies may differ from `Cargo.lock`.
+    pub lock: Lock,
+}
+
+/// What `Cargo.lock` means to the build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Lock {
+    /// Cargo may add what is missing.
+    #[default]
+    Flexible,
+    /// Anything missing is an error (`--locked`).
+    Exact,
+}
+
+impl BuildOptions {
+    /// Builds `paths` into `out_dir`, everything else as usual.
+    #[must_use]
+    pub fn new(paths: Vec<PathBuf>, out_dir: impl Into<PathBuf>) -> Self {
+        Self { paths, out_dir: out_dir.into(), target_dir: None, lock: Lock::Flexible }
+    }
+}
+
+/// A component that was built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The connector's name: the package's, without `trunnion-connector-`.
+    pub name: String,
+}
+
+/// Builds components, saying on `progress` what is being done, line by line.
+///
+/// # Errors
+/// Names the crate at fault, or all ways to obtain the standard library where none worked.
+pub fn build(options: &BuildOptions, progress: &mut dyn FnMut(&str)) -> Result<Vec<Built>, BuildError> {
+    let packages = options.paths.iter().map(|path| package::read(path)).collect::<Result<Vec<_>, _>>()?;
+    std::fs::create_dir_all(&options.out_dir)
+        .map_err(|source| BuildError::io("make", &options.out_dir, source))?;
+    let toolchain = toolchain::find(progress)?;
+    packages.iter().map(|package| build_one(package, options, &toolchain, progress)).collect()
+}
+
+fn build_one(
+    package: &Package,
+    options: &BuildOptions,
+    toolchain: &Toolchain,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Built, BuildError> {
+    let name = package.connector_name();
+    progress(&format!("building connector `{name}` ({toolchain})"));
+    let base = options.target_dir.clone().unwrap_or_else(|| package.target_dir.join("connectors"));
+    let module = package.compile(toolchain, &base.join(toolchain.key()), options.lock, progress)?;
+    let path = options.out_dir.join(format!("{name}.wasm"));
+    let size = component::write(&module, &path, &package.name)?;
+    progress(&format!("wrote {} ({} KB)", path.display(), size.div_ceil(1000)));
+    Ok(Built { path, size, name: name.to_owned() })
+}
+
+/// The path cargo and messages can use on any platform.
+fn display(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,159 @@
+//! Actions: what a workflow can do at the vendor. An action is an ordinary function from a typed input to a
+//! typed output; the types are also its JSON Schemas.
+//!
+//! ```
+//! use trunnion_sdk::{action::Action, context::Context, error::Result};
+//! use schemars::JsonSchema;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Deserialize, JsonSchema)]
+//! struct Greet { name: String }
+//! #[derive(Serialize, Deserialize, JsonSchema)]
+//! struct Greeting { text: String }
+//!
+//! fn greet(_: &Context, input: Greet) -> Result<Greeting> {
+//!     Ok(Greeting { text: format!("Hello {}", input.name) })
+//! }
+//!
+//! let action = Action::new("greet", "Greet someone", greet)
+//!     .safe_to_repeat()
+//!     .sample(r#"{"name":"Ada"}"#, r#"{"text":"Hello Ada"}"#);
+//! assert_eq!(action.id(), "greet");
+//! ```
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{context::Context, error::Result, json};
+
+/// What repeating the action after an uncertain outcome does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Repeat {
+    Safe,
+    Key,
+    Lookup,
+    Never,
+}
+
+/// What became of an attempt whose outcome was uncertain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reconciled<O> {
+    /// It was carried out; this is its output.
+    Found(O),
+    /// It was not carried out; doing it now is safe.
+    Absent,
+    /// Nobody can tell, and why.
+    Unknown(String),
+}
+
+type Run = Box<dyn Fn(&Context, &str) -> Result<String>>;
+type Reconcile = Box<dyn Fn(&Context, &str, &str) -> Result<Reconciled<String>>>;
+
+/// A declared action.
+pub struct Action {
+    pub(crate) id: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) repeat: Repeat,
+    pub(crate) input_schema: fn() -> Value,
+    pub(crate) output_schema: fn() -> Value,
+    pub(crate) sample_input: &'static str,
+    pub(crate) sample_output: &'static str,
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) accepts: fn(&str) -> Result<()>,
+    pub(crate) run: Run,
+    pub(crate) reconcile: Option<Reconcile>,
+}
+
+impl Action {
+    /// The action `id`, which people see as `title` and `run` carries out.
+    ///
+    /// Until one of [`Self::safe_to_repeat`], [`Self::recognises_key`] and [`Self::reconciled_by`] says
+    /// otherwise, an attempt with an uncertain outcome is never repeated.
+    #[must_use]
+    pub fn new<I, O, F>(id: &'static str, title: &'static str, run: F) -> Self
+    where
+        I: DeserializeOwned + JsonSchema + 'static,
+        O: Serialize + JsonSchema + 'static,
+        F: Fn(&Context, I) -> Result<O> + 'static,
+    {
+        Self {
+            id,
+            title,
+            help: "",
+            repeat: Repeat::Never,
+            input_schema: json::input_schema::<I>,
+            output_schema: json::output_schema::<O>,
+            sample_input: "",
+            sample_output: "",
+            #[cfg(not(target_arch = "wasm32"))]
+            accepts: |text| json::input::<I>(text).map(drop),
+            run: Box::new(move |ctx, input| json::output(&run(ctx, json::input(input)?)?)),
+            reconcile: None,
+        }
+    }
+
+    /// Says what it does.
+    #[must_use]
+    pub const fn help(mut self, help: &'static str) -> Self {
+        self.help = help;
+        self
+    }
+
+    /// An example of input and output, as JSON; the builder shows it, and `test::assert_sound` checks it.
+    #[must_use]
+    pub const fn sample(mut self, input: &'static str, output: &'static str) -> Self {
+        self.sample_input = input;
+        self.sample_output = output;
+        self
+    }
+
+    /// Doing it twice results in the same state: a read, or setting a value.
+    #[must_use]
+    pub const fn safe_to_repeat(mut self) -> Self {
+        self.repeat = Repeat::Safe;
+        self
+    }
+
+    /// The vendor recognises `ctx.idempotency_key()`, which the action sends along.
+    #[must_use]
+    pub const fn recognises_key(mut self) -> Self {
+        self.repeat = Repeat::Key;
+        self
+    }
+
+    /// `reconcile` can look up at the vendor what became of an attempt, given its input and idempotency key.
+    #[must_use]
+    pub fn reconciled_by<I, O, F>(mut self, reconcile: F) -> Self
+    where
+        I: DeserializeOwned,
+        O: Serialize,
+        F: Fn(&Context, I, &str) -> Result<Reconciled<O>> + 'static,
+    {
+        self.repeat = Repeat::Lookup;
+        self.reconcile = Some(Box::new(move |ctx, input, key| {
+            Ok(match reconcile(ctx, json::input(input)?, key)? {
+                Reconciled::Found(output) => Reconciled::Found(json::output(&output)?),
+                Reconciled::Absent => Reconciled::Absent,
+                Reconciled::Unknown(why) => Reconciled::Unknown(why),
+            })
+        }));
+        self
+    }
+
+    /// Its id in the manifest.
+    #[must_use]
+    pub const fn id(&self) -> &'static str {
+        self.id
+    }
+}
+
+impl fmt::Debug for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Action").field("id", &self.id).field("repeat", &self.repeat).finish_non_exhaustive()
+    }
+}

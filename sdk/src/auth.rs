@@ -1,0 +1,181 @@
+//! How a user connects: the parameters that name the account, and the credential that the host keeps and
+//! places on requests sent with `auth_connection()`. All of it is declaration; connector code never holds a
+//! secret.
+//!
+//! ```
+//! use trunnion_sdk::{auth::{Connection, Parameter, Scheme}, context::secret};
+//!
+//! let connection = Connection::new()
+//!     .parameter(Parameter::identifier("store_hash", "Store hash"))
+//!     .scheme(
+//!         Scheme::fields("api_account", "API account")
+//!             .field("access_token", "Access token", "Settings › API › Store-level API accounts")
+//!             .header("X-Auth-Token", secret("access_token")),
+//!     );
+//! assert!(serde_json::to_string(&connection).unwrap().contains("{{secret:access_token}}"));
+//! ```
+
+use serde::Serialize;
+
+/// Parameters and ways to authenticate.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Connection {
+    parameters: Vec<Parameter>,
+    schemes: Vec<Scheme>,
+}
+
+impl Connection {
+    /// A connection that needs nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a parameter.
+    #[must_use]
+    pub fn parameter(mut self, parameter: Parameter) -> Self {
+        self.parameters.push(parameter);
+        self
+    }
+
+    /// Adds a way to authenticate; a connection uses one of them.
+    #[must_use]
+    pub fn scheme(mut self, scheme: Scheme) -> Self {
+        self.schemes.push(scheme);
+        self
+    }
+}
+
+/// A text that names the account. Not secret; readable as `ctx.parameter(name)`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Parameter {
+    name: String,
+    title: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    help: String,
+    pattern: Pattern,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Pattern {
+    HostLabel,
+    Identifier,
+    Digits,
+}
+
+impl Parameter {
+    fn new(name: &str, title: &str, pattern: Pattern) -> Self {
+        Self { name: name.into(), title: title.into(), help: String::new(), pattern }
+    }
+
+    /// One host label: letters, digits and inner hyphens, at most 63. For `{name}` in host patterns.
+    #[must_use]
+    pub fn host_label(name: &str, title: &str) -> Self {
+        Self::new(name, title, Pattern::HostLabel)
+    }
+
+    /// Letters, digits, `_` and `-`, at most 128.
+    #[must_use]
+    pub fn identifier(name: &str, title: &str) -> Self {
+        Self::new(name, title, Pattern::Identifier)
+    }
+
+    /// ASCII digits, at most 20.
+    #[must_use]
+    pub fn digits(name: &str, title: &str) -> Self {
+        Self::new(name, title, Pattern::Digits)
+    }
+
+    /// Says how to find the value.
+    #[must_use]
+    pub fn help(mut self, help: &str) -> Self {
+        self.help = help.into();
+        self
+    }
+}
+
+/// One way to authenticate.
+#[derive(Clone, Debug, Serialize)]
+pub struct Scheme {
+    id: String,
+    title: String,
+    #[serde(flatten)]
+    kind: Kind,
+    place: Vec<Placement>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Kind {
+    Fields { fields: Vec<SecretField> },
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct SecretField {
+    name: String,
+    title: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    help: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "in", rename_all = "snake_case")]
+enum Placement {
+    Header { name: String, value: String },
+    Query { name: String, value: String },
+}
+
+impl Scheme {
+    /// A scheme whose secrets the person types in: an API key, an access token, a user name and password.
+    #[must_use]
+    pub fn fields(id: &str, title: &str) -> Self {
+        Self {
+            id: id.into(),
+            title: title.into(),
+            kind: Kind::Fields { fields: Vec::new() },
+            place: Vec::new(),
+        }
+    }
+
+    /// Asks for a secret, afterwards known as `secret(name)`. `help` says how to obtain it.
+    #[must_use]
+    pub fn field(mut self, name: &str, title: &str, help: &str) -> Self {
+        let Kind::Fields { fields } = &mut self.kind;
+        fields.push(SecretField { name: name.into(), title: title.into(), help: help.into() });
+        self
+    }
+
+    /// Has the host set a header; `value` holds references as made by [`crate::context::secret`].
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.place.push(Placement::Header { name: name.into(), value: value.into() });
+        self
+    }
+
+    /// Has the host add a query parameter; `value` holds references as made by [`crate::context::secret`].
+    #[must_use]
+    pub fn query(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.place.push(Placement::Query { name: name.into(), value: value.into() });
+        self
+    }
+}
+
+/// The account a credential belongs to: what `check` in the declaration answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The account's stable id at the vendor; occurrences are routed by it.
+    pub id: String,
+    /// What a person would call it.
+    pub title: String,
+    /// Parameters learnt from the vendor.
+    pub parameters: Vec<(String, String)>,
+}
+
+impl Account {
+    /// The account `id`, known to people as `title`.
+    #[must_use]
+    pub fn new(id: impl Into<String>, title: impl Into<String>) -> Self {
+        Self { id: id.into(), title: title.into(), parameters: Vec::new() }
+    }
+}

@@ -1,0 +1,150 @@
+//! `Connector`: a declaration as a value, and the one place that finds what a call names. The exports of the
+//! component and native tests both go through it.
+
+use std::{fmt, time::Duration};
+
+use serde::Serialize;
+
+use crate::{
+    action::{Action, Reconciled},
+    auth::{Account, Connection},
+    context::Context,
+    error::{Error, Result},
+    trigger::{Delivery, Health, Occurrence, Reply, Target, Trigger},
+};
+
+/// The code of the error that answers a call of something not declared.
+pub const NOT_DECLARED: &str = "not-declared";
+
+/// A vendor's rate limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Bucket {
+    pub(crate) id: &'static str,
+    pub(crate) capacity: u64,
+    pub(crate) window_ms: u64,
+}
+
+impl Bucket {
+    /// The limit `id`: `capacity` requests (or points) that refill within `window`.
+    #[must_use]
+    pub fn new(id: &'static str, capacity: u64, window: Duration) -> Self {
+        Self { id, capacity, window_ms: u64::try_from(window.as_millis()).unwrap_or(u64::MAX) }
+    }
+}
+
+/// A declared connector. Made by [`crate::connector!`]; its parts are functions, so that a call builds only
+/// what it needs.
+pub struct Connector {
+    /// The app's id: lower-case letters, digits and hyphens.
+    pub id: &'static str,
+    /// The connector crate's version.
+    pub version: &'static str,
+    /// What a person calls the app.
+    pub title: &'static str,
+    /// One sentence on what the app is.
+    pub help: &'static str,
+    /// A `data:` URL of an SVG or PNG; empty for none.
+    pub icon: &'static str,
+    /// Host patterns the connector may send to.
+    pub hosts: &'static [&'static str],
+    /// How a user connects.
+    pub connection: fn() -> Connection,
+    /// Whether a credential works, and whose it is.
+    pub check: fn(&Context) -> Result<Account>,
+    /// The vendor's rate limits.
+    pub buckets: fn() -> Vec<Bucket>,
+    /// What starts workflows.
+    pub triggers: fn() -> Vec<Trigger>,
+    /// What workflows can do.
+    pub actions: fn() -> Vec<Action>,
+}
+
+impl Connector {
+    fn trigger(&self, id: &str) -> Result<Trigger> {
+        (self.triggers)()
+            .into_iter()
+            .find(|trigger| trigger.id == id)
+            .ok_or_else(|| self.lacks("trigger", id))
+    }
+
+    fn action(&self, id: &str) -> Result<Action> {
+        (self.actions)().into_iter().find(|action| action.id == id).ok_or_else(|| self.lacks("action", id))
+    }
+
+    fn lacks(&self, what: &str, id: &str) -> Error {
+        Error::other(NOT_DECLARED, self.lacks_message(what, id))
+    }
+
+    pub(crate) fn lacks_message(&self, what: &str, id: &str) -> String {
+        let (app, version) = (self.id, self.version);
+        format!("connector `{app}@{version}` declares no {what} `{id}`; its manifest lists what it has")
+    }
+
+    /// Carries out the action that the call names.
+    ///
+    /// # Errors
+    /// `InvalidInput` where `input` does not fit, `Other` where there is no such action, or the action's own.
+    pub fn run(&self, ctx: &Context, input: &str) -> Result<String> {
+        (self.action(&ctx.call().name)?.run)(ctx, input)
+    }
+
+    /// Looks up what became of an attempt of the action that the call names.
+    ///
+    /// # Errors
+    /// As [`Self::run`], and `Other` where the action cannot tell.
+    pub fn reconcile(&self, ctx: &Context, input: &str, key: &str) -> Result<Reconciled<String>> {
+        let action = self.action(&ctx.call().name)?;
+        let reconcile =
+            action.reconcile.as_ref().ok_or_else(|| self.lacks("reconcile for action", action.id))?;
+        reconcile(ctx, input, key)
+    }
+
+    /// Registers the webhook of the trigger that the call names.
+    ///
+    /// # Errors
+    /// The trigger's own, or `Other` where there is no such trigger; so for the functions that follow.
+    pub fn subscribe(&self, ctx: &Context, target: &Target) -> Result<String> {
+        (self.trigger(&ctx.call().name)?.subscribe)(ctx, target)
+    }
+
+    /// Takes a registration back.
+    ///
+    /// # Errors
+    /// As [`Self::subscribe`].
+    pub fn unsubscribe(&self, ctx: &Context, state: &str) -> Result<()> {
+        (self.trigger(&ctx.call().name)?.unsubscribe)(ctx, state)
+    }
+
+    /// Looks after a registration.
+    ///
+    /// # Errors
+    /// As [`Self::subscribe`].
+    pub fn check_subscription(&self, ctx: &Context, target: &Target, state: &str) -> Result<Health<String>> {
+        (self.trigger(&ctx.call().name)?.check)(ctx, target, state)
+    }
+
+    /// Turns a delivery into occurrences.
+    ///
+    /// # Errors
+    /// As [`Self::subscribe`].
+    pub fn parse(&self, ctx: &Context, delivery: &Delivery) -> Result<Vec<Occurrence<String>>> {
+        (self.trigger(&ctx.call().name)?.parse)(ctx, delivery)
+    }
+
+    /// Answers a delivery that wants an answer at once.
+    ///
+    /// # Errors
+    /// As [`Self::subscribe`].
+    pub fn handshake(&self, ctx: &Context, delivery: &Delivery) -> Result<Option<Reply>> {
+        (self.trigger(&ctx.call().name)?.handshake)(ctx, delivery)
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector")
+            .field("id", &self.id)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}

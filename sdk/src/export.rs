@@ -1,0 +1,94 @@
+//! `connector!`: the one declaration that turns functions and types into a component, and the glue between
+//! the contract's generated types and the SDK's.
+//!
+//! Invariant: every export of the contract is answered. What a connector does not declare answers the typed
+//! error `not-declared` (code of `Error::Other`), which names what is missing.
+//!
+//! ```
+//! use trunnion_sdk::{auth::Account, prelude::*};
+//!
+//! fn check(_: &Context) -> Result<Account> {
+//!     Ok(Account::new("1", "Acme"))
+//! }
+//!
+//! trunnion_sdk::connector! {
+//!     id: "acme",
+//!     title: "Acme",
+//!     hosts: ["api.acme.com"],
+//!     connection: Connection::new(),
+//!     check: check,
+//! }
+//!
+//! # fn main() {
+//! assert!(connector().manifest().contains(r#""id":"acme""#));
+//! # }
+//! ```
+
+#[cfg(any(target_arch = "wasm32", doc))]
+mod guest;
+
+#[cfg(any(target_arch = "wasm32", doc))]
+pub use guest::Exports;
+
+use crate::connector::Connector;
+
+/// A type that stands for a declared connector; implemented by [`crate::connector!`].
+pub trait Declared {
+    /// The declaration.
+    fn connector() -> Connector;
+}
+
+/// Declares a connector: generates `pub fn connector() -> Connector` for tests and, in a build for wasm32, the
+/// component's exports.
+///
+/// Members, in this order: `id`, `title`, `help` (optional), `icon` (optional, a `data:` URL), `hosts`,
+/// `connection`, `check`, `buckets`, `triggers`, `actions` (the last three optional). The version is the crate's.
+#[macro_export]
+macro_rules! connector {
+    (
+        id: $id:expr,
+        title: $title:expr,
+        $(help: $help:expr,)?
+        $(icon: $icon:expr,)?
+        hosts: [$($host:expr),* $(,)?],
+        connection: $connection:expr,
+        check: $check:expr
+        $(, buckets: [$($bucket:expr),* $(,)?])?
+        $(, triggers: [$($trigger:expr),* $(,)?])?
+        $(, actions: [$($action:expr),* $(,)?])?
+        $(,)?
+    ) => {
+        /// The declared connector.
+        #[must_use]
+        pub fn connector() -> $crate::connector::Connector {
+            $crate::connector::Connector {
+                id: $id,
+                version: env!("CARGO_PKG_VERSION"),
+                title: $title,
+                help: concat!($($help)?),
+                icon: concat!($($icon)?),
+                hosts: &[$($host),*],
+                connection: || $connection,
+                check: $check,
+                buckets: || ::std::vec![$($($bucket),*)?],
+                triggers: || ::std::vec![$($($trigger),*)?],
+                actions: || ::std::vec![$($($action),*)?],
+            }
+        }
+
+        #[cfg(target_arch = "wasm32")]
+        #[allow(unsafe_code, reason = "the component's exported symbols are raw functions")]
+        const _: () = {
+            struct Declaration;
+
+            impl $crate::export::Declared for Declaration {
+                fn connector() -> $crate::connector::Connector {
+                    connector()
+                }
+            }
+
+            type Component = $crate::export::Exports<Declaration>;
+            $crate::bindings::export_component!(Component with_types_in $crate::bindings);
+        };
+    };
+}

@@ -1,0 +1,294 @@
+//! The component's side: conversions between the contract's generated types and the SDK's, the host behind
+//! the imports, and the panic hook.
+
+use std::{marker::PhantomData, rc::Rc, sync::Once, time::Duration};
+
+use serde_json::{Map, Value};
+
+use crate::{
+    action::Reconciled,
+    bindings::{
+        exports::trunnion::connector::{actions, connection, lookups, manifest, triggers},
+        trunnion::connector::{clock, http as wire, limits, log, random, types},
+    },
+    connector::NOT_DECLARED,
+    context::{Call, Context},
+    error::Error,
+    export::Declared,
+    host::{Host, Level},
+    http::{Auth, Redirects, Request, Response, SendError},
+    json,
+    trigger::{Delivery, Health, Occurrence, Target},
+};
+
+/// The exports of the connector that `D` declares.
+#[derive(Debug)]
+pub struct Exports<D>(PhantomData<D>);
+
+/// The host behind the imports.
+#[derive(Clone, Copy, Debug)]
+struct Imports;
+
+impl Host for Imports {
+    fn send(&self, request: Request) -> Result<Response, SendError> {
+        wire::send(&to_wire(&request)).map(from_wire).map_err(SendError::from)
+    }
+
+    fn send_all(&self, requests: Vec<Request>) -> Vec<Result<Response, SendError>> {
+        let requests: Vec<_> = requests.iter().map(to_wire).collect();
+        let answers = wire::send_all(&requests);
+        answers.into_iter().map(|answer| answer.map(from_wire).map_err(SendError::from)).collect()
+    }
+
+    fn log(&self, level: Level, message: &str) {
+        let level = match level {
+            Level::Debug => log::Level::Debug,
+            Level::Info => log::Level::Info,
+            Level::Warn => log::Level::Warn,
+            Level::Error => log::Level::Error,
+        };
+        log::write(level, message);
+    }
+
+    fn observe(&self, bucket: &str, remaining: u64, reset: Duration) {
+        limits::observe(bucket, remaining, u64::try_from(reset.as_millis()).unwrap_or(u64::MAX));
+    }
+
+    fn now_ms(&self) -> u64 {
+        clock::now()
+    }
+
+    fn random(&self, length: u32) -> Vec<u8> {
+        random::bytes(length)
+    }
+}
+
+fn to_wire(request: &Request) -> wire::Request<'_> {
+    wire::Request {
+        method: request.method.to_owned(),
+        url: request.url.clone(),
+        headers: request.headers.clone(),
+        body: request.body.as_ref().map_or(wire::Body::Empty, |bytes| wire::Body::Bytes(bytes.clone())),
+        auth: match request.auth {
+            Auth::Connection => wire::Auth::Connection,
+            Auth::App => wire::Auth::App,
+            Auth::None => wire::Auth::None,
+        },
+        timeout_ms: request.timeout_ms,
+        redirects: match request.redirects {
+            Redirects::Follow => wire::Redirects::Follow,
+            Redirects::Manual => wire::Redirects::Manual,
+        },
+        ext: Vec::new(),
+    }
+}
+
+fn from_wire(response: wire::Response) -> Response {
+    Response { status: response.status, headers: response.headers, body: response.body }
+}
+
+impl From<wire::SendError> for SendError {
+    fn from(error: wire::SendError) -> Self {
+        match error {
+            wire::SendError::Denied(message) => Self::Denied(message),
+            wire::SendError::Unreachable(message) => Self::Unreachable(message),
+            wire::SendError::TimedOut(message) => Self::TimedOut(message),
+            wire::SendError::Interrupted(message) => Self::Interrupted(message),
+            wire::SendError::TooLarge(message) => Self::TooLarge(message),
+            wire::SendError::Unauthorized(message) => Self::Unauthorized(message),
+            wire::SendError::Other((code, message)) => Self::Other { code, message },
+        }
+    }
+}
+
+impl From<Error> for types::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::InvalidInput { field, message } => {
+                Self::InvalidInput(types::FieldError { field, message })
+            }
+            Error::AuthExpired(message) => Self::AuthExpired(message),
+            Error::RateLimited { retry_after } => {
+                Self::RateLimited(retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
+            }
+            Error::NotFound(message) => Self::NotFound(message),
+            Error::Conflict(message) => Self::Conflict(message),
+            Error::Rejected { status, message } => Self::Rejected(types::Rejection { status, message }),
+            Error::Unavailable(message) => Self::Unavailable(message),
+            Error::Uncertain(message) => Self::Uncertain(message),
+            Error::Other { code, message } => {
+                Self::Other(types::OtherError { code, message, ext: Vec::new() })
+            }
+        }
+    }
+}
+
+/// A panic ends the call as a trap; the hook leaves the message and place in the log before that.
+fn watch_panics() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        std::panic::set_hook(Box::new(|panic| log::write(log::Level::Error, &panic.to_string())));
+    });
+}
+
+fn context(call: types::Call) -> Result<Context, types::Error> {
+    watch_panics();
+    let parameters: Map<String, Value> = json::read(&call.connection).map_err(|error| {
+        Error::other("bad-call", format!("the call's `connection` is not a JSON object: {error}"))
+    })?;
+    let text = |value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    let parameters = parameters.into_iter().map(|(name, value)| (name, text(value))).collect();
+    let call = Call {
+        name: call.name,
+        parameters,
+        account: call.account,
+        idempotency_key: call.idempotency_key,
+        attempt: call.attempt,
+    };
+    Ok(Context::new(Rc::new(Imports), call))
+}
+
+/// Answered by exports that this SDK does not serve. The case of the error is chosen where it is returned, so
+/// that the compiler drops the code for every other: 2 KB for each such export.
+fn lacks<D: Declared>(what: &str, name: &str) -> types::OtherError {
+    let message = D::connector().lacks_message(what, name);
+    types::OtherError { code: NOT_DECLARED.to_owned(), message, ext: Vec::new() }
+}
+
+fn outcome(output: String) -> types::Outcome {
+    types::Outcome { output, ext: Vec::new() }
+}
+
+fn delivery(delivery: types::Delivery) -> Delivery {
+    let types::Delivery { method, url, headers, body, ext: _ } = delivery;
+    Delivery { method, url, headers, body }
+}
+
+fn target(target: triggers::Target) -> Result<Target, types::Error> {
+    let options = json::read(&target.options)
+        .map_err(|error| Error::other("bad-call", format!("the target's `options` are not JSON: {error}")))?;
+    Ok(Target { url: target.url, options })
+}
+
+fn occurrence(occurrence: Occurrence<String>) -> types::Occurrence {
+    types::Occurrence {
+        account: occurrence.account,
+        occurrence_id: occurrence.id,
+        occurred_at: occurrence.occurred_at_ms,
+        data: occurrence.data,
+        ext: Vec::new(),
+    }
+}
+
+impl<D: Declared> manifest::Guest for Exports<D> {
+    fn describe() -> String {
+        watch_panics();
+        D::connector().manifest()
+    }
+}
+
+impl<D: Declared> actions::Guest for Exports<D> {
+    fn run(call: types::Call, input: String) -> Result<types::Outcome, types::Error> {
+        let ctx = context(call)?;
+        Ok(outcome(D::connector().run(&ctx, &input)?))
+    }
+
+    #[inline(always)]
+    fn run_batch(
+        call: types::Call,
+        _: Vec<String>,
+    ) -> Result<Vec<Result<types::Outcome, types::Error>>, types::Error> {
+        Err(types::Error::Other(lacks::<D>("batch form of action", &call.name)))
+    }
+
+    #[inline(always)]
+    fn page(call: types::Call, _: String, _: Option<String>) -> Result<actions::Listing, types::Error> {
+        Err(types::Error::Other(lacks::<D>("listing", &call.name)))
+    }
+
+    fn reconcile(call: types::Call, input: String, key: String) -> Result<actions::Reconciled, types::Error> {
+        let ctx = context(call)?;
+        Ok(match D::connector().reconcile(&ctx, &input, &key)? {
+            Reconciled::Found(output) => actions::Reconciled::Found(outcome(output)),
+            Reconciled::Absent => actions::Reconciled::Absent,
+            Reconciled::Unknown(why) => actions::Reconciled::Unknown(why),
+        })
+    }
+}
+
+impl<D: Declared> triggers::Guest for Exports<D> {
+    fn subscribe(call: types::Call, to: triggers::Target) -> Result<String, types::Error> {
+        let ctx = context(call)?;
+        Ok(D::connector().subscribe(&ctx, &target(to)?)?)
+    }
+
+    fn unsubscribe(call: types::Call, state: String) -> Result<(), types::Error> {
+        let ctx = context(call)?;
+        Ok(D::connector().unsubscribe(&ctx, &state)?)
+    }
+
+    fn check(
+        call: types::Call,
+        to: triggers::Target,
+        state: String,
+    ) -> Result<(triggers::Health, String), types::Error> {
+        let ctx = context(call)?;
+        Ok(match D::connector().check_subscription(&ctx, &target(to)?, &state)? {
+            Health::Active(state) => (triggers::Health::Active, state),
+            Health::Mended(state) => (triggers::Health::Mended, state),
+            Health::Gone(state) => (triggers::Health::Gone, state),
+        })
+    }
+
+    fn parse(call: types::Call, from: types::Delivery) -> Result<Vec<types::Occurrence>, types::Error> {
+        let ctx = context(call)?;
+        let occurrences = D::connector().parse(&ctx, &delivery(from))?;
+        Ok(occurrences.into_iter().map(occurrence).collect())
+    }
+
+    fn handshake(call: types::Call, from: types::Delivery) -> Result<Option<triggers::Reply>, types::Error> {
+        let ctx = context(call)?;
+        let reply = D::connector().handshake(&ctx, &delivery(from))?;
+        Ok(reply.map(|reply| triggers::Reply {
+            status: reply.status,
+            headers: reply.headers,
+            body: reply.body,
+            ext: Vec::new(),
+        }))
+    }
+
+    #[inline(always)]
+    fn poll(call: types::Call, _: Option<String>) -> Result<triggers::Page, types::Error> {
+        Err(types::Error::Other(lacks::<D>("polling trigger", &call.name)))
+    }
+}
+
+impl<D: Declared> connection::Guest for Exports<D> {
+    fn check(call: types::Call) -> Result<connection::Account, types::Error> {
+        let ctx = context(call)?;
+        let account = (D::connector().check)(&ctx)?;
+        let parameters: Map<String, Value> =
+            account.parameters.into_iter().map(|(name, text)| (name, text.into())).collect();
+        Ok(connection::Account {
+            id: account.id,
+            title: account.title,
+            parameters: json::output(&parameters)?,
+            ext: Vec::new(),
+        })
+    }
+}
+
+impl<D: Declared> lookups::Guest for Exports<D> {
+    #[inline(always)]
+    fn options(call: types::Call, _: lookups::Query) -> Result<lookups::Choices, types::Error> {
+        Err(types::Error::Other(lacks::<D>("lookup", &call.name)))
+    }
+
+    #[inline(always)]
+    fn schema(_: types::Call, action: String, _: String) -> Result<String, types::Error> {
+        Err(types::Error::Other(lacks::<D>("account-specific schema for action", &action)))
+    }
+}

@@ -1,0 +1,121 @@
+//! The manifest as JSON: what `describe` answers, in the form `trunnion-core` reads. Authors never write it;
+//! it follows from the declaration.
+//!
+//! Invariant: the same declaration always gives the same text.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    action::{Action, Repeat},
+    auth::Connection,
+    connector::{Bucket, Connector},
+    json,
+    trigger::{Dedup, Trigger, Verification},
+};
+
+/// The form of the document this SDK writes.
+pub const MANIFEST_VERSION: u32 = 1;
+
+#[derive(Serialize)]
+struct Document {
+    manifest_version: u32,
+    id: &'static str,
+    version: &'static str,
+    title: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    help: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    icon: &'static str,
+    hosts: &'static [&'static str],
+    connection: Connection,
+    triggers: Vec<TriggerEntry>,
+    actions: Vec<ActionEntry>,
+    buckets: Vec<Bucket>,
+}
+
+#[derive(Serialize)]
+struct TriggerEntry {
+    id: &'static str,
+    title: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    help: &'static str,
+    source: &'static str,
+    registration: &'static str,
+    verify: Verification,
+    dedup: Dedup,
+    schema: Value,
+    sample: Value,
+}
+
+#[derive(Serialize)]
+struct ActionEntry {
+    id: &'static str,
+    title: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    help: &'static str,
+    input: Value,
+    output: Value,
+    sample_input: Value,
+    sample_output: Value,
+    repeat: Repeat,
+}
+
+impl From<Trigger> for TriggerEntry {
+    fn from(trigger: Trigger) -> Self {
+        Self {
+            id: trigger.id,
+            title: trigger.title,
+            help: trigger.help,
+            source: "webhook",
+            registration: "per_connection",
+            verify: trigger.verify,
+            dedup: trigger.dedup,
+            schema: (trigger.schema)(),
+            sample: sample(trigger.sample),
+        }
+    }
+}
+
+impl From<Action> for ActionEntry {
+    fn from(action: Action) -> Self {
+        Self {
+            id: action.id,
+            title: action.title,
+            help: action.help,
+            input: (action.input_schema)(),
+            output: (action.output_schema)(),
+            sample_input: sample(action.sample_input),
+            sample_output: sample(action.sample_output),
+            repeat: action.repeat,
+        }
+    }
+}
+
+/// A sample that is absent or not JSON becomes null, which neither the host's manifest check nor
+/// `test::assert_sound` lets pass.
+fn sample(text: &str) -> Value {
+    json::read(text).unwrap_or(Value::Null)
+}
+
+impl Connector {
+    /// The manifest as JSON text.
+    #[must_use]
+    pub fn manifest(&self) -> String {
+        let document = Document {
+            manifest_version: MANIFEST_VERSION,
+            id: self.id,
+            version: self.version,
+            title: self.title,
+            help: self.help,
+            icon: self.icon,
+            hosts: self.hosts,
+            connection: (self.connection)(),
+            triggers: (self.triggers)().into_iter().map(TriggerEntry::from).collect(),
+            actions: (self.actions)().into_iter().map(ActionEntry::from).collect(),
+            buckets: (self.buckets)(),
+        };
+        // Nothing in the document can fail to be written; were it otherwise, the host would refuse the empty text.
+        serde_json::to_string(&document).unwrap_or_default()
+    }
+}

@@ -1,0 +1,60 @@
+//! What must hold for every declaration, whatever the vendor.
+
+use std::collections::BTreeSet;
+
+use crate::connector::Connector;
+
+/// Panics, with every problem at once, unless ids are unique, texts are there, and samples fit their types.
+///
+/// # Panics
+/// Where the declaration is not sound; that is its use.
+#[allow(clippy::panic, reason = "an assertion for tests")]
+pub fn assert_sound(connector: &Connector) {
+    let problems = problems(connector);
+    assert!(problems.is_empty(), "connector `{}` is not sound:\n- {}", connector.id, problems.join("\n- "));
+}
+
+fn problems(connector: &Connector) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut ids = BTreeSet::new();
+    if connector.hosts.is_empty() {
+        problems.push("`hosts` is empty, so no request can leave; name the vendor's hosts".into());
+    }
+    for action in (connector.actions)() {
+        let id = action.id;
+        check_id(id, &mut ids, &mut problems);
+        if action.title.is_empty() {
+            problems.push(format!("action `{id}` has no title"));
+        }
+        if let Err(error) = (action.accepts)(action.sample_input) {
+            problems.push(format!("action `{id}`: the sample input does not fit the input type: {error}"));
+        }
+        if serde_json::from_str::<serde_json::Value>(action.sample_output).is_err() {
+            problems.push(format!(
+                "action `{id}`: the sample output is not JSON; give one by `.sample(input, output)`"
+            ));
+        }
+    }
+    for trigger in (connector.triggers)() {
+        let id = trigger.id;
+        check_id(id, &mut ids, &mut problems);
+        if trigger.title.is_empty() {
+            problems.push(format!("trigger `{id}` has no title"));
+        }
+        if let Err(error) = (trigger.accepts)(trigger.sample) {
+            problems.push(format!("trigger `{id}`: the sample does not fit the data type: {error}"));
+        }
+    }
+    problems
+}
+
+fn check_id(id: &'static str, ids: &mut BTreeSet<&'static str>, problems: &mut Vec<String>) {
+    let fits = !id.is_empty()
+        && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    if !fits {
+        problems.push(format!("`{id}` is not an id; use lower-case letters, digits and `_`"));
+    }
+    if !ids.insert(id) {
+        problems.push(format!("`{id}` is declared twice"));
+    }
+}

@@ -1,0 +1,193 @@
+//! The manifest that a declaration gives is the one the host reads: every part an author can declare, parsed
+//! by the host's own code and compared.
+
+use std::time::Duration;
+
+use trunnion_core::manifest as host;
+use trunnion_sdk::{
+    action::Reconciled,
+    auth::{Account, Parameter},
+    connector::Bucket,
+    prelude::*,
+    trigger::{Dedup, HmacAlgorithm, SignatureEncoding, SignedPart, SignedTime, TimeUnit, Verification},
+};
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct Task {
+    /// What is to be done.
+    title: String,
+    #[serde(default)]
+    done: bool,
+}
+
+fn set(_: &Context, task: Task) -> Result<Task> {
+    Ok(task)
+}
+
+fn look_up(_: &Context, task: Task, key: &str) -> Result<Reconciled<Task>> {
+    Ok(match key {
+        "found" => Reconciled::Found(task),
+        "absent" => Reconciled::Absent,
+        _ => Reconciled::Unknown("no idea".into()),
+    })
+}
+
+fn check(_: &Context) -> Result<Account> {
+    Ok(Account::new("1", "Acme"))
+}
+
+#[derive(Debug)]
+struct TaskDone;
+
+impl Webhook for TaskDone {
+    type Data = Task;
+    type State = u64;
+
+    fn subscribe(_: &Context, _: &Target) -> Result<u64> {
+        Ok(1)
+    }
+
+    fn unsubscribe(_: &Context, _: u64) -> Result<()> {
+        Ok(())
+    }
+
+    fn check(_: &Context, _: &Target, state: u64) -> Result<Health<u64>> {
+        Ok(Health::Active(state))
+    }
+
+    fn parse(_: &Context, delivery: &Delivery) -> Result<Vec<Occurrence<Task>>> {
+        Ok(vec![Occurrence::new("1", "task/1", delivery.json()?)])
+    }
+}
+
+fn hmac() -> Verification {
+    Verification::Hmac {
+        algorithm: HmacAlgorithm::Sha256,
+        header: "x-signature".into(),
+        encoding: SignatureEncoding::Base64,
+        prefix: "v1,".into(),
+        parts: vec![
+            SignedPart::Method,
+            SignedPart::Url,
+            SignedPart::Header("x-time".into()),
+            SignedPart::Literal(".".into()),
+            SignedPart::Body,
+        ],
+        secret: "client_secret".into(),
+        timestamp: Some(SignedTime {
+            header: "x-time".into(),
+            unit: TimeUnit::Seconds,
+            tolerance_ms: 300_000,
+        }),
+    }
+}
+
+const TASK: &str = r#"{"title":"Call Ada","done":false}"#;
+
+trunnion_sdk::connector! {
+    id: "acme",
+    title: "Acme",
+    help: "Tasks.",
+    hosts: ["api.acme.com", "{shop}.acme.com"],
+    connection: Connection::new()
+        .parameter(Parameter::host_label("shop", "Shop").help("Your shop's name."))
+        .parameter(Parameter::identifier("store", "Store"))
+        .parameter(Parameter::digits("number", "Number"))
+        .scheme(Scheme::fields("key", "API key")
+            .field("api_key", "API key", "Settings")
+            .field("client_secret", "Client secret", "")
+            .header("X-Key", secret("api_key"))
+            .query("key", secret("api_key"))),
+    check: check,
+    buckets: [Bucket::new("all", 40, Duration::from_secs(10))],
+    triggers: [
+        Trigger::webhook::<TaskDone>("task_done", "Task done", hmac(), Dedup::header("x-id")).sample(TASK),
+        Trigger::webhook::<TaskDone>("task_made", "Task made", Verification::secret_header("x-s", "subscription"),
+            Dedup::body("/id")).help("When made.").sample(TASK),
+        Trigger::webhook::<TaskDone>("task_gone", "Task gone", Verification::secret_header("x-s", "subscription"),
+            Dedup::BodyHash).sample(TASK),
+    ],
+    actions: [
+        Action::new("never", "Never", set).sample(TASK, TASK),
+        Action::new("safe", "Safe", set).help("Sets it.").safe_to_repeat().sample(TASK, TASK),
+        Action::new("key", "Key", set).recognises_key().sample(TASK, TASK),
+        Action::new("lookup", "Look up", set).reconciled_by(look_up).sample(TASK, TASK),
+    ],
+}
+
+#[test]
+fn the_host_reads_everything_that_can_be_declared() {
+    trunnion_sdk::test::assert_sound(&connector());
+    let manifest = host::Manifest::parse(&connector().manifest()).unwrap();
+    assert_eq!(manifest.version.to_string(), env!("CARGO_PKG_VERSION"));
+    assert_eq!(manifest.hosts, ["api.acme.com", "{shop}.acme.com"]);
+
+    let patterns: Vec<_> = manifest.connection.parameters.iter().map(|parameter| parameter.pattern).collect();
+    use host::ParameterPattern::{Digits, HostLabel, Identifier};
+    assert_eq!(patterns, [HostLabel, Identifier, Digits]);
+
+    let scheme = manifest.scheme("key").unwrap();
+    let value = || "{{secret:api_key}}".to_owned();
+    let header = host::Placement::Header { name: "X-Key".into(), value: value() };
+    let query = host::Placement::Query { name: "key".into(), value: value() };
+    assert_eq!(scheme.place, [header, query]);
+
+    assert_eq!(manifest.buckets, [host::Bucket { id: "all".into(), capacity: 40, window_ms: 10_000 }]);
+    let repeats: Vec<_> = manifest.actions.iter().map(|action| action.repeat).collect();
+    assert_eq!(repeats, [host::Repeat::Never, host::Repeat::Safe, host::Repeat::Key, host::Repeat::Lookup]);
+}
+
+#[test]
+fn verification_and_dedup_say_the_same_on_both_sides() {
+    let manifest = host::Manifest::parse(&connector().manifest()).unwrap();
+    let of = |id: &str| {
+        let host::TriggerSource::Webhook(webhook) = manifest.trigger(id).unwrap().source.clone();
+        webhook
+    };
+    let signed = of("task_done");
+    let expected = host::Verification::Hmac {
+        algorithm: host::HmacAlgorithm::Sha256,
+        header: "x-signature".into(),
+        encoding: host::SignatureEncoding::Base64,
+        prefix: "v1,".into(),
+        parts: vec![
+            host::SignedPart::Method,
+            host::SignedPart::Url,
+            host::SignedPart::Header("x-time".into()),
+            host::SignedPart::Literal(".".into()),
+            host::SignedPart::Body,
+        ],
+        secret: "client_secret".into(),
+        timestamp: Some(host::SignedTime {
+            header: "x-time".into(),
+            unit: host::TimeUnit::Seconds,
+            tolerance_ms: 300_000,
+        }),
+    };
+    assert_eq!(signed.verify, expected);
+    assert_eq!(signed.registration, host::Registration::PerConnection);
+    assert_eq!(signed.dedup, host::DedupKey::Header { name: "x-id".into() });
+    assert_eq!(of("task_made").dedup, host::DedupKey::Body { pointer: "/id".into() });
+    assert_eq!(of("task_gone").dedup, host::DedupKey::BodyHash);
+}
+
+#[test]
+fn schemas_say_what_the_types_say() {
+    let manifest = host::Manifest::parse(&connector().manifest()).unwrap();
+    let action = manifest.action("safe").unwrap();
+    assert_eq!(action.input["properties"]["title"]["type"], "string");
+    assert_eq!(action.input["properties"]["title"]["description"], "What is to be done.");
+    // `done` has a default: an input may leave it out, an output always has it.
+    assert_eq!(action.input["required"], json!(["title"]));
+    assert_eq!(action.output["required"], json!(["title", "done"]));
+}
+
+#[test]
+fn a_lookup_reconciles_and_nothing_else_does() {
+    let host = trunnion_sdk::test::FakeHost::new();
+    let reconcile = |name: &str, key| connector().reconcile(&host.calling(name), TASK, key);
+    assert!(matches!(reconcile("lookup", "found").unwrap(), Reconciled::Found(text) if text == TASK));
+    assert_eq!(reconcile("lookup", "absent").unwrap(), Reconciled::Absent);
+    let error = reconcile("safe", "found").unwrap_err().to_string();
+    assert!(error.contains("no reconcile for action `safe`"), "{error}");
+}
