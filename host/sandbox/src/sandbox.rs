@@ -1,0 +1,238 @@
+//! The sandbox: one engine, one pool, and the way from bytes to a connector.
+//!
+//! Candidate → checked bytes → compiled → checked imports and exports → probed. Each stage refuses with a
+//! [`LoadError`] of its own.
+
+use std::{fmt, sync::Arc};
+
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use trunnion_core::{
+    clock::{Clock, Random},
+    manifest::Manifest,
+    problem::Problems,
+    records::Digest,
+};
+use wasmtime::{
+    Engine, Store, UpdateDeadline,
+    component::{Component, HasSelf, InstancePre, Linker},
+};
+
+use crate::{
+    admission, bindings,
+    broker::{Broker, Subject},
+    cache::Cache,
+    check, compile,
+    connector::Connector,
+    engine::{self, Ticker},
+    exports::Exports,
+    load::LoadError,
+    options::Options,
+    state::{Shared, State},
+    warm::{Running, Warm},
+};
+
+/// A sandbox that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The engine refuses the options, or the system lacks address space for the pool.
+    #[error(
+        "the wasm engine cannot be made; lower `sandbox.pool_size` or `sandbox.max_memory_bytes`, or lift the address space limit: {message}"
+    )]
+    Engine {
+        /// What the engine says.
+        message: String,
+    },
+    /// The epoch thread did not start.
+    #[error("the thread that enforces CPU budgets did not start")]
+    Ticker(#[source] std::io::Error),
+    /// The directory of compiled files.
+    #[error("the directory of compiled components cannot be used; check its owner and permissions")]
+    Cache(#[source] std::io::Error),
+}
+
+/// Runs connectors. Cheap to clone; the last one dropped stops the epoch thread.
+#[derive(Clone)]
+pub struct Sandbox {
+    inner: Arc<Inner>,
+}
+
+/// What every connector of a sandbox shares.
+pub(crate) struct Inner {
+    pub(crate) engine: Engine,
+    linker: Linker<State>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) pool: Arc<Semaphore>,
+    pub(crate) warm: Arc<Warm>,
+    pub(crate) ticker: Ticker,
+    cache: Option<Cache>,
+}
+
+impl Sandbox {
+    /// An empty sandbox, with its epoch thread running.
+    pub fn new(
+        options: Options,
+        broker: Arc<Broker>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, SandboxError> {
+        let wrong = |error: wasmtime::Error| SandboxError::Engine { message: format!("{error:#}") };
+        let engine = engine::running(&options).map_err(wrong)?;
+        let mut linker = Linker::new(&engine);
+        bindings::Connector::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)
+            .map_err(wrong)?;
+        let cache = Cache::open(&options.compile, &engine).map_err(SandboxError::Cache)?;
+        let warm = Arc::new(Warm::new(options.warm.clone()));
+        let (aging, time) = (Arc::clone(&warm), Arc::clone(&clock));
+        let ticker = Ticker::start(&engine, move || aging.sweep(time.now())).map_err(SandboxError::Ticker)?;
+        let pool = Arc::new(Semaphore::new(usize::try_from(options.pool_size).unwrap_or(usize::MAX)));
+        let shared = Arc::new(Shared { options, broker, clock, random });
+        Ok(Self { inner: Arc::new(Inner { engine, linker, shared, pool, warm, ticker, cache }) })
+    }
+
+    /// Turns a candidate's bytes into a connector, or says what is wrong with them and what to do.
+    pub async fn load(&self, component: Bytes) -> Result<Connector, LoadError> {
+        check::bytes(&component, self.inner.shared.options.max_component_bytes)?;
+        let digest = Digest(hex::encode(digest::digest(&digest::SHA256, &component)));
+        let compiled = Arc::clone(&self.inner).compiled(&digest, component).await?;
+        let imports = check::imports(&self.inner.engine, &compiled)?;
+        let exports = Exports::find(&compiled)?;
+        let pre = self
+            .inner
+            .linker
+            .instantiate_pre(&compiled)
+            .map_err(|error| LoadError::Mismatch { message: format!("{error:#}") })?;
+        let first = self.inner.describe(&pre, &exports).await?;
+        if self.inner.describe(&pre, &exports).await? != first {
+            return Err(LoadError::NotDeterministic);
+        }
+        let manifest = Arc::new(Manifest::parse(&first)?);
+        let subject = Subject::new(manifest).map_err(|problem| Problems(vec![problem]))?;
+        Ok(Connector::new(Arc::clone(&self.inner), pre, exports, subject, digest, imports))
+    }
+
+    /// How many instances are kept for reuse right now.
+    #[must_use]
+    pub fn warm_instances(&self) -> usize {
+        self.inner.warm.len()
+    }
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sandbox").field("warm", &self.inner.warm).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// The compiled component: from the cache, or compiled and kept.
+    async fn compiled(self: Arc<Self>, digest: &Digest, component: Bytes) -> Result<Component, LoadError> {
+        if let Some(found) = Arc::clone(&self).from_cache(digest).await? {
+            return Ok(found);
+        }
+        let native = compile::run(&self.shared.options.compile, component).await?;
+        let digest = digest.clone();
+        blocking(move || {
+            if let Some(cache) = &self.cache
+                && let Err(error) = cache.put(&digest, &native)
+            {
+                // The connector works without; only the next start is slower.
+                tracing::warn!(%digest, %error, "a compiled component could not be kept; check the data directory's space and owner");
+            }
+            native_code(&self.engine, &native).map_err(|error| LoadError::DoesNotFit { message: format!("{error:#}") })
+        })
+        .await?
+    }
+
+    async fn from_cache(self: Arc<Self>, digest: &Digest) -> Result<Option<Component>, LoadError> {
+        if self.cache.is_none() {
+            return Ok(None);
+        }
+        let digest = digest.clone();
+        blocking(move || {
+            let native = self.cache.as_ref()?.get(&digest)?;
+            match native_code(&self.engine, &native) {
+                Ok(component) => Some(component),
+                Err(error) => {
+                    tracing::warn!(%digest, error = format!("{error:#}"), "a kept component does not load; it is compiled again");
+                    None
+                }
+            }
+        })
+        .await
+    }
+
+    /// Asks a component for its manifest, in an instance of its own.
+    async fn describe(&self, pre: &InstancePre<State>, exports: &Exports) -> Result<String, LoadError> {
+        let failed = |message: String| LoadError::Describe { message };
+        let wait = self.shared.options.admission_wait();
+        let alone = Arc::new(Semaphore::new(1));
+        let _admitted = admission::admit(&alone, &self.pool, wait, "candidate")
+            .await
+            .map_err(|error| failed(error.to_string()))?;
+        let _ticked = self.ticker.tick();
+        let mut store = self.store();
+        let described = async {
+            let instance = pre.instantiate_async(&mut store).await?;
+            let describe = instance.get_typed_func::<(), (String,)>(&mut store, &exports.describe)?;
+            describe.call_async(&mut store, ()).await
+        };
+        match tokio::time::timeout(self.shared.options.wall_time(), Box::pin(described)).await {
+            Ok(Ok((manifest,))) => Ok(manifest),
+            Ok(Err(error)) => Err(failed(store.data().epitaph(&error))),
+            Err(_) => Err(failed(format!("it took longer than {} ms", self.shared.options.wall_time_ms))),
+        }
+    }
+
+    /// A store with every limit in place.
+    pub(crate) fn store(&self) -> Store<State> {
+        let mut store = Store::new(&self.engine, State::new(Arc::clone(&self.shared)));
+        store.limiter(State::memory);
+        store.set_hostcall_fuel(self.shared.options.max_output_bytes);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|mut context| {
+            let meter = &mut context.data_mut().meter;
+            if meter.exhausted() {
+                return Ok(UpdateDeadline::Interrupt);
+            }
+            // Others get their turn; waiting for the next one is not charged.
+            meter.leave();
+            let entry = meter.entry();
+            Ok(UpdateDeadline::YieldCustom(
+                1,
+                Box::pin(async move {
+                    tokio::task::yield_now().await;
+                    entry.enter();
+                }),
+            ))
+        });
+        store
+    }
+
+    /// A fresh instance. A start function runs here, within the same limits and with nobody to act for; the
+    /// error is its epitaph.
+    pub(crate) async fn instantiate(&self, pre: &InstancePre<State>) -> Result<Running, String> {
+        let mut store = self.store();
+        match pre.instantiate_async(&mut store).await {
+            Ok(instance) => Ok(Running { store, instance, calls: 0, born: self.shared.clock.now() }),
+            Err(error) => Err(format!("it could not be started: {}", store.data().epitaph(&error))),
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, LoadError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| LoadError::Host { message: format!("the loading thread ended: {error}; try again") })
+}
+
+/// Native code as a component.
+#[allow(unsafe_code, reason = "wasmtime cannot check native code; see SAFETY")]
+fn native_code(engine: &Engine, native: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: `native` is what wasmtime's own compiler made: it comes either straight from the compiling
+    // process, whose program this host chose, or from a file whose HMAC, under a key only this host has,
+    // covers the whole content. It is read into memory before it is authenticated, so it cannot change
+    // in between; wasmtime itself checks version and configuration.
+    unsafe { Component::deserialize(engine, native) }
+}
