@@ -1,0 +1,152 @@
+//! API keys: made once, kept as a hash, scoped to an environment or to operating the host.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use trunnion_core::{
+    records::{ApiKey, Authority, Workspace},
+    scope::{Environment, Scope},
+};
+use trunnion_store::{
+    Batch, Deployment, Select,
+    tables::{ApiKeys, Workspaces},
+};
+
+use crate::{
+    context::Context,
+    error::{Error, Result},
+};
+
+/// Makes and knows keys.
+#[derive(Clone, Debug)]
+pub struct Access {
+    context: Context,
+}
+
+/// A key as its holder has it. Shown once, never stored.
+pub type Secret = String;
+
+/// What a new workspace is told once.
+#[derive(Clone, Debug)]
+pub struct NewWorkspace {
+    /// The workspace.
+    pub workspace: Workspace,
+    /// The key of its development environment.
+    pub development: Secret,
+    /// The key of its production environment.
+    pub production: Secret,
+}
+
+impl Access {
+    /// Over `context`.
+    #[must_use]
+    pub const fn new(context: Context) -> Self {
+        Self { context }
+    }
+
+    /// A fresh key of this authority; it holds once [`Access::grant`] or a workspace's creation stored it.
+    #[must_use]
+    pub fn fresh(&self, authority: Authority) -> Secret {
+        let kind = match authority {
+            Authority::Operator => "op",
+            Authority::Environment { scope } => match scope.environment {
+                Environment::Development => "dev",
+                Environment::Production => "prod",
+            },
+        };
+        format!("trn_{kind}_{}", hex::encode(self.context.ids.bytes::<24>()))
+    }
+
+    /// Makes `key` hold. Granting a key again changes nothing.
+    pub async fn grant(&self, key: &str, authority: Authority, name: &str) -> Result<()> {
+        let hash = hash(key);
+        if self.context.store.get::<ApiKeys>(&Deployment, &hash).await?.is_some() {
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        let record = self.record(authority, name);
+        batch.insert::<ApiKeys>(&Deployment, &hash, &record);
+        match self.context.store.commit(batch).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_conflict() => Ok(()),
+            Err(error) => Err(Error::Commit(error)),
+        }
+    }
+
+    /// What a key may do; `None` where it does not hold.
+    pub async fn authority(&self, key: &str) -> Result<Option<Authority>> {
+        let stored = self.context.store.get::<ApiKeys>(&Deployment, &hash(key)).await?;
+        Ok(stored.filter(|stored| stored.record.revoked_at.is_none()).map(|stored| stored.record.authority))
+    }
+
+    /// Makes a workspace and the keys of its two environments.
+    pub async fn create_workspace(&self, name: &str) -> Result<NewWorkspace> {
+        if name.trim().is_empty() || name.chars().count() > 100 {
+            return Err(Error::invalid(
+                "workspace-name-invalid",
+                "a workspace's name has 1 to 100 characters",
+            ));
+        }
+        if self.workspaces().await?.iter().any(|known| known.name == name) {
+            return Err(Error::conflict(
+                "workspace-name-taken",
+                format!("there is a workspace `{name}` already"),
+            ));
+        }
+        let workspace =
+            Workspace { id: self.context.ids.next(), name: name.to_owned(), created_at: self.context.now() };
+        let key = |environment| {
+            let authority = Authority::Environment { scope: Scope::new(workspace.id, environment) };
+            (self.fresh(authority), authority)
+        };
+        let (development, development_authority) = key(Environment::Development);
+        let (production, production_authority) = key(Environment::Production);
+        let mut batch = Batch::new();
+        batch.insert::<Workspaces>(&Deployment, &workspace.id, &workspace);
+        batch.insert::<ApiKeys>(
+            &Deployment,
+            &hash(&development),
+            &self.record(development_authority, "first development key"),
+        );
+        batch.insert::<ApiKeys>(
+            &Deployment,
+            &hash(&production),
+            &self.record(production_authority, "first production key"),
+        );
+        self.context.store.commit(batch).await.map_err(Error::Commit)?;
+        Ok(NewWorkspace { workspace, development, production })
+    }
+
+    /// Makes a workspace of a given id hold, for the development set-up, which writes its keys to a file first.
+    pub async fn ensure_workspace(&self, workspace: &Workspace) -> Result<()> {
+        if self.context.store.get::<Workspaces>(&Deployment, &workspace.id).await?.is_none() {
+            let mut batch = Batch::new();
+            batch.insert::<Workspaces>(&Deployment, &workspace.id, workspace);
+            self.context.store.commit(batch).await.map_err(Error::Commit)?;
+        }
+        Ok(())
+    }
+
+    /// Every workspace, oldest first.
+    pub async fn workspaces(&self) -> Result<Vec<Workspace>> {
+        let entries = self.context.store.list::<Workspaces>(&Deployment, Select::all()).await?;
+        Ok(entries.into_iter().map(|entry| entry.record).collect())
+    }
+
+    fn record(&self, authority: Authority, name: &str) -> ApiKey {
+        ApiKey {
+            id: self.context.ids.next(),
+            authority,
+            name: name.to_owned(),
+            created_at: self.context.now(),
+            revoked_at: None,
+        }
+    }
+}
+
+/// Keys carry 192 random bits, so a plain hash is as good as a slow one.
+fn hash(key: &str) -> [u8; 32] {
+    let mut out = [0; 32];
+    for (to, from) in out.iter_mut().zip(digest(&SHA256, key.as_bytes()).as_ref()) {
+        *to = *from;
+    }
+    out
+}

@@ -1,0 +1,77 @@
+//! The HTTP edge: routes, who is calling, what bodies look like. It knows no rules; services do.
+//!
+//! `alloy` is the Alloy-compatible surface, under each date prefix and without one; `v1` the native one;
+//! `hooks` takes vendors' deliveries; `health` answers probes. `error` alone turns a service's error into a
+//! status and a body, in the form of its surface.
+
+pub mod alloy;
+pub mod body;
+pub mod caller;
+pub mod error;
+pub mod health;
+pub mod hooks;
+pub mod path;
+pub mod v1;
+
+use std::sync::Arc;
+
+use axum::{Router, middleware};
+
+use crate::{
+    access::Access,
+    context::Context,
+    runs::{Queue, RunLog},
+    triggers::{accept::Acceptor, webhook::Ingress},
+    users::Users,
+    vault::Vault,
+    workflows::{Installer, Library, Releases},
+};
+
+/// The versions of Alloy's API that clients name in the path.
+pub const ALLOY_VERSIONS: [&str; 5] = ["2023-01", "2023-03", "2023-06", "2023-12", "2024-03"];
+
+/// What handlers may use.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// Shared capabilities.
+    pub context: Context,
+    /// API keys.
+    pub access: Access,
+    /// Users.
+    pub users: Users,
+    /// Credentials.
+    pub vault: Vault,
+    /// What the ISV defines.
+    pub library: Library,
+    /// Compiled releases.
+    pub releases: Arc<Releases>,
+    /// What users install.
+    pub installer: Installer,
+    /// The one way in.
+    pub acceptor: Acceptor,
+    /// Vendors' deliveries.
+    pub ingress: Ingress,
+    /// Runs.
+    pub runs: RunLog,
+    /// Work that waits.
+    pub queue: Arc<Queue>,
+    /// Bytes of a request body.
+    pub max_body_bytes: usize,
+}
+
+/// Every route.
+pub fn router(services: Services) -> Router {
+    let mut router = Router::new()
+        .nest("/v1", v1::routes().layer(middleware::map_response(error::as_problem)))
+        .merge(hooks::routes().layer(middleware::map_response(error::as_message)))
+        .merge(health::routes());
+    let alloy = || alloy::routes().layer(middleware::map_response(error::as_message));
+    for version in ALLOY_VERSIONS {
+        router = router.nest(&format!("/{version}"), alloy());
+    }
+    router
+        .merge(alloy())
+        .fallback(error::no_route)
+        .layer(middleware::map_response(error::as_message))
+        .with_state(services)
+}

@@ -1,0 +1,36 @@
+//! The Alloy-compatible surface: what official Alloy clients call.
+//!
+//! Shapes and tolerances follow Alloy's published clients and documents: every success is exactly 200 with
+//! JSON, every error `{"message"}`, and a user is named by id or username.
+
+mod credentials;
+mod events;
+mod headless;
+mod integrations;
+mod logs;
+mod users;
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+
+use super::Services;
+
+/// The routes, without a version prefix.
+pub fn routes() -> Router<Services> {
+    Router::new()
+        .route("/users", post(users::create).get(users::list))
+        .route("/users/{user}", get(users::one))
+        .route("/users/{user}/credentials", get(credentials::list))
+        .route("/integrations", get(integrations::list))
+        .route("/integrations/{integration}", get(integrations::one))
+        .route("/events", get(events::list))
+        .route("/run/event", post(events::run))
+        .route("/workflows/{workflow}", axum::routing::delete(headless::remove))
+        .route("/workflows/{workflow}/logs", get(logs::logs))
+        .route("/workflows/{workflow}/errors", get(logs::errors))
+        .route("/headless/credentials", post(credentials::create))
+        .route("/headless/startInstallation", post(headless::start))
+        .route("/headless/completeInstallation", post(headless::complete))
+}

@@ -1,0 +1,123 @@
+//! `/workflows/{id}/logs` and `/errors`: a workflow's ended runs.
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use trunnion_core::{
+    id::WorkflowId,
+    machine::{Outcome, Status},
+    records::LiveRun,
+    scope::Scope,
+};
+
+use super::integrations::block_id;
+use crate::{
+    api::{Services, caller::Tenant, error::Failure, path},
+    runs::log::Wanted,
+};
+
+/// Alloy's documented page size, and its largest.
+const DEFAULT_LIMIT: usize = 10;
+const MAX_LIMIT: usize = 30;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Page {
+    user_id: Option<String>,
+    #[serde(default)]
+    page: usize,
+    limit: Option<usize>,
+    order: Option<String>,
+}
+
+pub(super) async fn logs(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+    Path(workflow): Path<String>,
+    Query(page): Query<Page>,
+) -> Result<Json<Value>, Failure> {
+    let runs = list(&services, &scope, &workflow, page, false).await?;
+    Ok(Json(json!({ "data": runs.iter().map(execution).collect::<Vec<_>>() })))
+}
+
+pub(super) async fn errors(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+    Path(workflow): Path<String>,
+    Query(page): Query<Page>,
+) -> Result<Json<Value>, Failure> {
+    let runs = list(&services, &scope, &workflow, page, true).await?;
+    let shape = |run: &LiveRun| match &run.state.status {
+        Status::Ended { outcome: Outcome::Failed { step, error, .. }, at } => Some(json!({
+            "workflowId": run.workflow,
+            "block": step,
+            "errorOccurredAt": at.to_string(),
+            "message": error.to_string(),
+            "executionId": run.id,
+        })),
+        _ => None,
+    };
+    Ok(Json(json!({ "data": runs.iter().filter_map(shape).collect::<Vec<_>>() })))
+}
+
+async fn list(
+    services: &Services,
+    scope: &Scope,
+    workflow: &str,
+    page: Page,
+    failed: bool,
+) -> Result<Vec<LiveRun>, Failure> {
+    let workflow: WorkflowId = path::id(workflow, "workflow")?;
+    services.library.workflow(scope, workflow).await?;
+    let user = match &page.user_id {
+        Some(user) => Some(services.users.find(scope, user).await?.id),
+        None => None,
+    };
+    let limit = page.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let wanted = Wanted {
+        workflow,
+        user,
+        failed,
+        ascending: page.order.as_deref() == Some("asc"),
+        skip: page.page.saturating_mul(limit),
+        limit,
+    };
+    Ok(services.runs.ended(scope, &wanted).await?)
+}
+
+/// Alloy's Execution: outputs nest as lists of items, one list for each output of a block.
+fn execution(run: &LiveRun) -> Value {
+    let results: Vec<_> = run
+        .state
+        .results
+        .iter()
+        .map(|result| {
+            let item = json!({ "json": result.output, "id": run.id });
+            json!({
+                "blockId": block_id(run.workflow, &result.id),
+                "block": result.id,
+                "startedAt": result.started_at.to_string(),
+                "stoppedAt": result.ended_at.to_string(),
+                "data": [[item]],
+            })
+        })
+        .collect();
+    let mut shape = Map::new();
+    let mut put = |name: &str, value: Value| shape.insert(name.to_owned(), value);
+    put("executionId", json!(run.id));
+    put("startedAt", json!(run.accepted_at.to_string()));
+    if let Status::Ended { outcome, at } = &run.state.status {
+        put("stoppedAt", json!(at.to_string()));
+        put("finished", json!(true));
+        put("status", json!(if matches!(outcome, Outcome::Failed { .. }) { "error" } else { "success" }));
+        if let Outcome::Failed { error, .. } = outcome {
+            put("error", json!(error.to_string()));
+        }
+    }
+    put("userId", json!(run.user));
+    put("results", Value::Array(results));
+    Value::Object(shape)
+}

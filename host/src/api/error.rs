@@ -1,0 +1,137 @@
+//! From a service's error to a status and a body: RFC 9457 problems on `/v1`, `{"message"}` elsewhere.
+//!
+//! A handler's error travels as a response extension until the surface's layer writes it, so that one handler
+//! error has one meaning and two forms.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    http::{HeaderValue, Method, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+use trunnion_core::problem::Problem;
+use trunnion_store::CommitError;
+
+use crate::error::Error;
+
+/// A request that was not carried out.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    problems: Vec<Problem>,
+    retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// A failure of the edge itself.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), problems: Vec::new(), retry_after: None }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let code = error.code();
+        let message = error.to_string();
+        let status = match &error {
+            Error::NotFound { .. } => StatusCode::NOT_FOUND,
+            Error::Invalid { .. } => StatusCode::BAD_REQUEST,
+            Error::Conflict { .. } => StatusCode::CONFLICT,
+            Error::KeyReused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Error::Vendor { .. } => StatusCode::BAD_GATEWAY,
+            Error::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Error::Commit(CommitError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            Error::Commit(CommitError::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
+            Error::Commit(_) | Error::Read(_) | Error::Key(_) | Error::Internal(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        };
+        if status.is_server_error() {
+            tracing::error!(
+                code,
+                error = &error as &dyn std::error::Error,
+                "a request could not be carried out"
+            );
+        }
+        let retry_after = match &error {
+            Error::Busy { retry_after } => Some(*retry_after),
+            _ => None,
+        };
+        let problems = match error {
+            Error::Invalid { problems, .. } => problems,
+            _ => Vec::new(),
+        };
+        Self { status, code, message, problems, retry_after }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// No route: names what was asked for.
+pub async fn no_route(method: Method, uri: Uri) -> Failure {
+    let message = format!("there is no `{method} {}`", uri.path());
+    Failure::new(StatusCode::NOT_FOUND, "route-unknown", message)
+}
+
+/// Writes failures as RFC 9457 problems.
+pub async fn as_problem(response: Response) -> Response {
+    write(response, "application/problem+json", |failure| {
+        json!({
+            "type": format!("urn:trunnion:error:{}", failure.code),
+            "title": failure.status.canonical_reason(),
+            "status": failure.status.as_u16(),
+            "detail": failure.message,
+            "code": failure.code,
+            "errors": failure.problems,
+        })
+    })
+}
+
+/// Writes failures as `{"message"}`.
+pub async fn as_message(response: Response) -> Response {
+    write(response, "application/json", |failure| json!({ "message": failure.message }))
+}
+
+fn write(
+    mut response: Response,
+    content_type: &'static str,
+    form: impl Fn(&Failure) -> serde_json::Value,
+) -> Response {
+    let failure = match response.extensions_mut().remove::<Failure>() {
+        Some(failure) => failure,
+        // What the router itself refuses (a method that a route does not have) has no body.
+        None if response.status() == StatusCode::METHOD_NOT_ALLOWED && !has_type(&response) => Failure::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method-not-allowed",
+            "this path does not take this method",
+        ),
+        None => return response,
+    };
+    let mut written = (failure.status, Json(form(&failure))).into_response();
+    let headers = written.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if let Some(allow) = response.headers().get(header::ALLOW) {
+        headers.insert(header::ALLOW, allow.clone());
+    }
+    if failure.status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(after) = failure.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs()));
+    }
+    written
+}
+
+fn has_type(response: &Response) -> bool {
+    response.headers().contains_key(header::CONTENT_TYPE)
+}

@@ -1,0 +1,34 @@
+//! The native surface: what builders, the CLI and operators call. Errors are RFC 9457 problems.
+
+mod connectors;
+mod definitions;
+mod runs;
+mod workspaces;
+
+use axum::{
+    Router,
+    routing::{get, post, put},
+};
+
+use super::Services;
+
+/// The routes, without `/v1`.
+pub fn routes() -> Router<Services> {
+    Router::new()
+        .route("/workspaces", post(workspaces::create).get(workspaces::list))
+        .route("/connectors", get(connectors::list))
+        .route("/events", get(definitions::events))
+        .route("/events/{name}", put(definitions::put_event).get(definitions::event))
+        .route("/streams", get(definitions::streams))
+        .route("/streams/{name}", put(definitions::put_stream))
+        .route("/integrations", post(definitions::create_integration).get(definitions::integrations))
+        .route("/workflows", post(definitions::create_workflow).get(definitions::workflows))
+        .route("/workflows/{workflow}", get(definitions::workflow).put(definitions::put_workflow))
+        .route("/workflows/{workflow}/problems", get(definitions::problems))
+        .route("/workflows/{workflow}/releases", post(definitions::release))
+        .route("/runs", get(runs::list))
+        .route("/runs/{run}", get(runs::one))
+        .route("/runs/{run}/cancel", post(runs::cancel))
+        .route("/dead-letters", get(runs::dead_letters))
+        .fallback(super::error::no_route)
+}

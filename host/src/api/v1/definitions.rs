@@ -1,0 +1,214 @@
+//! What a workspace defines: events, stream destinations, integrations, workflows and releases.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use trunnion_core::{
+    definition::Definition,
+    id::WorkflowId,
+    records::{EventSchema, Integration, StreamDestination, Workflow},
+};
+
+use crate::{
+    api::{Services, body, caller::Tenant, error::Failure, path},
+    error::Error,
+};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PutEvent {
+    #[serde(default)]
+    description: String,
+    sample: Value,
+}
+
+pub(super) async fn put_event(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+    Path(name): Path<String>,
+    body: body::Json<PutEvent>,
+) -> Result<Json<Value>, Failure> {
+    let PutEvent { description, sample } = body.value;
+    Ok(Json(event_shape(&services.library.put_event(&scope, &name, description, sample).await?)))
+}
+
+pub(super) async fn event(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Failure> {
+    Ok(Json(event_shape(&services.library.event(&scope, &name).await?)))
+}
+
+pub(super) async fn events(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+) -> Result<Json<Value>, Failure> {
+    let events = services.library.events(&scope).await?;
+    Ok(Json(json!({ "data": events.iter().map(event_shape).collect::<Vec<_>>() })))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PutStream {
+    url: String,
+}
+
+pub(super) async fn put_stream(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+    Path(name): Path<String>,
+    body: body::Json<PutStream>,
+) -> Result<Json<Value>, Failure> {
+    let StreamDestination { name, url, secret, created_at, updated_at } =
+        services.library.put_destination(&scope, &name, &body.value.url).await?;
+    let (created_at, updated_at) = (created_at.to_string(), updated_at.to_string());
+    Ok(Json(
+        json!({ "name": name, "url": url, "secret": secret, "created_at": created_at, "updated_at": updated_at }),
+    ))
+}
+
+pub(super) async fn streams(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+) -> Result<Json<Value>, Failure> {
+    let shape = |destination: &StreamDestination| {
+        let StreamDestination { name, url, created_at, updated_at, .. } = destination;
+        json!({ "name": name, "url": url, "created_at": created_at.to_string(), "updated_at": updated_at.to_string() })
+    };
+    let destinations = services.library.destinations(&scope).await?;
+    Ok(Json(json!({ "data": destinations.iter().map(shape).collect::<Vec<_>>() })))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewIntegration {
+    app: String,
+}
+
+pub(super) async fn create_integration(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+    body: body::Json<NewIntegration>,
+) -> Result<Json<Value>, Failure> {
+    Ok(Json(integration_shape(&services.library.create_integration(&scope, &body.value.app).await?)))
+}
+
+pub(super) async fn integrations(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+) -> Result<Json<Value>, Failure> {
+    let integrations = services.library.integrations(&scope).await?;
+    Ok(Json(json!({ "data": integrations.iter().map(integration_shape).collect::<Vec<_>>() })))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewWorkflow {
+    integration_id: String,
+    definition: Value,
+}
+
+pub(super) async fn create_workflow(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+    body: body::Json<NewWorkflow>,
+) -> Result<Json<Value>, Failure> {
+    let NewWorkflow { integration_id, definition } = body.value;
+    let integration = path::id(&integration_id, "integration")?;
+    let definition = read(&definition)?;
+    Ok(Json(shape(&services.library.create_workflow(&scope, integration, definition).await?)))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PutWorkflow {
+    definition: Value,
+}
+
+pub(super) async fn put_workflow(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+    Path(workflow): Path<String>,
+    body: body::Json<PutWorkflow>,
+) -> Result<Json<Value>, Failure> {
+    let id: WorkflowId = path::id(&workflow, "workflow")?;
+    let definition = read(&body.value.definition)?;
+    Ok(Json(shape(&services.library.put_draft(&scope, id, definition).await?)))
+}
+
+pub(super) async fn workflow(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+    Path(workflow): Path<String>,
+) -> Result<Json<Value>, Failure> {
+    Ok(Json(shape(&services.library.workflow(&scope, path::id(&workflow, "workflow")?).await?)))
+}
+
+pub(super) async fn workflows(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+) -> Result<Json<Value>, Failure> {
+    let workflows = services.library.workflows(&scope).await?;
+    Ok(Json(json!({ "data": workflows.iter().map(shape).collect::<Vec<_>>() })))
+}
+
+pub(super) async fn problems(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+    Path(workflow): Path<String>,
+) -> Result<Json<Value>, Failure> {
+    let workflow = services.library.workflow(&scope, path::id(&workflow, "workflow")?).await?;
+    Ok(Json(json!({ "data": services.library.problems(&scope, &workflow.draft).await? })))
+}
+
+pub(super) async fn release(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+    Path(workflow): Path<String>,
+) -> Result<Json<Value>, Failure> {
+    let release = services.library.release(&scope, path::id(&workflow, "workflow")?).await?;
+    Ok(Json(json!({
+        "workflow_id": release.workflow,
+        "number": release.number,
+        "released_at": release.released_at.to_string(),
+        "definition": release.definition,
+    })))
+}
+
+/// A definition, or everything that is wrong with its form.
+fn read(definition: &Value) -> Result<Definition, Error> {
+    Definition::parse(definition).map_err(|problems| Error::Invalid {
+        code: "definition-malformed",
+        message: format!("this is not a workflow definition: {problems}"),
+        problems: problems.0,
+    })
+}
+
+fn event_shape(schema: &EventSchema) -> Value {
+    json!({
+        "name": schema.name,
+        "description": schema.description,
+        "sample": schema.sample,
+        "created_at": schema.created_at.to_string(),
+        "updated_at": schema.updated_at.to_string(),
+    })
+}
+
+fn integration_shape(integration: &Integration) -> Value {
+    json!({ "id": integration.id, "app": integration.app, "created_at": integration.created_at.to_string() })
+}
+
+fn shape(workflow: &Workflow) -> Value {
+    json!({
+        "id": workflow.id,
+        "integration_id": workflow.integration,
+        "definition": workflow.draft,
+        "latest_release": workflow.latest_release,
+        "created_at": workflow.created_at.to_string(),
+        "updated_at": workflow.updated_at.to_string(),
+    })
+}

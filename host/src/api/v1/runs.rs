@@ -1,0 +1,206 @@
+//! `/v1/runs` and `/v1/dead-letters`.
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    http::StatusCode,
+};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use trunnion_core::{
+    call::CallError,
+    id::{RunId, UserId, WorkflowId},
+    machine::{Outcome, Status, StepResult},
+    records::{DeadLetter, DeadWork, LiveRun},
+    scope::Scope,
+};
+
+use crate::api::{Services, caller::Tenant, error::Failure, path};
+
+const DEFAULT_LIMIT: usize = 20;
+const MAX_LIMIT: usize = 100;
+
+/// How many runs one listing looks at before it answers with what it found and where to go on.
+const MAX_LOOKED_AT: usize = 5_000;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Filter {
+    workflow_id: Option<String>,
+    user_id: Option<String>,
+    status: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+struct Fitting {
+    workflow: Option<WorkflowId>,
+    user: Option<UserId>,
+    status: Option<String>,
+}
+
+impl Fitting {
+    fn fits(&self, run: &LiveRun) -> bool {
+        self.workflow.is_none_or(|workflow| workflow == run.workflow)
+            && self.user.is_none_or(|user| user == run.user)
+            && self.status.as_deref().is_none_or(|wanted| wanted == status(run))
+    }
+}
+
+pub(super) async fn list(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Value>, Failure> {
+    let limit = filter.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let mut after = filter.cursor.as_deref().map(|cursor| path::id::<RunId>(cursor, "cursor")).transpose()?;
+    if let Some(status) = &filter.status
+        && !STATUSES.contains(&status.as_str())
+    {
+        let message = format!("`{status}` is not a run's status; use one of {}", STATUSES.join(", "));
+        return Err(Failure::new(StatusCode::BAD_REQUEST, "status-unknown", message));
+    }
+    let fitting = Fitting {
+        workflow: filter.workflow_id.as_deref().map(|id| path::id(id, "workflow")).transpose()?,
+        user: match &filter.user_id {
+            Some(user) => Some(services.users.find(&scope, user).await?.id),
+            None => None,
+        },
+        status: filter.status,
+    };
+    let mut found = Vec::new();
+    let mut looked_at = 0;
+    let next = loop {
+        let page = services.runs.newest(&scope, after, MAX_LIMIT).await?;
+        let last = page.len() < MAX_LIMIT;
+        looked_at += page.len();
+        for run in page {
+            after = Some(run.id);
+            if fitting.fits(&run) {
+                found.push(outline(&run));
+                if found.len() == limit {
+                    break;
+                }
+            }
+        }
+        if found.len() == limit || (looked_at >= MAX_LOOKED_AT && !last) {
+            break after;
+        }
+        if last {
+            break None;
+        }
+    };
+    Ok(Json(json!({ "data": found, "next_cursor": next })))
+}
+
+pub(super) async fn one(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+    Path(run): Path<String>,
+) -> Result<Json<Value>, Failure> {
+    Ok(Json(whole(&read(&services, &scope, &run).await?)))
+}
+
+async fn read(services: &Services, scope: &Scope, run: &str) -> Result<LiveRun, Failure> {
+    Ok(services.runs.run(scope, path::id(run, "run")?).await?)
+}
+
+pub(super) async fn cancel(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+    Path(run): Path<String>,
+) -> Result<Json<Value>, Failure> {
+    Ok(Json(whole(&services.runs.cancel(&scope, path::id(&run, "run")?).await?)))
+}
+
+pub(super) async fn dead_letters(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+) -> Result<Json<Value>, Failure> {
+    let shape = |(id, letter): (String, DeadLetter)| {
+        let work = match letter.work {
+            DeadWork::Run { run, user } => json!({ "kind": "run", "run_id": run, "user_id": user }),
+            DeadWork::Delivery { delivery } => json!({
+                "kind": "delivery",
+                "delivery_id": delivery.id,
+                "subscription_id": delivery.subscription,
+                "user_id": delivery.user,
+                "body": delivery.body,
+            }),
+        };
+        json!({ "id": id, "at": letter.at.to_string(), "reason": letter.reason, "work": work })
+    };
+    let letters = services.runs.dead_letters(&scope, MAX_LIMIT).await?;
+    Ok(Json(json!({ "data": letters.into_iter().map(shape).collect::<Vec<_>>() })))
+}
+
+const STATUSES: [&str; 6] = ["queued", "running", "succeeded", "filtered", "failed", "cancelled"];
+
+const fn status(run: &LiveRun) -> &'static str {
+    match &run.state.status {
+        Status::Queued { .. } => "queued",
+        Status::Leased { .. } => "running",
+        Status::Ended { outcome: Outcome::Succeeded, .. } => "succeeded",
+        Status::Ended { outcome: Outcome::Filtered { .. }, .. } => "filtered",
+        Status::Ended { outcome: Outcome::Failed { .. }, .. } => "failed",
+        Status::Ended { outcome: Outcome::Cancelled, .. } => "cancelled",
+    }
+}
+
+fn outline(run: &LiveRun) -> Map<String, Value> {
+    let mut shape = Map::new();
+    let mut put = |name: &str, value: Value| shape.insert(name.to_owned(), value);
+    put("id", json!(run.id));
+    put("status", json!(status(run)));
+    put("workflow_id", json!(run.workflow));
+    put("release", json!(run.release));
+    put("user_id", json!(run.user));
+    put("installation_id", json!(run.installation));
+    put("accepted_at", json!(run.accepted_at.to_string()));
+    match &run.state.status {
+        Status::Queued { not_before, last_error } => {
+            put("next_attempt_at", json!(not_before.to_string()));
+            put("error", json!(last_error.as_ref().map(error)));
+        }
+        Status::Leased { .. } => {}
+        Status::Ended { outcome, at } => {
+            put("ended_at", json!(at.to_string()));
+            if let Outcome::Failed { step, error: cause, dead_letter } = outcome {
+                put("failed_step", json!(step));
+                put("error", error(cause));
+                put("dead_letter", json!(dead_letter));
+            }
+        }
+    }
+    shape
+}
+
+fn whole(run: &LiveRun) -> Value {
+    let mut shape = outline(run);
+    let mut put = |name: &str, value: Value| shape.insert(name.to_owned(), value);
+    put("event", json!({ "id": run.event, "source": run.source, "data": run.trigger }));
+    put("digests", json!(run.digests));
+    put("attempt", json!(run.state.attempt));
+    put("steps", json!(run.state.results.iter().map(step).collect::<Vec<_>>()));
+    let lines = run.log.iter().map(|line| {
+        json!({ "at": line.at.to_string(), "step": line.step, "level": line.level, "message": line.message })
+    });
+    put("log", Value::Array(lines.collect()));
+    Value::Object(shape)
+}
+
+fn step(result: &StepResult) -> Value {
+    json!({
+        "id": result.id,
+        "started_at": result.started_at.to_string(),
+        "ended_at": result.ended_at.to_string(),
+        "attempts": result.attempts,
+        "input": result.input,
+        "output": result.output,
+        "error": result.error.as_ref().map(error),
+    })
+}
+
+fn error(error: &CallError) -> Value {
+    json!({ "kind": error.kind(), "message": error.to_string() })
+}

@@ -1,0 +1,62 @@
+//! The command line: what operators and connector authors type.
+
+mod connector;
+mod serve;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+/// Trunnion: integrations of your product with your customers' apps, in one process.
+#[derive(Debug, Parser)]
+#[command(name = "trunnion", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the host.
+    Serve(serve::Serve),
+    /// Builds connectors.
+    #[command(subcommand)]
+    Connector(connector::Connector),
+    /// Compiles a component from standard input to standard output; the host runs this itself.
+    #[command(name = "__compile", hide = true)]
+    Compile {
+        /// The sandbox's settings.
+        settings: String,
+    },
+}
+
+/// The hidden command that compiles components in a child process.
+pub(crate) const COMPILE: &str = "__compile";
+
+/// Runs a command; its errors go to standard error with what caused them.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    let result = match cli.command {
+        Command::Serve(serve) => serve::run(serve),
+        Command::Connector(command) => connector::run(command),
+        Command::Compile { settings } => {
+            trunnion_sandbox::compile::child_main(&settings, io::stdin().lock(), io::stdout().lock())
+                .map_err(Into::into)
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A line on standard error. A closed standard error leaves nobody to tell.
+fn say(line: &str) {
+    let _gone = writeln!(io::stderr().lock(), "{line}");
+}

@@ -1,0 +1,116 @@
+//! Configuration: one TOML file, every field with a default; command-line options override it.
+//!
+//! `host/docs/CONFIG.md` lists every field and is checked against this file's documentation.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use trunnion_sandbox::{EgressOptions, Options as SandboxOptions};
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The URL that vendors, users and browsers reach this host by. Default: `http://` and the listening
+    /// address.
+    pub public_url: Option<String>,
+    /// The file that holds the master key, 64 hex digits. Default: the environment variable
+    /// `TRUNNION_MASTER_KEY`, or with `--dev` the file `master.key` in the data directory.
+    pub master_key_file: Option<PathBuf>,
+    /// What is logged to standard error: a level, or directives such as `warn,trunnion=debug`. Default: `info`.
+    pub log: String,
+    /// Bytes of one request's body. Default: 6 MiB.
+    pub max_body_bytes: usize,
+    /// Runs and deliveries that are worked on at once. Default: 256.
+    pub workers: usize,
+    /// Runs and deliveries that may wait for a worker before new ones are refused with 429. Default: 20,000.
+    pub max_waiting: usize,
+    /// Bounds on guests.
+    pub sandbox: SandboxOptions,
+    /// What may leave the host.
+    pub egress: EgressOptions,
+    /// The embedded store.
+    pub store: StoreConfig,
+}
+
+/// The embedded store.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// Bytes of the database's page cache. Default: 32 MiB.
+    pub cache_bytes: u64,
+    /// Free bytes on the disk below which commits are refused. Default: 64 MiB.
+    pub min_free_bytes: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            public_url: None,
+            master_key_file: None,
+            log: "info".to_owned(),
+            max_body_bytes: 6 << 20,
+            workers: 256,
+            max_waiting: 20_000,
+            sandbox: SandboxOptions::default(),
+            egress: EgressOptions::default(),
+            store: StoreConfig::default(),
+        }
+    }
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        let options = trunnion_store::journal::Options::default();
+        Self { cache_bytes: options.cache_bytes, min_free_bytes: options.min_free_bytes }
+    }
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file could not be read.
+    #[error("the configuration file `{path}` could not be read")]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not a configuration.
+    #[error("the configuration file `{path}` has an error: {source}")]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: Box<toml::de::Error>,
+    },
+}
+
+impl Config {
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
+        toml::from_str(&text)
+            .map_err(|source| Error::Malformed { path: path.to_owned(), source: Box::new(source) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_field_is_named() {
+        let error = toml::from_str::<Config>("workrs = 5").unwrap_err().to_string();
+        assert!(error.contains("workrs"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults() {
+        let config: Config = toml::from_str("").unwrap();
+        assert_eq!(toml::to_string(&config).unwrap(), toml::to_string(&Config::default()).unwrap());
+    }
+}

@@ -1,0 +1,108 @@
+//! What a service refuses or fails with: one vocabulary for all of them, without any HTTP in it.
+//!
+//! `api::error` alone turns these into a status and a body. Each case carries a stable code, whose page is
+//! `host/docs/errors/<code>.md`.
+
+use std::time::Duration;
+
+use trunnion_core::{call::CallError, problem::Problem};
+use trunnion_store::{CommitError, ReadError, keys::KeyError};
+
+/// A refusal or failure of a service.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The thing named does not exist in this scope.
+    #[error("{message}")]
+    NotFound {
+        /// Stable code.
+        code: &'static str,
+        /// Names the thing and the remedy.
+        message: String,
+    },
+    /// The request contradicts a rule.
+    #[error("{message}")]
+    Invalid {
+        /// Stable code.
+        code: &'static str,
+        /// Names the thing and the remedy.
+        message: String,
+        /// Every problem, where a document was checked.
+        problems: Vec<Problem>,
+    },
+    /// The request contradicts what exists.
+    #[error("{message}")]
+    Conflict {
+        /// Stable code.
+        code: &'static str,
+        /// Names the thing and the remedy.
+        message: String,
+    },
+    /// The same Idempotency-Key came with another body.
+    #[error("{message}")]
+    KeyReused {
+        /// Names the key and the remedy.
+        message: String,
+    },
+    /// More work is waiting than the host may hold.
+    #[error("the host has more work waiting than it may hold; try again in {} s", retry_after.as_secs())]
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// A connector call on behalf of the request failed.
+    #[error("{message}")]
+    Vendor {
+        /// Names the app and the remedy.
+        message: String,
+        /// What the connector said.
+        #[source]
+        error: CallError,
+    },
+    /// The store could not be written.
+    #[error("the store could not be written; nothing was accepted")]
+    Commit(#[source] CommitError),
+    /// The store could not be read.
+    #[error("the store could not be read")]
+    Read(#[from] ReadError),
+    /// A user's data key could not be made or read.
+    #[error("the user's data key could not be made or read")]
+    Key(#[from] KeyError),
+    /// Something that should hold does not.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// What a service answers.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// The thing named does not exist.
+    pub fn not_found(code: &'static str, message: impl Into<String>) -> Self {
+        Self::NotFound { code, message: message.into() }
+    }
+
+    /// The request contradicts a rule.
+    pub fn invalid(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid { code, message: message.into(), problems: Vec::new() }
+    }
+
+    /// The request contradicts what exists.
+    pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Conflict { code, message: message.into() }
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { code, .. } | Self::Invalid { code, .. } | Self::Conflict { code, .. } => code,
+            Self::KeyReused { .. } => "idempotency-key-reused",
+            Self::Busy { .. } => "busy",
+            Self::Vendor { .. } => "vendor-call-failed",
+            Self::Commit(_) => "store-not-writable",
+            Self::Read(_) => "store-not-readable",
+            Self::Key(_) => "data-key-unusable",
+            Self::Internal(_) => "internal",
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Trunnion: an embedded-integration runtime.
+//!
+//! A software vendor embeds it to offer its customers integrations. Connectors are sandboxed components; the
+//! host accepts triggers, maps fields, calls connectors and streams results, and loses nothing on the way.
+//! `docs/ARCHITECTURE.md` shows the data's way through these modules; `server` wires them.
+
+#![forbid(unsafe_code)]
+
+pub mod access;
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod context;
+pub mod error;
+pub mod keyfiles;
+pub mod real;
+pub mod registry;
+pub mod retention;
+pub mod runs;
+pub mod server;
+pub mod streams;
+pub mod telemetry;
+pub mod triggers;
+pub mod users;
+pub mod vault;
+pub mod workflows;

@@ -1,0 +1,17 @@
+//! Runs: lease, decide, act, journal.
+//!
+//! The decisions are `trunnion_core::machine`'s; `queue` holds who is next, `execute` drives one run, `act`
+//! touches the world, `log` is what people read afterwards.
+
+pub mod act;
+pub mod execute;
+pub mod log;
+pub mod queue;
+pub mod worker;
+
+pub use self::{
+    execute::Held,
+    log::RunLog,
+    queue::{Queue, Work},
+    worker::Worker,
+};

@@ -1,0 +1,238 @@
+//! Drives one run: asks the machine, performs, journals, until the run ends or waits.
+//!
+//! Invariant: what the machine says to journal first is durable before anything is performed on it. A commit
+//! that meets somebody else's change ends this process's hold: theirs is newer.
+
+use std::{sync::Arc, time::Duration};
+
+use trunnion_core::{
+    clock::Timestamp,
+    id::RunId,
+    machine::{self, Decision, Event, Journal, Next, Outcome, Status},
+    records::{DeadLetter, DeadWork, LiveRun, LogLevel, LogLine},
+    release::Release,
+    scope::Scope,
+};
+use trunnion_store::{
+    Batch, CommitError, Version,
+    tables::{DeadLetters, EndedRuns, LiveRuns, RunOutline, RunsByWorkflow},
+};
+
+use super::{
+    act::{Actor, Effect, Performed},
+    queue::{Queue, Work},
+};
+use crate::{
+    context::Context,
+    error::{Error, Result},
+    workflows::Releases,
+};
+
+/// How long to wait before a commit that the disk refused is tried again: at first, and at most.
+const FIRST_COMMIT_WAIT: Duration = Duration::from_millis(200);
+const LAST_COMMIT_WAIT: Duration = Duration::from_secs(10);
+
+/// Log lines kept of one run; later ones are counted in the last.
+const MAX_LOG_LINES: usize = 500;
+
+/// A run that this process has leased.
+#[derive(Debug)]
+pub struct Held {
+    /// Where it is.
+    pub scope: Scope,
+    /// The run.
+    pub run: LiveRun,
+    /// Its release.
+    pub release: Arc<Release>,
+    /// Its stored version.
+    pub version: Version,
+    /// What the machine said to do next.
+    pub next: Next,
+}
+
+/// Drives runs.
+#[derive(Clone, Debug)]
+pub struct Executor {
+    context: Context,
+    releases: Arc<Releases>,
+    actor: Actor,
+    queue: Arc<Queue>,
+}
+
+/// Whether this process goes on with a run.
+enum Hold {
+    Kept,
+    Lost,
+}
+
+impl Executor {
+    /// Performs with `actor`.
+    #[must_use]
+    pub const fn new(context: Context, releases: Arc<Releases>, actor: Actor, queue: Arc<Queue>) -> Self {
+        Self { context, releases, actor, queue }
+    }
+
+    /// Takes up a run whose time has come: leases it durably, then drives it.
+    pub async fn resume(&self, scope: Scope, id: RunId) -> Result<()> {
+        let Some(stored) = self.context.store.get::<LiveRuns>(&scope, &id).await? else { return Ok(()) };
+        let run = stored.record;
+        let now = self.context.now();
+        if let Status::Leased { lease, .. } = &run.state.status
+            && lease.until > now
+            && (self.queue.holds(lease) || !self.context.store.exclusive())
+        {
+            // Somebody works on it, perhaps this very process; should they die, the lease ends.
+            self.queue.push_at(lease.until, Work::RunDue { scope, id, user: run.user });
+            return Ok(());
+        }
+        let release = self.releases.get(&scope, run.workflow, run.release).await?;
+        let mut held = Held { scope, run, release, version: stored.version, next: Next::Nothing };
+        let lease = Event::Leased(self.queue.lease(now));
+        match self.decide(&mut held, lease, now).await? {
+            Hold::Kept => self.drive(held).await,
+            Hold::Lost => Ok(()),
+        }
+    }
+
+    /// Drives a leased run until it ends or waits.
+    pub async fn drive(&self, mut held: Held) -> Result<()> {
+        loop {
+            let now = self.context.now();
+            let event = match held.next {
+                Next::End | Next::Nothing => return Ok(()),
+                Next::Wait(until) => {
+                    let work = Work::RunDue { scope: held.scope, id: held.run.id, user: held.run.user };
+                    self.queue.push_at(until, work);
+                    return Ok(());
+                }
+                Next::Intend(_) => Event::Intended,
+                Next::Perform(step) => self.perform(&mut held, step, now).await?,
+                Next::Reconcile(step) => self.reconcile(&mut held, step, now).await?,
+            };
+            if matches!(self.decide(&mut held, event, self.context.now()).await?, Hold::Lost) {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn perform(&self, held: &mut Held, step: usize, started_at: Timestamp) -> Result<Event> {
+        let performed = self.actor.perform(&held.scope, &held.run, &held.release, step).await?;
+        Ok(self.event(held, step, started_at, performed))
+    }
+
+    async fn reconcile(&self, held: &mut Held, step: usize, started_at: Timestamp) -> Result<Event> {
+        let performed = self.actor.reconcile(&held.scope, &held.run, &held.release, step).await?;
+        Ok(self.event(held, step, started_at, performed))
+    }
+
+    fn event(&self, held: &mut Held, step: usize, started_at: Timestamp, performed: Performed) -> Event {
+        let id = held.release.rules.get(step).map(|rule| rule.id.clone());
+        let Performed { input, result, log } = performed;
+        for mut line in log {
+            line.step.clone_from(&id);
+            push_line(&mut held.run, line);
+        }
+        match result {
+            Ok(Effect::Output(output)) => Event::Done { started_at, input, output },
+            Ok(Effect::Filtered) => Event::Filtered,
+            Ok(Effect::Absent) => Event::ReconciledAbsent,
+            Err(error) => {
+                let message = error.to_string();
+                push_line(
+                    &mut held.run,
+                    LogLine { at: self.context.now(), step: id, level: LogLevel::Error, message },
+                );
+                let [jitter] = self.context.ids.bytes::<1>();
+                Event::Failed { started_at, input, error, jitter }
+            }
+        }
+    }
+
+    /// Asks the machine and makes its decision durable where it says so.
+    async fn decide(&self, held: &mut Held, event: Event, now: Timestamp) -> Result<Hold> {
+        let state = held.run.state.clone();
+        let Decision { state, next, journal } = machine::apply(state, &held.release.rules, event, now);
+        held.run.state = state;
+        held.next = next;
+        if journal == Journal::Later && next != Next::End {
+            return Ok(Hold::Kept);
+        }
+        match self.journal(held).await {
+            Ok(version) => {
+                held.version = version;
+                Ok(Hold::Kept)
+            }
+            // A cancellation (the only other writer of a leased run) came between: take its word and go on.
+            Err(CommitError::Conflict { .. }) => self.reread(held).await,
+            Err(CommitError::OwnerErased { .. }) => Ok(Hold::Lost),
+            Err(error) => Err(Error::Commit(error)),
+        }
+    }
+
+    /// Commits the run as it stands. While the disk is full or failing, this waits and tries again: what was
+    /// performed must not be performed twice because its result could not be written.
+    async fn journal(&self, held: &Held) -> Result<Version, CommitError> {
+        let mut wait = FIRST_COMMIT_WAIT;
+        loop {
+            match self.context.store.commit(changes_of(&held.scope, &held.run, held.version)).await {
+                Err(error @ (CommitError::Full { .. } | CommitError::Storage(_))) => {
+                    tracing::error!(run = %held.run.id, error = &error as &dyn std::error::Error, "a run's result could not be written; trying again");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(LAST_COMMIT_WAIT);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// After a conflict: where somebody asked for the run to end, it ends after what was just performed.
+    async fn reread(&self, held: &mut Held) -> Result<Hold> {
+        let Some(stored) = self.context.store.get::<LiveRuns>(&held.scope, &held.run.id).await? else {
+            return Ok(Hold::Lost);
+        };
+        let ours = match &stored.record.state.status {
+            Status::Leased { lease, .. } => self.queue.holds(lease),
+            Status::Queued { .. } | Status::Ended { .. } => false,
+        };
+        if !ours || !stored.record.state.cancelling {
+            return Ok(Hold::Lost);
+        }
+        let now = self.context.now();
+        held.run.state.cancelling = true;
+        if !held.run.state.ended() {
+            held.run.state.status = Status::Ended { outcome: Outcome::Cancelled, at: now };
+        }
+        held.next = Next::End;
+        match self.context.store.commit(changes_of(&held.scope, &held.run, stored.version)).await {
+            Ok(_) => Ok(Hold::Kept),
+            Err(CommitError::Conflict { .. } | CommitError::OwnerErased { .. }) => Ok(Hold::Lost),
+            Err(error) => Err(Error::Commit(error)),
+        }
+    }
+}
+
+/// The run as it stands, as changes to the store that hold only if it still has `version` there.
+pub(super) fn changes_of(scope: &Scope, run: &LiveRun, version: Version) -> Batch {
+    let mut batch = Batch::new();
+    let Status::Ended { outcome, at } = &run.state.status else {
+        batch.replace::<LiveRuns>(scope, &run.id, run, version);
+        return batch;
+    };
+    batch.remove::<LiveRuns>(scope, &run.id, version);
+    batch.insert::<EndedRuns>(scope, &run.id, run);
+    let failed = matches!(outcome, Outcome::Failed { .. });
+    batch.insert::<RunsByWorkflow>(scope, &(run.workflow, run.id), &RunOutline { user: run.user, failed });
+    if let Outcome::Failed { dead_letter: Some(reason), .. } = outcome {
+        let work = DeadWork::Run { run: run.id, user: run.user };
+        batch.insert::<DeadLetters>(scope, &run.id.0, &DeadLetter { at: *at, reason: reason.clone(), work });
+    }
+    batch
+}
+
+fn push_line(run: &mut LiveRun, line: LogLine) {
+    if run.log.len() < MAX_LOG_LINES {
+        run.log.push(line);
+    } else if let Some(last) = run.log.last_mut() {
+        last.message = format!("more than {MAX_LOG_LINES} lines; the rest was dropped");
+    }
+}

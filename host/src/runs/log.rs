@@ -1,0 +1,140 @@
+//! What people read about runs: by id, by workflow, by user; and their cancellation.
+
+use std::sync::Arc;
+
+use trunnion_core::{
+    id::{RunId, UserId, WorkflowId},
+    machine::{self, Event, Next},
+    records::{DeadLetter, LiveRun},
+    scope::Scope,
+};
+use trunnion_store::{
+    Batch, CommitError, Select,
+    tables::{DeadLetters, EndedRuns, LiveRuns, RunsByWorkflow},
+};
+
+use super::execute::changes_of;
+use crate::{
+    context::Context,
+    error::{Error, Result},
+    workflows::Releases,
+};
+
+/// How often a cancellation is tried again after the run moved on meanwhile.
+const MAX_CONFLICTS: u32 = 16;
+
+/// Reads runs.
+#[derive(Clone, Debug)]
+pub struct RunLog {
+    context: Context,
+    releases: Arc<Releases>,
+}
+
+/// Which runs of a workflow to list.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Of which workflow.
+    pub workflow: WorkflowId,
+    /// Only this user's.
+    pub user: Option<UserId>,
+    /// Only those that failed.
+    pub failed: bool,
+    /// Oldest first.
+    pub ascending: bool,
+    /// How many to pass over.
+    pub skip: usize,
+    /// How many at most.
+    pub limit: usize,
+}
+
+impl RunLog {
+    /// Over `context`.
+    #[must_use]
+    pub const fn new(context: Context, releases: Arc<Releases>) -> Self {
+        Self { context, releases }
+    }
+
+    /// One run, ended or not.
+    pub async fn run(&self, scope: &Scope, id: RunId) -> Result<LiveRun> {
+        // Ended first would miss a run that ends between the two look-ups.
+        if let Some(run) = self.context.store.get::<LiveRuns>(scope, &id).await? {
+            return Ok(run.record);
+        }
+        match self.context.store.get::<EndedRuns>(scope, &id).await? {
+            Some(run) => Ok(run.record),
+            None => Err(Error::not_found("run-unknown", format!("there is no run `{id}`"))),
+        }
+    }
+
+    /// Ended runs of a workflow.
+    pub async fn ended(&self, scope: &Scope, wanted: &Wanted) -> Result<Vec<LiveRun>> {
+        let mut select = Select::all().prefix(&wanted.workflow);
+        if !wanted.ascending {
+            select = select.backward();
+        }
+        let rows = self.context.store.list::<RunsByWorkflow>(scope, select).await?;
+        let fits = |row: &trunnion_store::tables::RunOutline| {
+            wanted.user.is_none_or(|user| user == row.user) && (!wanted.failed || row.failed)
+        };
+        let chosen =
+            rows.into_iter().filter(|entry| fits(&entry.record)).skip(wanted.skip).take(wanted.limit);
+        let mut runs = Vec::new();
+        for entry in chosen {
+            let (_, id) = entry.key;
+            if let Some(run) = self.context.store.get::<EndedRuns>(scope, &id).await? {
+                runs.push(run.record);
+            }
+        }
+        Ok(runs)
+    }
+
+    /// Runs, newest first: those that have not ended, then the ended ones after `after`.
+    pub async fn newest(&self, scope: &Scope, after: Option<RunId>, limit: usize) -> Result<Vec<LiveRun>> {
+        let mut select = Select::all().backward().limit(limit);
+        if let Some(after) = after {
+            select = select.after(&after);
+        }
+        let live = self.context.store.list::<LiveRuns>(scope, select.clone()).await?;
+        let ended = self.context.store.list::<EndedRuns>(scope, select).await?;
+        let mut runs: Vec<_> = live
+            .into_iter()
+            .map(|entry| entry.record)
+            .chain(ended.into_iter().map(|entry| entry.record))
+            .collect();
+        runs.sort_by_key(|run| std::cmp::Reverse(run.id));
+        runs.dedup_by(|a, b| a.id == b.id);
+        runs.truncate(limit);
+        Ok(runs)
+    }
+
+    /// Work that exhausted its retries, newest first.
+    pub async fn dead_letters(&self, scope: &Scope, limit: usize) -> Result<Vec<(String, DeadLetter)>> {
+        let entries =
+            self.context.store.list::<DeadLetters>(scope, Select::all().backward().limit(limit)).await?;
+        Ok(entries.into_iter().map(|entry| (entry.key.to_string(), entry.record)).collect())
+    }
+
+    /// Asks a run to end. One that waits ends at once; one that is under way after its current step.
+    pub async fn cancel(&self, scope: &Scope, id: RunId) -> Result<LiveRun> {
+        for _ in 0..MAX_CONFLICTS {
+            let Some(stored) = self.context.store.get::<LiveRuns>(scope, &id).await? else {
+                return self.run(scope, id).await;
+            };
+            let mut run = stored.record;
+            let release = self.releases.get(scope, run.workflow, run.release).await?;
+            let decision =
+                machine::apply(run.state.clone(), &release.rules, Event::Cancel, self.context.now());
+            if decision.next == Next::Nothing && decision.state == run.state {
+                return Ok(run);
+            }
+            run.state = decision.state;
+            let batch: Batch = changes_of(scope, &run, stored.version);
+            match self.context.store.commit(batch).await {
+                Ok(_) => return Ok(run),
+                Err(CommitError::Conflict { .. }) => {}
+                Err(error) => return Err(Error::Commit(error)),
+            }
+        }
+        Err(Error::conflict("run-busy", format!("run `{id}` changes too quickly to be cancelled; try again")))
+    }
+}

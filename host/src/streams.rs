@@ -1,0 +1,177 @@
+//! Streams: signed POSTs to the ISV's destinations, as Standard Webhooks describes them
+//! (<https://www.standardwebhooks.com>).
+//!
+//! One attempt per call: when to try again is the run machine's decision. The `webhook-id` is the step's
+//! idempotency key, the same over every attempt, so that a receiver can drop repetitions.
+
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use serde_json::{Value, json};
+use trunnion_core::{call::CallError, scope::Scope};
+use trunnion_sandbox::{
+    Exchange,
+    broker::{Post, SendError},
+};
+use trunnion_store::tables::StreamDestinations;
+use url::Url;
+
+use crate::{context::Context, error::Result};
+
+/// Time one attempt may take, as Standard Webhooks recommends at most.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Longest Retry-After that is honoured.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// Sends streams.
+#[derive(Clone, Debug)]
+pub struct Streams {
+    context: Context,
+}
+
+/// What an attempt gave.
+#[derive(Debug)]
+pub struct Sent {
+    /// What the step's output is, or why it failed.
+    pub result: Result<Value, CallError>,
+    /// What was exchanged; absent where nothing was sent.
+    pub exchange: Option<Exchange>,
+}
+
+impl Streams {
+    /// Over `context`.
+    #[must_use]
+    pub const fn new(context: Context) -> Self {
+        Self { context }
+    }
+
+    /// Sends `body` to the destination of this name, once.
+    pub async fn send(&self, scope: &Scope, name: &str, key: &str, body: &Value) -> Result<Sent> {
+        let destination = self.context.store.get::<StreamDestinations>(scope, &name.to_owned()).await?;
+        let Some(destination) = destination.map(|stored| stored.record) else {
+            let environment = scope.environment;
+            let message = format!(
+                "stream `{name}` has no destination in {environment}; set one with PUT /v1/streams/{name}"
+            );
+            return Ok(Sent { result: Err(CallError::Unavailable { message }), exchange: None });
+        };
+        let payload = body.to_string();
+        let headers = match headers(&destination.secret, key, self.context.now().as_secs(), &payload) {
+            Ok(headers) => headers,
+            Err(message) => return Ok(Sent { result: Err(CallError::Denied { message }), exchange: None }),
+        };
+        let url = destination.url;
+        let post = Post {
+            url: url.clone(),
+            method: Method::POST,
+            headers,
+            body: Bytes::from(payload),
+            timeout: TIMEOUT,
+        };
+        let answered = self.context.broker.post(post).await;
+        let place = Url::parse(&url).ok();
+        let exchange = Exchange {
+            method: "POST".to_owned(),
+            host: place.as_ref().and_then(Url::host_str).unwrap_or_default().to_owned(),
+            path: place.as_ref().map(|url| url.path().to_owned()).unwrap_or_default(),
+            status: answered.as_ref().ok().map(|posted| posted.status),
+            problem: answered.as_ref().err().map(ToString::to_string),
+            duration_ms: answered
+                .as_ref()
+                .map_or(0, |posted| u64::try_from(posted.duration.as_millis()).unwrap_or(u64::MAX)),
+        };
+        let result = match answered {
+            Ok(posted) => judge(name, posted.status, &posted.headers),
+            Err(error) => Err(unsent(name, error)),
+        };
+        Ok(Sent { result, exchange: Some(exchange) })
+    }
+}
+
+/// The three headers of Standard Webhooks, over exactly these bytes.
+fn headers(secret: &str, id: &str, timestamp: u64, payload: &str) -> Result<HeaderMap, String> {
+    let key = secret
+        .strip_prefix("whsec_")
+        .and_then(|encoded| BASE64_STANDARD.decode(encoded).ok())
+        .ok_or("the stream's signing key is not `whsec_` and base64; set the stream again")?;
+    let signature = sign(&key, id, timestamp, payload);
+    let text = |value: &str| {
+        HeaderValue::from_str(value).map_err(|error| format!("a stream header cannot be sent: {error}"))
+    };
+    Ok(HeaderMap::from_iter([
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (HeaderName::from_static("webhook-id"), text(id)?),
+        (HeaderName::from_static("webhook-timestamp"), text(&timestamp.to_string())?),
+        (HeaderName::from_static("webhook-signature"), text(&signature)?),
+    ]))
+}
+
+fn sign(key: &[u8], id: &str, timestamp: u64, payload: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+    let tag = hmac::sign(&key, format!("{id}.{timestamp}.{payload}").as_bytes());
+    format!("v1,{}", BASE64_STANDARD.encode(tag.as_ref()))
+}
+
+/// A 2xx is taken; 410 asks never to send again; anything else is tried again, since a receiver's 4xx is more
+/// often a deployment gone wrong than a decision, and the event must not be lost to it.
+fn judge(name: &str, status: u16, headers: &HeaderMap) -> Result<Value, CallError> {
+    match status {
+        200..=299 => Ok(json!({ "status": status })),
+        410 => Err(CallError::Rejected {
+            status,
+            message: format!("the destination of stream `{name}` is gone; set another"),
+        }),
+        429 => Err(CallError::RateLimited { retry_after_ms: retry_after(headers) }),
+        _ => Err(CallError::Unavailable {
+            message: format!("the destination of stream `{name}` answered HTTP {status}"),
+        }),
+    }
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<u64> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    let asked = Duration::from_secs(seconds).min(MAX_RETRY_AFTER);
+    u64::try_from(asked.as_millis()).ok()
+}
+
+fn unsent(name: &str, error: SendError) -> CallError {
+    let message = format!("stream `{name}`: {error}");
+    match error {
+        SendError::Denied(_) | SendError::Unauthorized(_) => CallError::Denied { message },
+        SendError::Unreachable(_) => CallError::Unavailable { message },
+        SendError::TimedOut(_) | SendError::Interrupted(_) | SendError::TooLarge(_) => {
+            CallError::Uncertain { message }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of the Standard Webhooks specification's reference libraries.
+    #[test]
+    fn signs_as_standard_webhooks_does() {
+        let key = BASE64_STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let signature = sign(&key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, r#"{"test": 2432232314}"#);
+        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn what_a_receiver_answers_decides_whether_it_is_tried_again() {
+        let headers = HeaderMap::from_iter([(header::RETRY_AFTER, HeaderValue::from_static("7"))]);
+        assert!(judge("s", 204, &headers).is_ok());
+        assert!(matches!(
+            judge("s", 429, &headers),
+            Err(CallError::RateLimited { retry_after_ms: Some(7_000) })
+        ));
+        assert!(matches!(judge("s", 410, &headers), Err(CallError::Rejected { .. })));
+        for status in [301, 400, 404, 500] {
+            assert!(matches!(judge("s", status, &headers), Err(CallError::Unavailable { .. })), "{status}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Triggers: everything that starts work, each through the one way in.
+//!
+//! `accept` makes events durable and starts runs; `webhook` takes vendors' deliveries in; `verify` knows
+//! signatures; `parse` turns stored deliveries into occurrences; `subscriptions` registers at vendors.
+
+pub mod accept;
+pub mod custom;
+pub mod parse;
+pub mod subscriptions;
+pub mod verify;
+pub mod webhook;

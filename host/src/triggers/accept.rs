@@ -1,0 +1,233 @@
+//! The one way in: an event becomes durable, is deduplicated, and starts one run for each matching
+//! installation, all in one commit.
+//!
+//! Invariant: when `accept` returns `Ok`, every run it names is on disk and leased by this process, so that
+//! either this process ends it or the next one finds it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::Value;
+use trunnion_core::{
+    id::{EventId, UserId},
+    machine::{self, Event, RunState},
+    records::{EventSource, Installation, LedgerEntry, LiveRun},
+    release::Release,
+    scope::Scope,
+};
+use trunnion_store::{
+    Batch, CommitError, Select, Store,
+    tables::{Installations, InstallationsByTrigger, Ledger, LiveRuns},
+};
+
+use crate::{
+    context::Context,
+    error::{Error, Result},
+    runs::{Held, Queue, Work},
+    workflows::Releases,
+};
+
+/// How often a commit is tried again after somebody else changed the same records.
+const MAX_CONFLICTS: u32 = 8;
+
+/// Something that happened, not yet durable.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// Where it came from.
+    pub source: EventSource,
+    /// Its payload: `trigger` in mappings.
+    pub data: Value,
+    /// Which installations it starts: see [`custom_key`] and [`subscription_key`].
+    pub trigger: [u8; 16],
+    /// What recognises a repetition; absent where none can be.
+    pub seen: Option<Seen>,
+    /// The refusal where no active installation matches; absent where such an arrival is simply nothing to do.
+    pub unmatched: Option<String>,
+}
+
+/// What recognises a repetition of an arrival.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Its key in the ledger.
+    pub key: [u8; 16],
+    /// SHA-256 of the request, where a repetition must be the same request.
+    pub body_hash: Option<String>,
+}
+
+/// What became of arrivals.
+#[derive(Clone, Debug, Default)]
+pub struct Accepted {
+    /// Runs started.
+    pub runs: Vec<trunnion_core::id::RunId>,
+    /// Arrivals that had been seen before.
+    pub duplicates: usize,
+}
+
+/// Accepts events.
+#[derive(Clone, Debug)]
+pub struct Acceptor {
+    context: Context,
+    releases: Arc<Releases>,
+    queue: Arc<Queue>,
+}
+
+/// The trigger key of a user's custom event.
+#[must_use]
+pub fn custom_key(store: &Store, scope: &Scope, user: UserId, event: &str) -> [u8; 16] {
+    let mut name = user.as_bytes().to_vec();
+    name.extend_from_slice(event.as_bytes());
+    store.keyed_hash(scope, "trigger-event", &name)
+}
+
+/// The trigger key of a vendor subscription.
+#[must_use]
+pub fn subscription_key(store: &Store, scope: &Scope, id: trunnion_core::id::SubscriptionId) -> [u8; 16] {
+    store.keyed_hash(scope, "trigger-subscription", id.as_bytes())
+}
+
+impl Acceptor {
+    /// Accepts into `queue`.
+    #[must_use]
+    pub const fn new(context: Context, releases: Arc<Releases>, queue: Arc<Queue>) -> Self {
+        Self { context, releases, queue }
+    }
+
+    /// Refuses where the host already holds as much work as it may, so that a caller can stop before it reads
+    /// a body.
+    pub fn admit(&self) -> Result<()> {
+        self.queue.admit()
+    }
+
+    /// Accepts `arrivals`, in one commit with what `also` adds (the removal of the delivery they came in).
+    pub async fn accept<F>(&self, scope: &Scope, arrivals: Vec<Arrival>, also: F) -> Result<Accepted>
+    where
+        F: Fn(&mut Batch) + Send + Sync,
+    {
+        for _ in 0..MAX_CONFLICTS {
+            let mut batch = Batch::new();
+            also(&mut batch);
+            let mut accepted = Accepted::default();
+            let mut held = Vec::new();
+            let mut keys = Vec::new();
+            for arrival in &arrivals {
+                let repeated = match &arrival.seen {
+                    Some(seen) => keys.contains(&seen.key) || self.known(scope, seen).await?,
+                    None => false,
+                };
+                if repeated {
+                    accepted.duplicates += 1;
+                    continue;
+                }
+                let event: EventId = self.context.ids.next();
+                if let Some(seen) = &arrival.seen {
+                    keys.push(seen.key);
+                    let entry = LedgerEntry {
+                        at: self.context.now(),
+                        body_hash: seen.body_hash.clone(),
+                        event: Some(event),
+                    };
+                    batch.insert::<Ledger>(scope, &seen.key, &entry);
+                }
+                let before = held.len();
+                self.fan_out(scope, arrival, event, &mut held).await?;
+                if let (true, Some(message)) = (held.len() == before, &arrival.unmatched) {
+                    return Err(Error::invalid("installation-missing", message.clone()));
+                }
+            }
+            for run in &held {
+                batch.insert::<LiveRuns>(scope, &run.run.id, &run.run);
+            }
+            if batch.is_empty() {
+                return Ok(accepted);
+            }
+            match self.context.store.commit(batch).await {
+                Ok(version) => {
+                    for mut run in held {
+                        accepted.runs.push(run.run.id);
+                        run.version = version;
+                        self.queue.push(Work::Held(Box::new(run)));
+                    }
+                    return Ok(accepted);
+                }
+                Err(CommitError::Conflict { .. }) => {}
+                Err(error) => return Err(Error::Commit(error)),
+            }
+        }
+        Err(Error::Internal(format!(
+            "an event was changed by others {MAX_CONFLICTS} times while it was accepted; send it again"
+        )))
+    }
+
+    async fn known(&self, scope: &Scope, seen: &Seen) -> Result<bool> {
+        let Some(entry) = self.context.store.get::<Ledger>(scope, &seen.key).await? else { return Ok(false) };
+        if entry.record.body_hash == seen.body_hash {
+            return Ok(true);
+        }
+        let message = "this Idempotency-Key was used with another body; use a new key for a new request";
+        Err(Error::KeyReused { message: message.to_owned() })
+    }
+
+    async fn fan_out(
+        &self,
+        scope: &Scope,
+        arrival: &Arrival,
+        event: EventId,
+        held: &mut Vec<Held>,
+    ) -> Result<()> {
+        let store = &self.context.store;
+        for entry in
+            store.list::<InstallationsByTrigger>(scope, Select::all().prefix(&arrival.trigger)).await?
+        {
+            let (_, id) = entry.key;
+            let Some(installation) = store.get::<Installations>(scope, &(entry.record.user, id)).await?
+            else {
+                continue;
+            };
+            if installation.record.active {
+                held.push(self.start(scope, arrival, event, installation.record).await?);
+            }
+        }
+        Ok(())
+    }
+
+    async fn start(
+        &self,
+        scope: &Scope,
+        arrival: &Arrival,
+        event: EventId,
+        installation: Installation,
+    ) -> Result<Held> {
+        let release = self.releases.get(scope, installation.workflow, installation.release).await?;
+        let now = self.context.now();
+        let decision =
+            machine::apply(RunState::queued(now), &release.rules, Event::Leased(self.queue.lease(now)), now);
+        let run = LiveRun {
+            id: self.context.ids.next(),
+            event,
+            source: arrival.source.clone(),
+            trigger: arrival.data.clone(),
+            user: installation.user,
+            installation: installation.id,
+            workflow: installation.workflow,
+            release: installation.release,
+            digests: self.digests(&release),
+            connections: installation.connections,
+            config: installation.config,
+            accepted_at: now,
+            state: decision.state,
+            replay_of: None,
+            log: Vec::new(),
+        };
+        Ok(Held { scope: *scope, run, release, version: trunnion_store::Version::ZERO, next: decision.next })
+    }
+
+    fn digests(&self, release: &Release) -> BTreeMap<String, trunnion_core::records::Digest> {
+        let active =
+            |app: &str| self.context.registry.active(app).map(|connector| connector.digest().clone());
+        release
+            .definition
+            .apps()
+            .into_iter()
+            .filter_map(|app| active(app).map(|digest| (app.to_owned(), digest)))
+            .collect()
+    }
+}

@@ -1,0 +1,207 @@
+//! Subscriptions: webhooks registered at vendors, from installation to removal.
+//!
+//! A subscription's record, path and secret are durable before the vendor hears of them, so that a delivery
+//! that comes at once finds its way; a registration that fails leaves nothing behind.
+
+use trunnion_core::{
+    definition::Trigger,
+    id::{InstallationId, SubscriptionId},
+    machine::idempotency_key,
+    manifest::TriggerSource,
+    records::{Connection, Installation, Subscription},
+    scope::Scope,
+};
+use trunnion_sandbox::{Call, Freshness, Target};
+use trunnion_store::{
+    Batch, CommitError, Deployment, Select,
+    tables::{Connections, Installations, PathTarget, Subscriptions as Table, SubscriptionsByPath},
+};
+
+use super::webhook::path_key;
+use crate::{
+    context::Context,
+    error::{Error, Result},
+    vault,
+};
+
+/// Registers and removes webhooks.
+#[derive(Clone, Debug)]
+pub struct Subscriptions {
+    context: Context,
+}
+
+/// A subscription that feeds an installation, and whether it was made for it.
+#[derive(Debug)]
+pub struct Fed {
+    /// The subscription.
+    pub subscription: Subscription,
+    /// Whether this call registered it, so that a later failure must remove it again.
+    pub made: bool,
+}
+
+impl Subscriptions {
+    /// Over `context`.
+    #[must_use]
+    pub const fn new(context: Context) -> Self {
+        Self { context }
+    }
+
+    /// The subscription for `trigger` on `connection`: the one another installation uses, or a new one.
+    /// `None` for triggers that need none.
+    pub async fn feed(
+        &self,
+        scope: &Scope,
+        connection: Option<&Connection>,
+        trigger: &Trigger,
+    ) -> Result<Option<Fed>> {
+        let Trigger::App { app, trigger } = trigger else { return Ok(None) };
+        let connection = connection.ok_or_else(|| {
+            Error::invalid("credential-missing", format!("installing needs a credential for `{app}`"))
+        })?;
+        let used = self.used(scope, connection, trigger).await?;
+        if let Some(subscription) = used {
+            return Ok(Some(Fed { subscription, made: false }));
+        }
+        let subscription = self.register(scope, connection, trigger).await?;
+        Ok(Some(Fed { subscription, made: true }))
+    }
+
+    /// The subscription of this connection and trigger that an installation stands on.
+    async fn used(
+        &self,
+        scope: &Scope,
+        connection: &Connection,
+        trigger: &str,
+    ) -> Result<Option<Subscription>> {
+        let store = &self.context.store;
+        for entry in store.list::<Installations>(scope, Select::all().prefix(&connection.user)).await? {
+            let Some(id) = entry.record.subscription else { continue };
+            let Some(stored) = store.get::<Table>(scope, &id).await? else { continue };
+            if stored.record.connection == connection.id && stored.record.trigger == trigger {
+                return Ok(Some(stored.record));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn register(&self, scope: &Scope, connection: &Connection, trigger: &str) -> Result<Subscription> {
+        let app = &connection.app;
+        let connector =
+            self.context.registry.active(app).ok_or_else(|| {
+                Error::Internal(format!("the connector of `{app}` is not loaded; put it back"))
+            })?;
+        let source = connector.manifest().trigger(trigger).map(|trigger| &trigger.source);
+        let Some(TriggerSource::Webhook(_)) = source else {
+            return Err(Error::invalid(
+                "trigger-unknown",
+                format!("the connector of `{app}` has no webhook trigger `{trigger}`"),
+            ));
+        };
+        let mut subscription = Subscription {
+            id: self.context.ids.next(),
+            user: connection.user,
+            connection: connection.id,
+            app: app.clone(),
+            trigger: trigger.to_owned(),
+            options: serde_json::Value::Object(serde_json::Map::new()),
+            path_token: hex::encode(self.context.ids.bytes::<16>()),
+            secret: hex::encode(self.context.ids.bytes::<32>()),
+            state: serde_json::Value::Null,
+            digest: connector.digest().clone(),
+            created_at: self.context.now(),
+        };
+        let route = PathTarget { scope: *scope, subscription: subscription.id };
+        let mut batch = Batch::new();
+        batch.insert::<Table>(scope, &subscription.id, &subscription);
+        batch.insert::<SubscriptionsByPath>(&Deployment, &path_key(&subscription.path_token), &route);
+        let version = self.context.store.commit(batch).await.map_err(Error::Commit)?;
+
+        let url = format!("{}/hooks/{}", self.context.public_url, subscription.path_token);
+        let target = Target { url, options: subscription.options.to_string() };
+        match connector.subscribe(self.call(scope, connection, &subscription, "subscribe"), &target).await {
+            Ok(answer) => {
+                subscription.state = serde_json::from_str(&answer.value).map_err(|error| {
+                    Error::Internal(format!(
+                        "the connector of `{app}` gave a subscription state that is not JSON: {error}"
+                    ))
+                })?;
+                let mut batch = Batch::new();
+                batch.replace::<Table>(scope, &subscription.id, &subscription, version);
+                self.context.store.commit(batch).await.map_err(Error::Commit)?;
+                Ok(subscription)
+            }
+            Err(failed) => {
+                self.forget(scope, &subscription).await?;
+                let message = format!(
+                    "the webhook for `{trigger}` could not be registered at `{app}`: {}",
+                    failed.error
+                );
+                Err(Error::Vendor { message, error: failed.error })
+            }
+        }
+    }
+
+    /// Removes a subscription at the vendor and here. The vendor's failure is logged: the path is gone either
+    /// way, so its deliveries are refused.
+    pub async fn remove(
+        &self,
+        scope: &Scope,
+        connection: &Connection,
+        subscription: &Subscription,
+    ) -> Result<()> {
+        if let Some(connector) = self.context.registry.active(&subscription.app) {
+            let call = self.call(scope, connection, subscription, "unsubscribe");
+            if let Err(failed) = connector.unsubscribe(call, &subscription.state.to_string()).await {
+                tracing::warn!(
+                    subscription = %subscription.id, app = subscription.app, error = %failed.error,
+                    "the vendor did not remove a webhook; its deliveries will be refused"
+                );
+            }
+        }
+        self.forget(scope, subscription).await
+    }
+
+    /// Removes a subscription that `leaving` stood on, unless another installation stands on it.
+    pub async fn release(&self, scope: &Scope, id: SubscriptionId, leaving: InstallationId) -> Result<()> {
+        let store = &self.context.store;
+        let Some(subscription) = store.get::<Table>(scope, &id).await? else { return Ok(()) };
+        let subscription = subscription.record;
+        let entries = store.list::<Installations>(scope, Select::all().prefix(&subscription.user)).await?;
+        let stands =
+            |other: &Installation| other.subscription == Some(subscription.id) && other.id != leaving;
+        if entries.iter().any(|entry| stands(&entry.record)) {
+            return Ok(());
+        }
+        match store.get::<Connections>(scope, &(subscription.user, subscription.connection)).await? {
+            Some(connection) => self.remove(scope, &connection.record, &subscription).await,
+            None => self.forget(scope, &subscription).await,
+        }
+    }
+
+    async fn forget(&self, scope: &Scope, subscription: &Subscription) -> Result<()> {
+        let mut batch = Batch::new();
+        batch.delete::<Table>(scope, &subscription.id);
+        batch.delete::<SubscriptionsByPath>(&Deployment, &path_key(&subscription.path_token));
+        match self.context.store.commit(batch).await {
+            Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(Error::Commit(error)),
+        }
+    }
+
+    fn call(&self, scope: &Scope, connection: &Connection, subscription: &Subscription, what: &str) -> Call {
+        let own = ("subscription".to_owned(), subscription.secret.clone());
+        Call {
+            scope: *scope,
+            user: Some(connection.user),
+            connection: Some(connection.id),
+            name: subscription.trigger.clone(),
+            parameters: connection.parameters.clone(),
+            account: connection.account.clone(),
+            idempotency_key: idempotency_key(subscription.id.0.into(), what),
+            attempt: 1,
+            secrets: vault::secrets_of(connection, [own]),
+            deadline: None,
+            instance: Freshness::Fresh,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Vendors' deliveries in: verified, made durable, answered. No guest runs before the answer.
+//!
+//! Invariant: `Received::Stored` means that the raw bytes are on disk, together with the ledger entry that
+//! recognises their repetition.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::Value;
+use trunnion_core::{
+    id::DeliveryId,
+    machine::LEASE,
+    manifest::{DedupKey, TriggerSource, Verification, WebhookSpec},
+    records::{Delivery, DeliveryBody, LedgerEntry, Subscription},
+    scope::Scope,
+};
+use trunnion_store::{
+    Batch, CommitError, Deployment, Store,
+    tables::{Connections, Deliveries, Ledger, Subscriptions, SubscriptionsByPath},
+};
+
+use super::verify::{Refusal, Request, verify};
+use crate::{
+    context::Context,
+    error::{Error, Result},
+    runs::{Queue, Work},
+};
+
+/// What became of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// It is durable and will be parsed.
+    Stored(DeliveryId),
+    /// It had been stored before.
+    Duplicate,
+}
+
+/// Why a delivery was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum NotTaken {
+    /// No subscription has this path.
+    #[error("there is no subscription at this path; it may have been removed")]
+    Unknown,
+    /// It is not the vendor's.
+    #[error(transparent)]
+    Unverified(#[from] Refusal),
+    /// The host cannot take it now.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+/// Takes deliveries in.
+#[derive(Clone, Debug)]
+pub struct Ingress {
+    context: Context,
+    queue: Arc<Queue>,
+}
+
+/// The store key of a hook path's token.
+#[must_use]
+pub fn path_key(token: &str) -> [u8; 16] {
+    let hash = digest(&SHA256, token.as_bytes());
+    let mut key = [0; 16];
+    for (to, from) in key.iter_mut().zip(hash.as_ref()) {
+        *to = *from;
+    }
+    key
+}
+
+impl Ingress {
+    /// Takes deliveries into `queue`.
+    #[must_use]
+    pub const fn new(context: Context, queue: Arc<Queue>) -> Self {
+        Self { context, queue }
+    }
+
+    /// Verifies a delivery to the hook of `token` and makes it durable.
+    pub async fn receive(&self, token: &str, request: Request<'_>) -> Result<Received, NotTaken> {
+        let store = &self.context.store;
+        let route =
+            store.get::<SubscriptionsByPath>(&Deployment, &path_key(token)).await.map_err(Error::from)?;
+        let route = route.ok_or(NotTaken::Unknown)?.record;
+        let scope = route.scope;
+        let subscription = store
+            .get::<Subscriptions>(&scope, &route.subscription)
+            .await
+            .map_err(Error::from)?
+            .ok_or(NotTaken::Unknown)?;
+        let subscription = subscription.record;
+        let spec = self.spec(&subscription)?;
+        let secrets = self.secrets(&scope, &subscription).await?;
+        verify(&spec.verify, &secrets, request, self.context.now())?;
+        self.queue.admit()?;
+        Ok(self.keep(&scope, &subscription, &spec, request).await?)
+    }
+
+    fn spec(&self, subscription: &Subscription) -> Result<WebhookSpec> {
+        let Subscription { app, trigger, .. } = subscription;
+        let manifest = self.context.registry.manifest(app).ok_or_else(|| {
+            Error::Internal(format!(
+                "the connector of `{app}` is not loaded; put it back into the connectors directory"
+            ))
+        })?;
+        match manifest.trigger(trigger).map(|trigger| &trigger.source) {
+            Some(TriggerSource::Webhook(spec)) => Ok(spec.clone()),
+            None => Err(Error::Internal(format!(
+                "the connector of `{app}` no longer has the trigger `{trigger}`"
+            ))),
+        }
+    }
+
+    async fn secrets(&self, scope: &Scope, subscription: &Subscription) -> Result<BTreeMap<String, String>> {
+        let key = (subscription.user, subscription.connection);
+        let connection = self.context.store.get::<Connections>(scope, &key).await?;
+        let mut secrets = connection.map(|connection| connection.record.secrets).unwrap_or_default();
+        secrets.insert("subscription".to_owned(), subscription.secret.clone());
+        Ok(secrets)
+    }
+
+    async fn keep(
+        &self,
+        scope: &Scope,
+        subscription: &Subscription,
+        spec: &WebhookSpec,
+        request: Request<'_>,
+    ) -> Result<Received> {
+        let store = &self.context.store;
+        let now = self.context.now();
+        let ledger_key = delivery_key(store, scope, subscription, &spec.dedup, request);
+        // A header that proves the vendor by being a secret ends here: guests read deliveries.
+        let secret_header = match &spec.verify {
+            Verification::SecretHeader { header, .. } => Some(header),
+            Verification::Hmac { .. } => None,
+        };
+        let keep = |name: &str| secret_header.is_none_or(|secret| !secret.eq_ignore_ascii_case(name));
+        let delivery = Delivery {
+            id: self.context.ids.next(),
+            subscription: subscription.id,
+            user: subscription.user,
+            method: request.method.to_owned(),
+            url: request.url.to_owned(),
+            headers: request.headers.iter().filter(|(name, _)| keep(name)).cloned().collect(),
+            body: match std::str::from_utf8(request.body) {
+                Ok(text) => DeliveryBody::Text(text.to_owned()),
+                Err(_) => DeliveryBody::Base64(BASE64_STANDARD.encode(request.body)),
+            },
+            received_at: now,
+            // The first lease is part of this commit: nobody else parses it before the lease ends.
+            attempts: 1,
+            not_before: now + LEASE,
+            last_error: None,
+        };
+        let mut batch = Batch::new();
+        batch.insert::<Ledger>(scope, &ledger_key, &LedgerEntry { at: now, body_hash: None, event: None });
+        batch.insert::<Deliveries>(scope, &delivery.id, &delivery);
+        match store.commit(batch).await {
+            Ok(version) => {
+                let id = delivery.id;
+                self.queue.push(Work::Delivery { scope: *scope, delivery: Box::new(delivery), version });
+                Ok(Received::Stored(id))
+            }
+            Err(CommitError::Conflict { .. }) => Ok(Received::Duplicate),
+            Err(error) => Err(Error::Commit(error)),
+        }
+    }
+}
+
+/// What recognises a repetition, by the manifest's declaration. A delivery without the declared id is
+/// recognised by its whole body, so that a vendor that leaves it out cannot make two from one.
+fn delivery_key(
+    store: &Store,
+    scope: &Scope,
+    subscription: &Subscription,
+    dedup: &DedupKey,
+    request: Request<'_>,
+) -> [u8; 16] {
+    let declared = match dedup {
+        DedupKey::Header { name } => request.header(name).map(str::to_owned),
+        DedupKey::Body { pointer } => serde_json::from_slice::<Value>(request.body)
+            .ok()
+            .and_then(|body| body.pointer(pointer).filter(|value| !value.is_null()).map(ToString::to_string)),
+        DedupKey::BodyHash => None,
+    };
+    let mut name = subscription.id.as_bytes().to_vec();
+    match declared {
+        Some(declared) => {
+            name.push(b'd');
+            name.extend_from_slice(declared.as_bytes());
+        }
+        None => {
+            name.push(b'h');
+            name.extend_from_slice(digest(&SHA256, request.body).as_ref());
+        }
+    }
+    store.keyed_hash(scope, "delivery", &name)
+}

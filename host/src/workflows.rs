@@ -1,0 +1,12 @@
+//! Workflows: what an ISV defines (event schemas, integrations, workflows, releases) and what its users
+//! install.
+//!
+//! `catalog` answers what definitions may refer to, `releases` keeps compiled releases at hand, `library` is
+//! the ISV's side, `install` the user's.
+
+pub mod catalog;
+pub mod install;
+pub mod library;
+pub mod releases;
+
+pub use self::{install::Installer, library::Library, releases::Releases};

@@ -1,0 +1,424 @@
+//! Installations: a user's copies of an integration's workflows, from start to completion, and their removal.
+//!
+//! Two steps, as Alloy's headless API has them: `start` chooses credentials and says which fields are open,
+//! `complete` takes the values, registers webhooks and makes everything active in one commit. A failed
+//! registration leaves nothing half-installed.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::Value;
+use trunnion_core::{
+    definition::{ConfigField, Definition, FieldKind, Trigger},
+    id::{ConnectionId, InstallSessionId, IntegrationId, UserId, WorkflowId},
+    records::{Connection, InstallSession, Installation, StoredRelease, Subscription},
+    scope::Scope,
+};
+use trunnion_store::{
+    Batch, Select, Versioned,
+    tables::{
+        InstallSessions, Installations, InstallationsByTrigger, InstallationsByWorkflow, Present,
+        TriggerTarget,
+    },
+};
+
+use super::{library::Library, releases::Releases};
+use crate::{
+    context::Context,
+    error::{Error, Result},
+    triggers::{
+        accept::{custom_key, subscription_key},
+        subscriptions::{Fed, Subscriptions},
+    },
+    vault::Vault,
+};
+
+/// What `start` is asked for.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// Who installs.
+    pub user: UserId,
+    /// What is installed.
+    pub integration: IntegrationId,
+    /// The credentials to use; needed only where the user has several for an app.
+    pub connections: Vec<ConnectionId>,
+    /// The workflows wanted; empty: every released one.
+    pub workflows: Vec<WorkflowId>,
+}
+
+/// An installation under way, and the releases it is about.
+#[derive(Debug)]
+pub struct Started {
+    /// The session to complete.
+    pub session: InstallSession,
+    /// What is installed.
+    pub releases: Vec<StoredRelease>,
+}
+
+/// Field values by workflow.
+pub type Values = BTreeMap<WorkflowId, BTreeMap<String, Value>>;
+
+/// Installs and removes.
+#[derive(Clone, Debug)]
+pub struct Installer {
+    context: Context,
+    library: Library,
+    releases: Arc<Releases>,
+    vault: Vault,
+    subscriptions: Subscriptions,
+}
+
+struct Planned {
+    definition: Definition,
+    installation: Installation,
+    fed: Option<Fed>,
+}
+
+impl Installer {
+    /// Installs with these services.
+    #[must_use]
+    pub const fn new(
+        context: Context,
+        library: Library,
+        releases: Arc<Releases>,
+        vault: Vault,
+        subscriptions: Subscriptions,
+    ) -> Self {
+        Self { context, library, releases, vault, subscriptions }
+    }
+
+    /// A user's installations, oldest first.
+    pub async fn of_user(&self, scope: &Scope, user: UserId) -> Result<Vec<Installation>> {
+        let entries = self.context.store.list::<Installations>(scope, Select::all().prefix(&user)).await?;
+        Ok(entries.into_iter().map(|entry| entry.record).collect())
+    }
+
+    /// Chooses credentials and releases, and opens a session.
+    pub async fn start(&self, scope: &Scope, wish: &Wish) -> Result<Started> {
+        let integration = self.library.integration(scope, wish.integration).await?;
+        let mut releases = Vec::new();
+        for workflow in self.library.workflows(scope).await? {
+            let wanted = wish.workflows.is_empty() || wish.workflows.contains(&workflow.id);
+            if workflow.integration == integration.id
+                && wanted
+                && let Some(release) = self.library.latest(scope, &workflow).await?
+            {
+                releases.push(release);
+            }
+        }
+        if let Some(missing) =
+            wish.workflows.iter().find(|id| !releases.iter().any(|release| release.workflow == **id))
+        {
+            let message = format!("integration `{}` has no released workflow `{missing}`", integration.id);
+            return Err(Error::not_found("workflow-unknown", message));
+        }
+        if releases.is_empty() {
+            let message =
+                format!("integration `{}` has no released workflow yet; release one first", integration.id);
+            return Err(Error::invalid("nothing-to-install", message));
+        }
+        let connections = self.choose(scope, wish, &releases).await?;
+        let session = InstallSession {
+            id: self.context.ids.next(),
+            user: wish.user,
+            integration: integration.id,
+            workflows: releases.iter().map(|release| (release.workflow, release.number)).collect(),
+            connections,
+            created_at: self.context.now(),
+        };
+        let mut batch = Batch::new();
+        batch.insert::<InstallSessions>(scope, &session.id, &session);
+        self.context.store.commit(batch).await.map_err(Error::Commit)?;
+        Ok(Started { session, releases })
+    }
+
+    async fn choose(
+        &self,
+        scope: &Scope,
+        wish: &Wish,
+        releases: &[StoredRelease],
+    ) -> Result<BTreeMap<String, ConnectionId>> {
+        let owned = self.vault.connections(scope, wish.user).await?;
+        if let Some(unknown) = wish.connections.iter().find(|id| !owned.iter().any(|known| known.id == **id))
+        {
+            let message = format!("user `{}` has no credential `{unknown}`", wish.user);
+            return Err(Error::not_found("credential-unknown", message));
+        }
+        let mut chosen = BTreeMap::new();
+        for app in releases.iter().flat_map(|release| release.definition.apps()) {
+            let all: Vec<_> = owned.iter().filter(|connection| connection.app == app).collect();
+            let named: Vec<_> =
+                all.iter().copied().filter(|connection| wish.connections.contains(&connection.id)).collect();
+            let connection = match (named.as_slice(), all.as_slice()) {
+                ([one], _) | ([], [one]) => one.id,
+                ([], []) => {
+                    let message = format!(
+                        "user `{}` has not connected `{app}`; POST /headless/credentials first",
+                        wish.user
+                    );
+                    return Err(Error::invalid("credential-missing", message));
+                }
+                _ => {
+                    let message = format!(
+                        "user `{}` has several credentials for `{app}`; name one in `credentialIds`",
+                        wish.user
+                    );
+                    return Err(Error::invalid("credential-ambiguous", message));
+                }
+            };
+            chosen.insert(app.to_owned(), connection);
+        }
+        Ok(chosen)
+    }
+
+    /// Takes field values, registers webhooks and makes the workflows active.
+    pub async fn complete(
+        &self,
+        scope: &Scope,
+        id: InstallSessionId,
+        values: &Values,
+    ) -> Result<Vec<Installation>> {
+        let Some(session) = self.context.store.get::<InstallSessions>(scope, &id).await? else {
+            let message = format!(
+                "there is no installation `{id}` under way; start one with /headless/startInstallation"
+            );
+            return Err(Error::not_found("installation-unknown", message));
+        };
+        let Versioned { record: session, version } = session;
+        let existing = self.of_user(scope, session.user).await?;
+        let mut planned = Vec::new();
+        for (workflow, number) in &session.workflows {
+            let release = self.releases.get(scope, *workflow, *number).await?;
+            let none = BTreeMap::new();
+            let given = values.get(workflow).unwrap_or(&none);
+            let config = configure(&release.definition, given)?;
+            let known = existing.iter().find(|installation| installation.workflow == *workflow);
+            let now = self.context.now();
+            let apps = release.definition.apps();
+            let connections = session.connections.iter().filter(|(app, _)| apps.contains(&app.as_str()));
+            let installation = Installation {
+                id: known.map_or_else(|| self.context.ids.next(), |known| known.id),
+                user: session.user,
+                workflow: *workflow,
+                release: *number,
+                connections: connections.map(|(app, id)| (app.clone(), *id)).collect(),
+                config,
+                active: true,
+                subscription: None,
+                created_at: known.map_or(now, |known| known.created_at),
+                updated_at: now,
+            };
+            planned.push(Planned { definition: release.definition.clone(), installation, fed: None });
+        }
+        if let Err(error) = self.register(scope, &mut planned).await {
+            self.unregister(scope, &planned).await;
+            return Err(error);
+        }
+        let mut batch = Batch::new();
+        batch.remove::<InstallSessions>(scope, &id, version);
+        for plan in &planned {
+            let known = existing.iter().find(|installation| installation.id == plan.installation.id);
+            self.write(scope, plan, known, &mut batch).await?;
+        }
+        match self.context.store.commit(batch).await {
+            Ok(_) => {}
+            Err(error) => {
+                self.unregister(scope, &planned).await;
+                return Err(if error.is_conflict() {
+                    Error::conflict(
+                        "installation-changed",
+                        format!("installation `{id}` was completed by somebody else at the same time"),
+                    )
+                } else {
+                    Error::Commit(error)
+                });
+            }
+        }
+        let installations: Vec<_> = planned.into_iter().map(|plan| plan.installation).collect();
+        self.retire(scope, &existing, &installations).await?;
+        Ok(installations)
+    }
+
+    async fn register(&self, scope: &Scope, planned: &mut [Planned]) -> Result<()> {
+        // Workflows installed together may share a webhook that none of them has in the store yet.
+        let mut made: Vec<Subscription> = Vec::new();
+        for plan in planned {
+            let Trigger::App { app, trigger } = &plan.definition.trigger else { continue };
+            let connection = match plan.installation.connections.get(app) {
+                Some(id) => Some(self.vault.connection(scope, plan.installation.user, *id).await?.record),
+                None => None,
+            };
+            let shared = connection.as_ref().and_then(|connection: &Connection| {
+                made.iter().find(|known| known.connection == connection.id && known.trigger == *trigger)
+            });
+            if let Some(subscription) = shared {
+                plan.installation.subscription = Some(subscription.id);
+                continue;
+            }
+            if let Some(fed) =
+                self.subscriptions.feed(scope, connection.as_ref(), &plan.definition.trigger).await?
+            {
+                plan.installation.subscription = Some(fed.subscription.id);
+                made.push(fed.subscription.clone());
+                plan.fed = Some(fed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back what `register` made.
+    async fn unregister(&self, scope: &Scope, planned: &[Planned]) {
+        for plan in planned {
+            let Some(Fed { subscription, made: true }) = &plan.fed else { continue };
+            let removed = match self.vault.connection(scope, subscription.user, subscription.connection).await
+            {
+                Ok(connection) => self.subscriptions.remove(scope, &connection.record, subscription).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = removed {
+                tracing::warn!(
+                    subscription = %subscription.id, error = &error as &dyn std::error::Error,
+                    "a webhook could not be taken back after a failed installation; its deliveries start nothing"
+                );
+            }
+        }
+    }
+
+    async fn write(
+        &self,
+        scope: &Scope,
+        plan: &Planned,
+        known: Option<&Installation>,
+        batch: &mut Batch,
+    ) -> Result<()> {
+        let installation = &plan.installation;
+        let user = installation.user;
+        let key = self.trigger_key(scope, &plan.definition, installation);
+        if let Some(known) = known {
+            let before = self.releases.get(scope, known.workflow, known.release).await?;
+            let old = self.trigger_key(scope, &before.definition, known);
+            if let Some(old) = old
+                && Some(old) != key
+            {
+                batch.delete::<InstallationsByTrigger>(scope, &(old, known.id));
+            }
+        }
+        batch.put::<Installations>(scope, &(user, installation.id), installation);
+        batch.put::<InstallationsByWorkflow>(
+            scope,
+            &(installation.workflow, user, installation.id),
+            &Present {},
+        );
+        if let Some(key) = key {
+            let target = TriggerTarget { user, workflow: installation.workflow };
+            batch.put::<InstallationsByTrigger>(scope, &(key, installation.id), &target);
+        }
+        Ok(())
+    }
+
+    /// Removes subscriptions that earlier versions of these installations used and nobody uses any more.
+    async fn retire(&self, scope: &Scope, before: &[Installation], after: &[Installation]) -> Result<()> {
+        for old in before {
+            let Some(new) = after.iter().find(|new| new.id == old.id) else { continue };
+            if let Some(id) = old.subscription
+                && new.subscription != Some(id)
+            {
+                self.subscriptions.release(scope, id, old.id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a user's copy of a workflow, and its webhook where nobody else uses it. Runs under way go on.
+    pub async fn remove(&self, scope: &Scope, user: UserId, workflow: WorkflowId) -> Result<()> {
+        let installed = self.of_user(scope, user).await?.into_iter().find(|known| known.workflow == workflow);
+        let Some(installation) = installed else {
+            let message = format!("user `{user}` has not installed workflow `{workflow}`");
+            return Err(Error::not_found("installation-unknown", message));
+        };
+        let release = self.releases.get(scope, workflow, installation.release).await?;
+        let mut batch = Batch::new();
+        batch.delete::<Installations>(scope, &(user, installation.id));
+        batch.delete::<InstallationsByWorkflow>(scope, &(workflow, user, installation.id));
+        if let Some(key) = self.trigger_key(scope, &release.definition, &installation) {
+            batch.delete::<InstallationsByTrigger>(scope, &(key, installation.id));
+        }
+        self.context.store.commit(batch).await.map_err(Error::Commit)?;
+        if let Some(subscription) = installation.subscription {
+            self.subscriptions.release(scope, subscription, installation.id).await?;
+        }
+        Ok(())
+    }
+
+    fn trigger_key(
+        &self,
+        scope: &Scope,
+        definition: &Definition,
+        installation: &Installation,
+    ) -> Option<[u8; 16]> {
+        let store = &self.context.store;
+        match &definition.trigger {
+            Trigger::Event { event } => Some(custom_key(store, scope, installation.user, event)),
+            Trigger::App { .. } => installation.subscription.map(|id| subscription_key(store, scope, id)),
+        }
+    }
+}
+
+/// The values of a definition's fields: what was given, else the default; every fault names the field.
+fn configure(definition: &Definition, given: &BTreeMap<String, Value>) -> Result<BTreeMap<String, Value>> {
+    let mut config = BTreeMap::new();
+    for field in &definition.fields {
+        let value = given.get(&field.name).filter(|value| !value.is_null()).or(field.default.as_ref());
+        match value {
+            Some(value) if fits(field, value) => {
+                config.insert(field.name.clone(), value.clone());
+            }
+            Some(value) => {
+                let message = format!(
+                    "field `{}` (`{}`) cannot be {value}; it takes {}",
+                    field.name,
+                    field.title,
+                    takes(field)
+                );
+                return Err(Error::invalid("field-invalid", message));
+            }
+            None if field.required => {
+                let message = format!(
+                    "field `{}` (`{}`) of workflow `{}` needs a value",
+                    field.name, field.title, definition.name
+                );
+                return Err(Error::invalid("field-missing", message));
+            }
+            None => {
+                config.insert(field.name.clone(), Value::Null);
+            }
+        }
+    }
+    if let Some(unknown) =
+        given.keys().find(|name| !definition.fields.iter().any(|field| field.name == **name))
+    {
+        let message = format!("workflow `{}` has no field `{unknown}`; leave it out", definition.name);
+        return Err(Error::invalid("field-invalid", message));
+    }
+    Ok(config)
+}
+
+fn fits(field: &ConfigField, value: &Value) -> bool {
+    match &field.kind {
+        FieldKind::Text => value.is_string(),
+        FieldKind::Number => value.is_number(),
+        FieldKind::Boolean => value.is_boolean(),
+        FieldKind::Choice { options } => options.iter().any(|option| option.value == *value),
+    }
+}
+
+fn takes(field: &ConfigField) -> String {
+    match &field.kind {
+        FieldKind::Text => "text".to_owned(),
+        FieldKind::Number => "a number".to_owned(),
+        FieldKind::Boolean => "true or false".to_owned(),
+        FieldKind::Choice { options } => {
+            let values: Vec<_> = options.iter().map(|option| option.value.to_string()).collect();
+            format!("one of {}", values.join(", "))
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The ISV's side: event schemas, integrations, workflow drafts and their releases, stream destinations.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::Value;
+use trunnion_core::{
+    definition::Definition,
+    id::{IntegrationId, WorkflowId},
+    problem::Problem,
+    records::{EventSchema, Integration, StoredRelease, StreamDestination, Workflow},
+    release,
+    scope::Scope,
+};
+use trunnion_store::{
+    Batch, CommitError, Select, Store,
+    tables::{EventSchemas, Integrations, Releases as ReleasesTable, StreamDestinations, Workflows},
+};
+use url::Url;
+
+use crate::{
+    context::Context,
+    error::{Error, Result},
+    workflows::catalog::Catalog,
+};
+
+/// What a workspace defines.
+#[derive(Clone, Debug)]
+pub struct Library {
+    context: Context,
+}
+
+/// The store key of a custom event's name.
+#[must_use]
+pub fn event_key(store: &Store, scope: &Scope, name: &str) -> [u8; 16] {
+    // The workspace's two environments share event schemas, so the key is that of one fixed environment.
+    let shared = Scope::new(scope.workspace, trunnion_core::scope::Environment::Development);
+    store.keyed_hash(&shared, "event-name", name.as_bytes())
+}
+
+impl Library {
+    /// Over `context`.
+    #[must_use]
+    pub const fn new(context: Context) -> Self {
+        Self { context }
+    }
+
+    /// Sets a custom event's description and sample.
+    pub async fn put_event(
+        &self,
+        scope: &Scope,
+        name: &str,
+        description: String,
+        sample: Value,
+    ) -> Result<EventSchema> {
+        if name.trim().is_empty() || name.chars().count() > 200 {
+            return Err(Error::invalid("event-name-invalid", "an event's name has 1 to 200 characters"));
+        }
+        if !sample.is_object() {
+            let message =
+                format!("the sample of event `{name}` must be a JSON object, as its events will be");
+            return Err(Error::invalid("event-sample-invalid", message));
+        }
+        let key = event_key(&self.context.store, scope, name);
+        let now = self.context.now();
+        let known = self.context.store.get::<EventSchemas>(scope, &key).await?;
+        let created_at = known.map_or(now, |known| known.record.created_at);
+        let schema = EventSchema { name: name.to_owned(), description, sample, created_at, updated_at: now };
+        let mut batch = Batch::new();
+        batch.put::<EventSchemas>(scope, &key, &schema);
+        self.context.store.commit(batch).await.map_err(Error::Commit)?;
+        Ok(schema)
+    }
+
+    /// The schema of a custom event; an unknown one is an error that names those that exist.
+    pub async fn event(&self, scope: &Scope, name: &str) -> Result<EventSchema> {
+        let key = event_key(&self.context.store, scope, name);
+        if let Some(schema) = self.context.store.get::<EventSchemas>(scope, &key).await? {
+            return Ok(schema.record);
+        }
+        let known: Vec<_> =
+            self.events(scope).await?.into_iter().map(|schema| format!("`{}`", schema.name)).collect();
+        let known = if known.is_empty() {
+            "none is defined".to_owned()
+        } else {
+            format!("known: {}", known.join(", "))
+        };
+        let message = format!("unknown event `{name}`; define it with PUT /v1/events/{{name}} ({known})");
+        Err(Error::not_found("event-unknown", message))
+    }
+
+    /// Every custom event of the workspace, by name.
+    pub async fn events(&self, scope: &Scope) -> Result<Vec<EventSchema>> {
+        let entries = self.context.store.list::<EventSchemas>(scope, Select::all()).await?;
+        let mut events: Vec<_> = entries.into_iter().map(|entry| entry.record).collect();
+        events.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(events)
+    }
+
+    /// Makes an integration around an app.
+    pub async fn create_integration(&self, scope: &Scope, app: &str) -> Result<Integration> {
+        self.require_app(app)?;
+        let integration =
+            Integration { id: self.context.ids.next(), app: app.to_owned(), created_at: self.context.now() };
+        let mut batch = Batch::new();
+        batch.insert::<Integrations>(scope, &integration.id, &integration);
+        self.context.store.commit(batch).await.map_err(Error::Commit)?;
+        Ok(integration)
+    }
+
+    /// Every integration of the workspace, oldest first.
+    pub async fn integrations(&self, scope: &Scope) -> Result<Vec<Integration>> {
+        let entries = self.context.store.list::<Integrations>(scope, Select::all()).await?;
+        Ok(entries.into_iter().map(|entry| entry.record).collect())
+    }
+
+    /// One integration.
+    pub async fn integration(&self, scope: &Scope, id: IntegrationId) -> Result<Integration> {
+        match self.context.store.get::<Integrations>(scope, &id).await? {
+            Some(integration) => Ok(integration.record),
+            None => Err(Error::not_found("integration-unknown", format!("there is no integration `{id}`"))),
+        }
+    }
+
+    /// Makes a workflow with a draft.
+    pub async fn create_workflow(
+        &self,
+        scope: &Scope,
+        integration: IntegrationId,
+        draft: Definition,
+    ) -> Result<Workflow> {
+        self.integration(scope, integration).await?;
+        let now = self.context.now();
+        let id = self.context.ids.next();
+        let workflow =
+            Workflow { id, integration, draft, latest_release: 0, created_at: now, updated_at: now };
+        let mut batch = Batch::new();
+        batch.insert::<Workflows>(scope, &workflow.id, &workflow);
+        self.context.store.commit(batch).await.map_err(Error::Commit)?;
+        Ok(workflow)
+    }
+
+    /// Replaces a workflow's draft.
+    pub async fn put_draft(&self, scope: &Scope, id: WorkflowId, draft: Definition) -> Result<Workflow> {
+        let stored = self.stored_workflow(scope, id).await?;
+        let workflow = Workflow { draft, updated_at: self.context.now(), ..stored.record };
+        let mut batch = Batch::new();
+        batch.replace::<Workflows>(scope, &id, &workflow, stored.version);
+        self.commit_edit(batch, id).await?;
+        Ok(workflow)
+    }
+
+    /// One workflow.
+    pub async fn workflow(&self, scope: &Scope, id: WorkflowId) -> Result<Workflow> {
+        Ok(self.stored_workflow(scope, id).await?.record)
+    }
+
+    /// Every workflow of the workspace, oldest first.
+    pub async fn workflows(&self, scope: &Scope) -> Result<Vec<Workflow>> {
+        let entries = self.context.store.list::<Workflows>(scope, Select::all()).await?;
+        Ok(entries.into_iter().map(|entry| entry.record).collect())
+    }
+
+    /// Every problem of a draft, without releasing it.
+    pub async fn problems(&self, scope: &Scope, draft: &Definition) -> Result<Vec<Problem>> {
+        let catalog = Catalog::of(&self.context, scope, draft).await?;
+        Ok(release::check(draft, &catalog).err().map_or_else(Vec::new, |problems| problems.0))
+    }
+
+    /// Releases a workflow's draft: checks it and makes it an immutable numbered version.
+    pub async fn release(&self, scope: &Scope, id: WorkflowId) -> Result<StoredRelease> {
+        let stored = self.stored_workflow(scope, id).await?;
+        let workflow = stored.record;
+        let problems = self.problems(scope, &workflow.draft).await?;
+        if !problems.is_empty() {
+            let listed: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            let message =
+                format!("workflow `{}` cannot be released: {}", workflow.draft.name, listed.join("; "));
+            return Err(Error::Invalid { code: "definition-invalid", message, problems });
+        }
+        let number = workflow.latest_release + 1;
+        let released_at = self.context.now();
+        let release = StoredRelease {
+            workflow: id,
+            integration: workflow.integration,
+            number,
+            definition: workflow.draft.clone(),
+            released_at,
+        };
+        let workflow = Workflow { latest_release: number, ..workflow };
+        let mut batch = Batch::new();
+        batch.replace::<Workflows>(scope, &id, &workflow, stored.version);
+        batch.insert::<ReleasesTable>(scope, &(id, number), &release);
+        self.commit_edit(batch, id).await?;
+        Ok(release)
+    }
+
+    /// The newest release of a workflow, if it has one.
+    pub async fn latest(&self, scope: &Scope, workflow: &Workflow) -> Result<Option<StoredRelease>> {
+        if workflow.latest_release == 0 {
+            return Ok(None);
+        }
+        let stored =
+            self.context.store.get::<ReleasesTable>(scope, &(workflow.id, workflow.latest_release)).await?;
+        Ok(stored.map(|stored| stored.record))
+    }
+
+    /// Sets where streams of a name go in this environment. A new destination gets a fresh signing key; a
+    /// known one keeps its own.
+    pub async fn put_destination(&self, scope: &Scope, name: &str, url: &str) -> Result<StreamDestination> {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
+            let message = format!("`{name}` is not a stream's name; use 1 to 64 of `a-z`, `0-9`, `-`, `_`");
+            return Err(Error::invalid("stream-name-invalid", message));
+        }
+        if let Err(problem) = Url::parse(url) {
+            let message =
+                format!("the URL of stream `{name}` cannot be read: {problem}; give an absolute https URL");
+            return Err(Error::invalid("stream-url-invalid", message));
+        }
+        let key = name.to_owned();
+        let now = self.context.now();
+        let known = self.context.store.get::<StreamDestinations>(scope, &key).await?;
+        let (created_at, secret) = match known {
+            Some(known) => (known.record.created_at, known.record.secret),
+            None => (now, format!("whsec_{}", BASE64_STANDARD.encode(self.context.ids.bytes::<32>()))),
+        };
+        let destination =
+            StreamDestination { name: key.clone(), url: url.to_owned(), secret, created_at, updated_at: now };
+        let mut batch = Batch::new();
+        batch.put::<StreamDestinations>(scope, &key, &destination);
+        self.context.store.commit(batch).await.map_err(Error::Commit)?;
+        Ok(destination)
+    }
+
+    /// Every stream destination of the environment, by name.
+    pub async fn destinations(&self, scope: &Scope) -> Result<Vec<StreamDestination>> {
+        let entries = self.context.store.list::<StreamDestinations>(scope, Select::all()).await?;
+        Ok(entries.into_iter().map(|entry| entry.record).collect())
+    }
+
+    fn require_app(&self, app: &str) -> Result<()> {
+        if self.context.registry.active(app).is_some() {
+            return Ok(());
+        }
+        let known: Vec<_> =
+            self.context.registry.all().iter().map(|c| format!("`{}`", c.manifest().id)).collect();
+        let message =
+            format!("there is no connector for the app `{app}`; this host has {}", known.join(", "));
+        Err(Error::not_found("app-unknown", message))
+    }
+
+    async fn stored_workflow(
+        &self,
+        scope: &Scope,
+        id: WorkflowId,
+    ) -> Result<trunnion_store::Versioned<Workflow>> {
+        match self.context.store.get::<Workflows>(scope, &id).await? {
+            Some(stored) => Ok(stored),
+            None => Err(Error::not_found("workflow-unknown", format!("there is no workflow `{id}`"))),
+        }
+    }
+
+    async fn commit_edit(&self, batch: Batch, id: WorkflowId) -> Result<()> {
+        match self.context.store.commit(batch).await {
+            Ok(_) => Ok(()),
+            Err(CommitError::Conflict { .. }) => {
+                let message = format!(
+                    "workflow `{id}` was changed by somebody else at the same time; read it and try again"
+                );
+                Err(Error::conflict("workflow-changed", message))
+            }
+            Err(error) => Err(Error::Commit(error)),
+        }
+    }
+}
