@@ -1,7 +1,7 @@
 //! Write Trunnion connectors: typed actions and triggers become a sandboxed WebAssembly component.
 //!
 //! Owns what a connector author touches: [`action`], [`trigger`], [`auth`], [`http`], [`error`], the one
-//! declaration [`connector!`], and [`test`], which runs the same code natively against a fake vendor. It does
+//! declaration [`connector!`], and [`mod@test`], which runs the same code natively against a fake vendor. It does
 //! not own the contract (`wit/`), nor what the host does with a declaration.
 //!
 //! A whole connector:

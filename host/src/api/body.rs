@@ -2,12 +2,16 @@
 
 use axum::{
     extract::{FromRequest, Request},
-    http::{HeaderMap, StatusCode},
+    http::StatusCode,
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
 use super::{Services, error::Failure};
+
+/// Bytes of a body beyond the limit that are read, and dropped, before the connection is given up.
+const MAX_PASSED_OVER: usize = 64 << 20;
 
 /// The raw body.
 #[derive(Debug)]
@@ -18,19 +22,25 @@ impl FromRequest<Services> for Raw {
 
     async fn from_request(request: Request, services: &Services) -> Result<Self, Failure> {
         let limit = services.max_body_bytes;
-        if let Some(length) = declared_length(request.headers())
-            && length > limit as u64
-        {
-            return Err(too_large(limit));
-        }
-        match axum::body::to_bytes(request.into_body(), limit).await {
-            Ok(bytes) => Ok(Self(bytes)),
-            Err(error) if is_limit(&error) => Err(too_large(limit)),
-            Err(error) => {
+        let mut stream = request.into_body().into_data_stream();
+        let mut body = BytesMut::new();
+        let mut passed_over = 0;
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.map_err(|error| {
                 let message = format!("the request's body did not arrive whole: {error}; send it again");
-                Err(Failure::new(StatusCode::BAD_REQUEST, "body-incomplete", message))
+                Failure::new(StatusCode::BAD_REQUEST, "body-incomplete", message)
+            })?;
+            if passed_over == 0 && body.len() + chunk.len() <= limit {
+                body.extend_from_slice(&chunk);
+                continue;
+            }
+            // A client that still writes would not read an early answer, so the rest is read and dropped.
+            passed_over += chunk.len();
+            if passed_over > MAX_PASSED_OVER {
+                break;
             }
         }
+        if passed_over > 0 { Err(too_large(limit)) } else { Ok(Self(body.freeze())) }
     }
 }
 
@@ -60,14 +70,6 @@ impl<T: DeserializeOwned> FromRequest<Services> for Json<T> {
             }
         }
     }
-}
-
-fn declared_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(axum::http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-fn is_limit(error: &axum::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.to_string().contains("length limit"))
 }
 
 fn too_large(limit: usize) -> Failure {

@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::json;
-use trunnion_core::problem::Problem;
+use trunnion_core::{call::CallError, problem::Problem};
 use trunnion_store::CommitError;
 
 use crate::error::Error;
@@ -42,6 +42,15 @@ impl From<Error> for Failure {
             Error::Invalid { .. } => StatusCode::BAD_REQUEST,
             Error::Conflict { .. } => StatusCode::CONFLICT,
             Error::KeyReused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            // What the user gave is wrong, not the vendor's service.
+            Error::Vendor {
+                error:
+                    CallError::AuthExpired { .. }
+                    | CallError::InvalidInput { .. }
+                    | CallError::NotFound { .. }
+                    | CallError::Rejected { .. },
+                ..
+            } => StatusCode::BAD_REQUEST,
             Error::Vendor { .. } => StatusCode::BAD_GATEWAY,
             Error::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::Commit(CommitError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,

@@ -94,6 +94,11 @@ impl Executor {
         }
     }
 
+    /// Gives a lease back whose step was not begun, so that the next start does not take it for a lost one.
+    pub async fn release(&self, mut held: Held) -> Result<()> {
+        self.decide(&mut held, Event::Released, self.context.now()).await.map(drop)
+    }
+
     /// Drives a leased run until it ends or waits.
     pub async fn drive(&self, mut held: Held) -> Result<()> {
         loop {

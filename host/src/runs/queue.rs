@@ -183,6 +183,13 @@ impl Queue {
         }
     }
 
+    /// Everything that is ready and that no worker took, for a process that stops.
+    #[must_use]
+    pub fn drain(&self) -> Vec<Work> {
+        let mut state = self.state();
+        std::iter::from_fn(|| state.take()).collect()
+    }
+
     /// Pieces of work that are ready and wait for a worker.
     #[must_use]
     pub fn ready(&self) -> usize {

@@ -93,6 +93,15 @@ impl Worker {
         }
         tasks.close();
         tasks.wait().await;
+        for work in self.queue.drain() {
+            let Work::Held(held) = work else { continue };
+            if let Err(error) = Box::pin(self.executor.release(*held)).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a lease could not be given back; the next start takes the run up"
+                );
+            }
+        }
     }
 
     async fn work(&self, work: Work) {

@@ -1,0 +1,18 @@
+//! The harness: a real host process, stateful vendor fakes, the ISV's receiver, and the AcmeCo scenario that
+//! the tests and `cargo xtask quickstart` share.
+//!
+//! Nothing here is mocked that can run: real processes, real sockets. Fakes follow the vendors' published
+//! behaviour, keep state, and record every request. Time at a vendor is simulated and moved by hand.
+//!
+//! Invariant: waiting is done in `wait` alone, for a state, never for a while.
+
+pub mod bigcommerce;
+pub mod component;
+pub mod host;
+pub mod isv;
+pub mod judge;
+pub mod mirror;
+pub mod record;
+pub mod scan;
+pub mod scenario;
+pub mod wait;

@@ -1,0 +1,54 @@
+//! `cargo xtask …`: the README's two commands. Automation only: nothing that runs in production depends on it.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "talking to a person at a terminal is this program's job"
+)]
+
+mod quickstart;
+mod report;
+mod tests;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Set-up, quickstart and checks of Trunnion")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Builds connector and host, starts them with a fake BigCommerce and AcmeCo, and shows both workflows.
+    Quickstart {
+        /// Verifies everything, then stops; ends 0 only if all of it held.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Runs every check: format, lints, documentation, tests, doc tests, drift.
+    Test,
+}
+
+fn main() -> ExitCode {
+    let clock = report::Elapsed::start();
+    let outcome = match Arguments::parse().command {
+        Command::Quickstart { once } => {
+            quickstart::run(if once { quickstart::Afterwards::Stop } else { quickstart::Afterwards::StayUp })
+        }
+        Command::Test => tests::run(),
+    };
+    match outcome {
+        Ok(()) => {
+            println!("\ndone in {clock}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("\nfailed after {clock}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! `cargo xtask test`: every check, in the order in which they are cheap to fail.
+//!
+//! All of it uses one profile and one set of features, so that wasmtime is compiled once for checking and once
+//! for running, and not again.
+
+use anyhow::Result;
+use trunnion_tests::{component, host};
+
+use crate::{
+    report::{Elapsed, fact, stage},
+    tools::{self, Runner, rust_component, test_runner},
+};
+
+pub(crate) fn run() -> Result<()> {
+    let mut times = Vec::new();
+    let mut timed = |title: &'static str, check: &dyn Fn() -> Result<()>| -> Result<()> {
+        stage(title);
+        let clock = Elapsed::start();
+        check()?;
+        times.push((title, clock.to_string()));
+        Ok(())
+    };
+    timed("tools", &set_up)?;
+    timed("format", &|| tools::run("cargo", &["fmt", "--all", "--", "--check"], &[]))?;
+    timed("lints", &|| {
+        tools::run(
+            "cargo",
+            &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
+            &[],
+        )
+    })?;
+    timed("documentation", &|| {
+        tools::run(
+            "cargo",
+            &["doc", "--workspace", "--no-deps", "--locked"],
+            &[("RUSTDOCFLAGS", "-D warnings")],
+        )
+    })?;
+    timed("build", &|| tools::run("cargo", &["build", "--workspace", "--all-targets", "--locked"], &[]))?;
+    timed("connectors", &components)?;
+    timed("tests", &tests)?;
+    timed("doc tests", &|| {
+        tools::run("cargo", &["test", "--workspace", "--doc", "--locked", "--quiet"], &[])
+    })?;
+
+    stage("every check passed");
+    for (title, time) in &times {
+        fact(title, time);
+    }
+    Ok(())
+}
+
+fn set_up() -> Result<()> {
+    rust_component("fmt", "rustfmt")?;
+    rust_component("clippy", "clippy")?;
+    fact("test runner", if test_runner() == Runner::Nextest { "cargo-nextest" } else { "cargo test" });
+    Ok(())
+}
+
+/// Beforehand, so that a missing guest toolchain shows here and not inside a test.
+fn components() -> Result<()> {
+    let connectors = host::target_dir().join("components");
+    let guests = host::target_dir().join("guests");
+    for (crate_dir, out_dir) in [("connectors/bigcommerce", connectors), ("tests/guests/hostile", guests)] {
+        let path = component::build(&host::workspace().join(crate_dir), &out_dir, &mut |line| {
+            println!("   {line}")
+        })?;
+        let size = std::fs::metadata(&path)?.len();
+        fact(crate_dir, format!("{} KB", size / 1024));
+    }
+    Ok(())
+}
+
+fn tests() -> Result<()> {
+    // The binary is the one just built; the tests need not ask cargo again, each in its own process.
+    let binary = host::target_dir().join("debug/trunnion");
+    let binary = binary.to_string_lossy();
+    let variables = [("TRUNNION_BIN", binary.as_ref())];
+    match test_runner() {
+        Runner::Nextest => tools::run(
+            "cargo",
+            &["nextest", "run", "--workspace", "--all-targets", "--locked", "--no-fail-fast"],
+            &variables,
+        ),
+        Runner::CargoTest => tools::run(
+            "cargo",
+            &["test", "--workspace", "--all-targets", "--locked", "--no-fail-fast"],
+            &variables,
+        ),
+    }
+}
