@@ -13,7 +13,7 @@ pub mod hooks;
 pub mod path;
 pub mod v1;
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use axum::{Router, middleware};
 
@@ -30,9 +30,13 @@ use crate::{
 /// The versions of Alloy's API that clients name in the path.
 pub const ALLOY_VERSIONS: [&str; 5] = ["2023-01", "2023-03", "2023-06", "2023-12", "2024-03"];
 
-/// What handlers may use.
+/// What handlers may use: one allocation, which every request is handed.
 #[derive(Clone, Debug)]
-pub struct Services {
+pub struct Services(Arc<AllServices>);
+
+/// What [`Services`] are.
+#[derive(Debug)]
+pub struct AllServices {
     /// Shared capabilities.
     pub context: Context,
     /// API keys.
@@ -57,6 +61,20 @@ pub struct Services {
     pub queue: Arc<Queue>,
     /// Bytes of a request body.
     pub max_body_bytes: usize,
+}
+
+impl From<AllServices> for Services {
+    fn from(services: AllServices) -> Self {
+        Self(Arc::new(services))
+    }
+}
+
+impl Deref for Services {
+    type Target = AllServices;
+
+    fn deref(&self) -> &AllServices {
+        &self.0
+    }
 }
 
 /// Every route.

@@ -1,6 +1,6 @@
 //! What every service is handed: the store, time and chance, the connectors, the way out.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use trunnion_core::{
     clock::{Clock, Timestamp},
@@ -11,9 +11,13 @@ use trunnion_store::Store;
 
 use crate::registry::Registry;
 
-/// Shared capabilities; cheap to clone.
+/// Shared capabilities: one allocation, however many services hold it.
 #[derive(Clone, Debug)]
-pub struct Context {
+pub struct Context(Arc<Capabilities>);
+
+/// What a [`Context`] gives.
+#[derive(Debug)]
+pub struct Capabilities {
     /// Everything durable.
     pub store: Store,
     /// Ids and random bytes.
@@ -26,7 +30,21 @@ pub struct Context {
     pub public_url: Arc<str>,
 }
 
-impl Context {
+impl From<Capabilities> for Context {
+    fn from(capabilities: Capabilities) -> Self {
+        Self(Arc::new(capabilities))
+    }
+}
+
+impl Deref for Context {
+    type Target = Capabilities;
+
+    fn deref(&self) -> &Capabilities {
+        &self.0
+    }
+}
+
+impl Capabilities {
     /// The present moment.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -31,9 +31,9 @@ use trunnion_store::{
 
 use crate::{
     access::Access,
-    api::{self, Services},
+    api::{self, AllServices, Services},
     config::Config,
-    context::Context,
+    context::{Capabilities, Context},
     keyfiles::{self, KeysFile},
     registry::{self, Registry},
     retention::Retention,
@@ -160,7 +160,7 @@ impl Server {
         let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let ids = IdSource::new(Arc::clone(&clock), random);
         let public_url = Arc::from(public_url.trim_end_matches('/'));
-        let context = Context { store: store.clone(), ids, registry, broker, public_url };
+        let context = Context::from(Capabilities { store: store.clone(), ids, registry, broker, public_url });
 
         let (services, worker) = wire(&config, context.clone());
         ensure_keys(&services.access, &context, &data_dir.join("keys.json"), mode).await?;
@@ -238,7 +238,7 @@ fn wire(config: &Config, context: Context) -> (Services, Worker) {
     let executor = Executor::new(context.clone(), Arc::clone(&releases), actor, Arc::clone(&queue));
     let parser = Parser::new(context.clone(), acceptor.clone(), Arc::clone(&queue));
     let worker = Worker::new(context.clone(), Arc::clone(&queue), executor, parser, config.workers);
-    let services = Services {
+    let services = Services::from(AllServices {
         access: Access::new(context.clone()),
         users: Users::new(context.clone()),
         vault,
@@ -251,7 +251,7 @@ fn wire(config: &Config, context: Context) -> (Services, Worker) {
         queue,
         max_body_bytes: config.max_body_bytes,
         context,
-    };
+    });
     (services, worker)
 }
 

@@ -74,6 +74,7 @@ impl Worker {
     /// Works until `shutdown`, then lets what is under way end.
     pub async fn run(self, shutdown: CancellationToken) {
         let permits = Arc::new(Semaphore::new(self.concurrency));
+        let worker = Arc::new(self);
         let tasks = TaskTracker::new();
         loop {
             let permit = tokio::select! {
@@ -82,10 +83,10 @@ impl Worker {
             };
             let Ok(permit) = permit else { break };
             let work = tokio::select! {
-                work = self.queue.next() => work,
+                work = worker.queue.next() => work,
                 () = shutdown.cancelled() => break,
             };
-            let worker = self.clone();
+            let worker = Arc::clone(&worker);
             tasks.spawn(async move {
                 worker.work(work).await;
                 drop(permit);
@@ -93,9 +94,9 @@ impl Worker {
         }
         tasks.close();
         tasks.wait().await;
-        for work in self.queue.drain() {
+        for work in worker.queue.drain() {
             let Work::Held(held) = work else { continue };
-            if let Err(error) = Box::pin(self.executor.release(*held)).await {
+            if let Err(error) = Box::pin(worker.executor.release(*held)).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "a lease could not be given back; the next start takes the run up"

@@ -29,6 +29,9 @@ use crate::{
 /// How often a commit is tried again after somebody else changed the same records.
 const MAX_CONFLICTS: u32 = 8;
 
+/// Installations looked at in one read.
+const PAGE: usize = 64;
+
 /// Something that happened, not yet durable.
 #[derive(Clone, Debug)]
 pub struct Arrival {
@@ -174,19 +177,23 @@ impl Acceptor {
         held: &mut Vec<Held>,
     ) -> Result<()> {
         let store = &self.context.store;
-        for entry in
-            store.list::<InstallationsByTrigger>(scope, Select::all().prefix(&arrival.trigger)).await?
-        {
-            let (_, id) = entry.key;
-            let Some(installation) = store.get::<Installations>(scope, &(entry.record.user, id)).await?
-            else {
-                continue;
-            };
-            if installation.record.active {
-                held.push(self.start(scope, arrival, event, installation.record).await?);
+        // Small pages: the store answers them without copying what it holds in memory.
+        let mut select = Select::all().prefix(&arrival.trigger).limit(PAGE);
+        loop {
+            let page = store.list::<InstallationsByTrigger>(scope, select.clone()).await?;
+            for entry in &page {
+                let (_, id) = entry.key;
+                let key = (entry.record.user, id);
+                let Some(installation) = store.get::<Installations>(scope, &key).await? else { continue };
+                if installation.record.active {
+                    held.push(self.start(scope, arrival, event, installation.record).await?);
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == PAGE => select = select.after(&last.key),
+                _ => return Ok(()),
             }
         }
-        Ok(())
     }
 
     async fn start(
