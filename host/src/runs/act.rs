@@ -230,7 +230,7 @@ impl Actor {
         Ok(Ok((connector, call)))
     }
 
-    /// The connector that the run fixed at accept; where it is no longer kept, the active one of the same major.
+    /// The connector that the run fixed at accept; where it is no longer loaded, the active one.
     fn connector(&self, digest: Option<&Digest>, app: &str) -> Option<Connector> {
         digest
             .and_then(|digest| self.context.registry.by_digest(digest))
