@@ -18,3 +18,4 @@ mod hostile;
 mod judge;
 mod refusals;
 mod retries;
+mod stop;

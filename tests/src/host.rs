@@ -250,7 +250,7 @@ async fn launch(binary: &Path, options: &HostOptions, data_dir: &Path, log: &Log
     let mut child = command.spawn().with_context(|| format!("starting {}", binary.display()))?;
     let stdout = child.stdout.take().context("the host's standard output is piped")?;
     let stderr = child.stderr.take().context("the host's standard error is piped")?;
-    tokio::spawn(copy_lines(stderr, log.clone()));
+    let errors = tokio::spawn(copy_lines(stderr, log.clone()));
     let mut lines = BufReader::new(stdout).lines();
     let ready = async {
         while let Some(line) = lines.next_line().await? {
@@ -265,6 +265,8 @@ async fn launch(binary: &Path, options: &HostOptions, data_dir: &Path, log: &Log
         Ok(Ok(base)) => base,
         Ok(Err(error)) => {
             child.wait().await?;
+            // Its last words are what the message is about.
+            errors.await?;
             bail!("{error}; log:\n{}", log.tail())
         }
         Err(_) => bail!("no `listening on` within {} s; log:\n{}", READY.as_secs(), log.tail()),

@@ -8,6 +8,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     thread,
+    time::Duration,
 };
 
 use crate::{backend::BackendError, journal::OpenError};
@@ -84,8 +85,27 @@ enum Failure {
     Other(String),
 }
 
-/// Opens sled on a thread of its own, since a damaged file can make it panic.
+/// How long a database that is in use is waited for: sled 0.34's threads let go of the lock a moment after the
+/// last handle was dropped, as does a process that is just ending.
+const LETTING_GO: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Opens sled, waiting for whoever is just letting go of it.
 fn attempt(path: &Path, cache_bytes: u64) -> Result<sled::Db, Failure> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match open(path, cache_bytes) {
+            Err(Failure::InUse) if waited < LETTING_GO => {
+                thread::sleep(LOOK_AGAIN);
+                waited += LOOK_AGAIN;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Opens sled on a thread of its own, since a damaged file can make it panic.
+fn open(path: &Path, cache_bytes: u64) -> Result<sled::Db, Failure> {
     let config = sled::Config::new().path(path).cache_capacity(cache_bytes).flush_every_ms(None);
     let opened = thread::Builder::new().name("sled-open".into()).spawn(move || config.open());
     match opened.map_err(|error| Failure::Other(error.to_string()))?.join() {
