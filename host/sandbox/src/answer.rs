@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use trunnion_core::call::CallError;
+pub use trunnion_core::records::LogLevel;
 
 /// A call that ended well.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,20 +48,6 @@ impl<T> Answer<T> {
             cpu: self.cpu,
         }
     }
-}
-
-/// How much a line matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogLevel {
-    /// For the connector's author.
-    Debug,
-    /// What happened.
-    Info,
-    /// Something to look at.
-    Warn,
-    /// Something went wrong.
-    Error,
 }
 
 /// A line the guest wrote. Known secrets are removed from it.

@@ -26,6 +26,15 @@ pub struct Actor {
     streams: Streams,
 }
 
+/// What is done about a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// It is performed.
+    Perform,
+    /// The vendor is asked whether an earlier attempt was carried out.
+    Reconcile,
+}
+
 /// What performing a step gave.
 #[derive(Debug)]
 pub struct Performed {
@@ -61,13 +70,15 @@ impl Actor {
         Self { context, vault, streams }
     }
 
-    /// Performs the step of index `step`.
-    pub async fn perform(
+    /// Performs the step of index `step`, or asks what became of an uncertain attempt at it. Only actions can be
+    /// asked about; what else there is may be performed again.
+    pub async fn act(
         &self,
         scope: &Scope,
         run: &LiveRun,
         release: &Release,
         step: usize,
+        doing: Doing,
     ) -> Result<Performed> {
         let Some(step) = release.steps.get(step) else {
             return Ok(Performed::early(Value::Null, no_step(run, step)));
@@ -103,49 +114,22 @@ impl Actor {
                         Ok(ready) => ready,
                         Err(error) => return Ok(Performed::early(input, error)),
                     };
-                    let answered = connector.run_action(call, &input.to_string()).await;
-                    let answered = answered.map(|answer| answer.map(|text| output(&text)));
+                    let text = input.to_string();
+                    let answered = match doing {
+                        Doing::Perform => {
+                            let answered = connector.run_action(call, &text).await;
+                            answered.map(|answer| answer.map(|text| output(&text)))
+                        }
+                        Doing::Reconcile => {
+                            let key = call.idempotency_key.clone();
+                            let answered = connector.reconcile(call, &text, &key).await;
+                            answered.map(|answer| answer.map(became))
+                        }
+                    };
                     self.told(scope, run, app, input, answered).await
                 }
             },
         }
-    }
-
-    /// Asks the connector what became of an uncertain attempt at the step of index `step`.
-    pub async fn reconcile(
-        &self,
-        scope: &Scope,
-        run: &LiveRun,
-        release: &Release,
-        step: usize,
-    ) -> Result<Performed> {
-        let Some(step) = release.steps.get(step) else {
-            return Ok(Performed::early(Value::Null, no_step(run, step)));
-        };
-        let Some(user) = self.context.store.get::<Users>(scope, &run.user).await? else {
-            return Ok(Performed::early(Value::Null, user_gone(run)));
-        };
-        let CompiledKind::Action { app, input, .. } = &step.kind else {
-            return self.perform(scope, run, release, run.state.step).await;
-        };
-        let input = match input.render(&environment(run, &user.record)) {
-            Ok(input) => input,
-            Err(error) => return Ok(Performed::early(Value::Null, unmapped(error))),
-        };
-        let (connector, call) = match self.call(scope, run, step, app).await? {
-            Ok(ready) => ready,
-            Err(error) => return Ok(Performed::early(input, error)),
-        };
-        let key = call.idempotency_key.clone();
-        let answered = connector.reconcile(call, &input.to_string(), &key).await;
-        let answered = answered.map(|answer| {
-            answer.map(|reconciled| match reconciled {
-                Reconciled::Found(outcome) => output(&outcome.output),
-                Reconciled::Absent => Ok(Effect::Absent),
-                Reconciled::Unknown(message) => Err(CallError::Uncertain { message }),
-            })
-        });
-        self.told(scope, run, app, input, answered).await
     }
 
     /// Turns a call's end into what the machine and the reader need, and notes a credential that expired.
@@ -159,13 +143,6 @@ impl Actor {
     ) -> Result<Performed> {
         let (result, lines, exchanges) = match answered {
             Ok(Answer { value, log, exchanges, .. }) => (value, log, exchanges),
-            // A guest that broke after it had sent something may have changed the vendor's state.
-            Err(Failed { error: CallError::Trapped { message }, log, exchanges, .. })
-                if !exchanges.is_empty() =>
-            {
-                let message = format!("the connector failed after it had sent a request: {message}");
-                (Err(CallError::Uncertain { message }), log, exchanges)
-            }
             Err(Failed { error, log, exchanges, .. }) => (Err(error), log, exchanges),
         };
         if let (Err(CallError::AuthExpired { message }), Some(connection)) =
@@ -178,7 +155,7 @@ impl Actor {
         log.extend(lines.into_iter().map(|line| LogLine {
             at: now,
             step: None,
-            level: level(line.level),
+            level: line.level,
             message: line.message,
         }));
         Ok(Performed { input, result, log })
@@ -257,6 +234,14 @@ fn output(text: &str) -> Result<Effect, CallError> {
     }
 }
 
+fn became(reconciled: Reconciled) -> Result<Effect, CallError> {
+    match reconciled {
+        Reconciled::Found(outcome) => output(&outcome.output),
+        Reconciled::Absent => Ok(Effect::Absent),
+        Reconciled::Unknown(message) => Err(CallError::Uncertain { message }),
+    }
+}
+
 fn unmapped(error: MappingError) -> CallError {
     CallError::InvalidInput { field: error.at, message: error.message }
 }
@@ -284,14 +269,5 @@ fn line_of(exchange: &Exchange, at: Timestamp) -> LogLine {
         step: None,
         level,
         message: format!("{method} {host}{path} → {outcome} ({duration_ms} ms)"),
-    }
-}
-
-const fn level(level: trunnion_sandbox::LogLevel) -> LogLevel {
-    match level {
-        trunnion_sandbox::LogLevel::Debug => LogLevel::Debug,
-        trunnion_sandbox::LogLevel::Info => LogLevel::Info,
-        trunnion_sandbox::LogLevel::Warn => LogLevel::Warn,
-        trunnion_sandbox::LogLevel::Error => LogLevel::Error,
     }
 }

@@ -19,7 +19,7 @@ use trunnion_store::{
 };
 
 use super::{
-    act::{Actor, Effect, Performed},
+    act::{Actor, Doing, Effect, Performed},
     queue::{Queue, Work},
 };
 use crate::{
@@ -111,8 +111,8 @@ impl Executor {
                     return Ok(());
                 }
                 Next::Intend(_) => Event::Intended,
-                Next::Perform(step) => self.perform(&mut held, step, now).await?,
-                Next::Reconcile(step) => self.reconcile(&mut held, step, now).await?,
+                Next::Perform(step) => self.act(&mut held, step, Doing::Perform, now).await?,
+                Next::Reconcile(step) => self.act(&mut held, step, Doing::Reconcile, now).await?,
             };
             if matches!(self.decide(&mut held, event, self.context.now()).await?, Hold::Lost) {
                 return Ok(());
@@ -120,13 +120,8 @@ impl Executor {
         }
     }
 
-    async fn perform(&self, held: &mut Held, step: usize, started_at: Timestamp) -> Result<Event> {
-        let performed = self.actor.perform(&held.scope, &held.run, &held.release, step).await?;
-        Ok(self.event(held, step, started_at, performed))
-    }
-
-    async fn reconcile(&self, held: &mut Held, step: usize, started_at: Timestamp) -> Result<Event> {
-        let performed = self.actor.reconcile(&held.scope, &held.run, &held.release, step).await?;
+    async fn act(&self, held: &mut Held, step: usize, doing: Doing, started_at: Timestamp) -> Result<Event> {
+        let performed = self.actor.act(&held.scope, &held.run, &held.release, step, doing).await?;
         Ok(self.event(held, step, started_at, performed))
     }
 
