@@ -42,7 +42,8 @@ pub trait Declared {
 /// component's exports.
 ///
 /// Members, in this order: `id`, `title`, `help` (optional), `icon` (optional, a `data:` URL), `hosts`,
-/// `connection`, `check`, `buckets`, `triggers`, `actions` (the last three optional). The version is the crate's.
+/// `connection`, `check`, `buckets`, `triggers`, `actions` (the last three optional). The version is the
+/// crate's, unless the build names another.
 #[macro_export]
 macro_rules! connector {
     (
@@ -63,7 +64,11 @@ macro_rules! connector {
         pub fn connector() -> $crate::connector::Connector {
             $crate::connector::Connector {
                 id: $id,
-                version: env!("CARGO_PKG_VERSION"),
+                // A release pipeline stamps its version with `trunnion connector build --version`.
+                version: match option_env!("TRUNNION_CONNECTOR_VERSION") {
+                    Some(version) => version,
+                    None => env!("CARGO_PKG_VERSION"),
+                },
                 title: $title,
                 help: concat!($($help)?),
                 icon: concat!($($icon)?),

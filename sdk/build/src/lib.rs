@@ -16,6 +16,8 @@ pub mod toolchain;
 
 use std::path::{Path, PathBuf};
 
+use semver::Version;
+
 pub use crate::error::BuildError;
 use crate::{package::Package, toolchain::Toolchain};
 
@@ -33,6 +35,8 @@ pub struct BuildOptions {
     pub target_dir: Option<PathBuf>,
     /// Whether the dependencies may differ from `Cargo.lock`.
     pub lock: Lock,
+    /// The version the components bear, as a release pipeline stamps it. Absent: that of their `Cargo.toml`.
+    pub version: Option<Version>,
 }
 
 /// What `Cargo.lock` means to the build.
@@ -49,7 +53,7 @@ impl BuildOptions {
     /// Builds `paths` into `out_dir`, everything else as usual.
     #[must_use]
     pub fn new(paths: Vec<PathBuf>, out_dir: impl Into<PathBuf>) -> Self {
-        Self { paths, out_dir: out_dir.into(), target_dir: None, lock: Lock::Flexible }
+        Self { paths, out_dir: out_dir.into(), target_dir: None, lock: Lock::Flexible, version: None }
     }
 }
 
@@ -85,7 +89,7 @@ fn build_one(
     let name = package.connector_name();
     progress(&format!("building connector `{name}` ({toolchain})"));
     let base = options.target_dir.clone().unwrap_or_else(|| package.target_dir.join("connectors"));
-    let module = package.compile(toolchain, &base.join(toolchain.key()), options.lock, progress)?;
+    let module = package.compile(toolchain, &base.join(toolchain.key()), options, progress)?;
     let path = options.out_dir.join(format!("{name}.wasm"));
     let size = component::write(&module, &path, &package.name)?;
     progress(&format!("wrote {} ({} KB)", path.display(), size.div_ceil(1000)));

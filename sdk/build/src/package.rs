@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{Lock, PACKAGE_PREFIX, display, error::BuildError, toolchain::Toolchain};
+use crate::{BuildOptions, Lock, PACKAGE_PREFIX, display, error::BuildError, toolchain::Toolchain};
 
 /// Small and fast to start: sizes matter more than the last tenth of speed, and a panic is a trap.
 const PROFILE: [&str; 6] = [
@@ -19,6 +19,9 @@ const PROFILE: [&str; 6] = [
     "profile.release.strip=\"symbols\"",
     "profile.release.debug=false",
 ];
+
+/// The variable that `connector!` of the SDK takes the version from, before the package's own.
+const VERSION: &str = "TRUNNION_CONNECTOR_VERSION";
 
 /// A connector crate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +95,7 @@ impl Package {
         &self,
         toolchain: &Toolchain,
         target_dir: &Path,
-        lock: Lock,
+        options: &BuildOptions,
         progress: &mut dyn FnMut(&str),
     ) -> Result<Vec<u8>, BuildError> {
         let mut cargo = Command::new("cargo");
@@ -107,7 +110,7 @@ impl Package {
         for setting in PROFILE {
             cargo.args(["--config", setting]);
         }
-        if lock == Lock::Exact {
+        if options.lock == Lock::Exact {
             cargo.arg("--locked");
         }
         // Flags meant for the caller's own build (coverage, sanitizers, linkers) do not fit the guest's target.
@@ -126,6 +129,11 @@ impl Package {
                 format!("--remap-path-prefix={}=registry", registry.display()),
             );
         }
+        // Only what the caller asked for counts, never what happens to be in the environment.
+        match &options.version {
+            Some(version) => cargo.env(VERSION, version.to_string()),
+            None => cargo.env_remove(VERSION),
+        };
         toolchain.apply(&mut cargo);
         let module = self.drive(cargo, progress)?;
         std::fs::read(&module).map_err(|source| BuildError::io("read", &module, source))

@@ -1,6 +1,11 @@
-//! Builds real crates: the connector of this repository, and crates that have to be refused.
+//! Builds real crates: the connectors of this repository, and crates that have to be refused.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail like tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail like tests"
+)]
 
 use std::{
     collections::BTreeSet,
@@ -37,11 +42,20 @@ fn crate_with(directory: &Path, lib_section: &str, lib: &str) -> PathBuf {
 
 #[test]
 fn the_bigcommerce_connector_is_a_small_component_that_imports_only_the_contract() {
+    assert_small_and_contained("bigcommerce", 400_000);
+}
+
+#[test]
+fn the_shopify_connector_is_a_small_component_that_imports_only_the_contract() {
+    assert_small_and_contained("shopify", 450_000);
+}
+
+fn assert_small_and_contained(name: &str, max_bytes: u64) {
     let out = tempfile::tempdir().unwrap();
-    let built = build_one(&repository().join("connectors/bigcommerce"), out.path()).unwrap();
-    assert_eq!(built.name, "bigcommerce");
-    assert_eq!(built.path, out.path().join("bigcommerce.wasm"));
-    assert!(built.size < 400_000, "{} bytes", built.size);
+    let built = build_one(&repository().join("connectors").join(name), out.path()).unwrap();
+    assert_eq!(built.name, name);
+    assert_eq!(built.path, out.path().join(format!("{name}.wasm")));
+    assert!(built.size < max_bytes, "{} bytes", built.size);
 
     let bytes = fs::read(&built.path).unwrap();
     assert_eq!(bytes.len() as u64, built.size);
