@@ -1,14 +1,17 @@
-//! Dates as vendors write them in mail and HTTP headers (RFC 2822, RFC 9110), as milliseconds since 1970.
+//! Dates as vendors write them in mail and HTTP headers (RFC 2822, RFC 9110) and in JSON (RFC 3339), as
+//! milliseconds since 1970.
 //!
 //! Own code rather than a calendar library: the smallest one measured added 100 KB to a component, and these
-//! two forms need neither time zones nor a calendar before 1970.
+//! forms need neither time zones nor a calendar before 1970.
 //!
 //! ```
-//! use trunnion_sdk::time::parse_rfc2822;
+//! use trunnion_sdk::time::{parse_rfc2822, parse_rfc3339};
 //!
 //! assert_eq!(parse_rfc2822("Tue, 06 Jan 2026 10:30:00 +0100"), Some(1_767_691_800_000));
 //! assert_eq!(parse_rfc2822("Tue, 06 Jan 2026 09:30:00 GMT"), Some(1_767_691_800_000));
 //! assert_eq!(parse_rfc2822("2026-01-06"), None);
+//! assert_eq!(parse_rfc3339("2026-01-06T10:30:00+01:00"), Some(1_767_691_800_000));
+//! assert_eq!(parse_rfc3339("2026-01-06"), None);
 //! ```
 
 const MONTHS: [&str; 12] =
@@ -32,6 +35,41 @@ pub fn parse_rfc2822(text: &str) -> Option<u64> {
     let days = days_since_1970(year, i64::try_from(month).ok()? + 1, day)?;
     let seconds = days * 86_400 + seconds_of_day(time)? - offset_seconds(zone)?;
     u64::try_from(seconds).ok()?.checked_mul(1000)
+}
+
+/// Milliseconds since 1970 of a time such as `2026-01-06T10:30:00.250+01:00`; none for anything else, and for
+/// times before 1970.
+#[must_use]
+pub fn parse_rfc3339(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let (date, time) = text.split_once(['T', 't', ' '])?;
+    let zone = time.find(['Z', 'z', '+', '-'])?;
+    let (time, zone) = time.split_at_checked(zone)?;
+    let mut parts = date.split('-');
+    let year = number(parts.next()?, 4..=4, 9999)?;
+    let month = number(parts.next()?, 2..=2, 12).filter(|month| *month > 0)?;
+    let day = number(parts.next()?, 2..=2, 31)?;
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    if parts.next().is_some() || time.len() != 8 || fraction.is_empty() {
+        return None;
+    }
+    let seconds = days_since_1970(year, month, day)? * 86_400 + seconds_of_day(time)? - zone_seconds(zone)?;
+    u64::try_from(seconds).ok()?.checked_mul(1000)?.checked_add(milliseconds(fraction)?)
+}
+
+/// The first three digits of a fraction; the rest has to be digits too.
+fn milliseconds(fraction: &str) -> Option<u64> {
+    let digits = fraction.bytes().map(|byte| byte.is_ascii_digit().then(|| u64::from(byte - b'0')));
+    let digits = digits.collect::<Option<Vec<_>>>()?;
+    Some(digits.iter().chain(&[0, 0]).take(3).fold(0, |ms, digit| ms * 10 + digit))
+}
+
+/// `Z`, or an offset with a colon.
+fn zone_seconds(zone: &str) -> Option<i64> {
+    match zone.split_once(':') {
+        Some((hours, minutes)) if hours.len() == 3 => offset_seconds(&format!("{hours}{minutes}")),
+        _ => zone.eq_ignore_ascii_case("z").then_some(0),
+    }
 }
 
 /// Digits only: `parse` alone would take a sign.
@@ -100,6 +138,45 @@ mod tests {
             ("tue, 28 feb 2100 12:00:00 gmt", 4_107_499_200),
         ] {
             assert_eq!(parse_rfc2822(text), Some(seconds * 1000), "{text}");
+        }
+    }
+
+    #[test]
+    fn known_times() {
+        for (text, ms) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2024-02-29T23:59:59+00:00", 1_709_251_199_000),
+            ("2024-12-31t19:00:00-05:00", 1_735_689_600_000),
+            ("2025-01-01 05:30:00.5+05:30", 1_735_689_600_500),
+            ("2025-01-01T00:00:00.1239z", 1_735_689_600_123),
+            ("2025-01-01T00:00:00.05Z", 1_735_689_600_050),
+        ] {
+            assert_eq!(parse_rfc3339(text), Some(ms), "{text}");
+        }
+    }
+
+    #[test]
+    fn any_other_time_is_none() {
+        for text in [
+            "",
+            "2026-01-06",
+            "2026-01-06T09:30:00",
+            "2026-01-06T09:30Z",
+            "2026-01-06T09:30:00.Z",
+            "2026-01-06T09:30:00.1x5Z",
+            "2026-01-06T24:00:00Z",
+            "2026-00-06T09:30:00Z",
+            "2026-13-06T09:30:00Z",
+            "2026-02-29T09:30:00Z",
+            "2026-1-06T09:30:00Z",
+            "2026-01-06-01T09:30:00Z",
+            "2026-01-06T09:30:00+0100",
+            "2026-01-06T09:30:00+01:0",
+            "2026-01-06T09:30:00+é1:00",
+            "1969-12-31T23:59:59Z",
+            "Tue, 06 Jan 2026 09:30:00 +0000",
+        ] {
+            assert_eq!(parse_rfc3339(text), None, "{text}");
         }
     }
 
