@@ -2,7 +2,7 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use trunnion_core::{
-    records::{ApiKey, Authority, Workspace},
+    records::{ApiKey, Authority, KeyHolder, Workspace},
     scope::{Environment, Scope},
 };
 use trunnion_store::{
@@ -23,6 +23,15 @@ pub struct Access {
 
 /// A key as its holder has it. Shown once, never stored.
 pub type Secret = String;
+
+/// A key that holds: what it may do, and whose it is.
+#[derive(Clone, Debug)]
+pub struct Holder {
+    /// What it may do.
+    pub authority: Authority,
+    /// The key itself, by id and name.
+    pub key: KeyHolder,
+}
 
 /// What a new workspace is told once.
 #[derive(Clone, Debug)]
@@ -71,10 +80,13 @@ impl Access {
         }
     }
 
-    /// What a key may do; `None` where it does not hold.
-    pub async fn authority(&self, key: &str) -> Result<Option<Authority>> {
+    /// What a key may do, and whose it is; `None` where it does not hold.
+    pub async fn holder(&self, key: &str) -> Result<Option<Holder>> {
         let stored = self.context.store.get::<ApiKeys>(&Deployment, &hash(key)).await?;
-        Ok(stored.filter(|stored| stored.record.revoked_at.is_none()).map(|stored| stored.record.authority))
+        Ok(stored
+            .map(|stored| stored.record)
+            .filter(|key| key.revoked_at.is_none())
+            .map(|ApiKey { id, authority, name, .. }| Holder { authority, key: KeyHolder { id, name } }))
     }
 
     /// Makes a workspace and the keys of its two environments.

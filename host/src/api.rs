@@ -20,6 +20,7 @@ use axum::{Router, middleware};
 use crate::{
     access::Access,
     context::Context,
+    registry::Swaps,
     runs::{Queue, RunLog},
     triggers::{accept::Acceptor, webhook::Ingress},
     users::Users,
@@ -59,6 +60,8 @@ pub struct AllServices {
     pub runs: RunLog,
     /// Work that waits.
     pub queue: Arc<Queue>,
+    /// Which connector is active.
+    pub swaps: Swaps,
     /// Bytes of a request body.
     pub max_body_bytes: usize,
 }

@@ -37,6 +37,22 @@ pub enum Error {
         /// Names the thing and the remedy.
         message: String,
     },
+    /// A component that does not become a connector.
+    #[error("{message}")]
+    ConnectorRefused {
+        /// The stage that refused it: `check`, `compile` or `probe`.
+        stage: &'static str,
+        /// Names what is wrong and the remedy.
+        message: String,
+    },
+    /// A component that lacks or changed what is in use.
+    #[error("{message}")]
+    ConnectorInUse {
+        /// Names the candidate and the remedy.
+        message: String,
+        /// Everything that stands on the present version, and whose it is.
+        uses: Vec<Problem>,
+    },
     /// The same Idempotency-Key came with another body.
     #[error("{message}")]
     KeyReused {
@@ -96,6 +112,8 @@ impl Error {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NotFound { code, .. } | Self::Invalid { code, .. } | Self::Conflict { code, .. } => code,
+            Self::ConnectorRefused { .. } => "connector-refused",
+            Self::ConnectorInUse { .. } => "connector-in-use",
             Self::KeyReused { .. } => "idempotency-key-reused",
             Self::Busy { .. } => "busy",
             Self::Vendor { .. } => "vendor-call-failed",

@@ -1,102 +1,120 @@
 //! The registry: which connectors there are, and which version of each is active.
 //!
-//! Owns the loaded components, by app and by digest. Components come from `DIR/connectors/*.wasm` at start.
-//! Invariant: what `active` gives was checked, compiled and probed by the sandbox.
+//! Owns the loaded components: the active and the previous one of each app, and a few others that runs under way
+//! fixed at accept. `shelf` keeps the components' bytes, `candidate` takes bytes through the stages, `swap`
+//! changes what is active, `survey` says who stands on what, `start` takes up what the data directory holds,
+//! `records` and `prune` are the durable side.
+//!
+//! Invariants: what `standing` gives was checked, compiled and probed by the sandbox; the set of active
+//! connectors is replaced as a whole, after the records that say so are durable, so that whoever took it sees one
+//! moment; a definition, installation or credential becomes durable under [`Registry::settled`], so that no swap
+//! is decided between its check and its commit.
+
+pub mod candidate;
+mod prune;
+pub mod records;
+mod shelf;
+mod start;
+mod survey;
+pub mod swap;
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::{Arc, RwLock},
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
-use bytes::Bytes;
-use trunnion_core::{manifest::Manifest, records::Digest};
+use quick_cache::sync::Cache;
+use tokio::sync::RwLock as Gate;
+use trunnion_core::{clock::Timestamp, manifest::Manifest, records::Digest};
 use trunnion_sandbox::{Connector, LoadError, Sandbox};
 
-/// Why the connectors could not be loaded.
+use self::shelf::Shelf;
+pub use self::{shelf::ShelfError, start::Error, swap::Swaps};
+
+/// Components kept in memory beside the active and previous ones, for runs that fixed them at accept.
+const OTHERS: usize = 8;
+
+/// The connectors.
+#[derive(Debug)]
+pub struct Registry {
+    sandbox: Sandbox,
+    shelf: Shelf,
+    standing: RwLock<Arc<Standing>>,
+    /// By app: the one before the active one, to go back to at once.
+    previous: RwLock<BTreeMap<String, Connector>>,
+    others: Cache<Digest, Connector>,
+    gate: Gate<()>,
+}
+
+/// Every active connector, at one moment.
+#[derive(Debug, Default)]
+pub struct Standing {
+    active: BTreeMap<String, Active>,
+}
+
+/// The active connector of an app.
+#[derive(Clone, Debug)]
+pub struct Active {
+    /// The connector.
+    pub connector: Connector,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A component that a run fixed, and that cannot be had any more.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The directory or a file could not be read.
-    #[error("`{path}` could not be read")]
-    Unreadable {
-        /// What.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A component was refused.
-    #[error("connector `{path}` was refused: {source}")]
+pub enum Gone {
+    /// Its bytes.
+    #[error(transparent)]
+    Shelf(#[from] ShelfError),
+    /// The sandbox refuses what it once took.
+    #[error("the kept component `{digest}` no longer loads: {source}")]
     Refused {
-        /// Which file.
-        path: PathBuf,
+        /// Which.
+        digest: Digest,
         /// Why, with the remedy.
         source: Box<LoadError>,
     },
-    /// Two components of one app.
-    #[error(
-        "`{first}` and `{second}` are both connectors of the app `{app}`; keep one of them in the directory"
-    )]
-    Twice {
-        /// The app.
-        app: String,
-        /// One file.
-        first: PathBuf,
-        /// The other.
-        second: PathBuf,
-    },
 }
 
-/// The loaded connectors.
-#[derive(Debug, Default)]
-pub struct Registry {
-    loaded: RwLock<Loaded>,
-}
+impl Standing {
+    /// The active connector of an app.
+    #[must_use]
+    pub fn connector(&self, app: &str) -> Option<&Connector> {
+        self.active.get(app).map(|active| &active.connector)
+    }
 
-#[derive(Debug, Default)]
-struct Loaded {
-    active: BTreeMap<String, Connector>,
-    by_digest: BTreeMap<Digest, Connector>,
+    /// Every active connector, by app.
+    pub fn all(&self) -> impl Iterator<Item = &Active> {
+        self.active.values()
+    }
 }
 
 impl Registry {
-    /// Loads every component of `directory`; a missing directory holds none.
-    pub async fn load(sandbox: &Sandbox, directory: &Path) -> Result<Self, Error> {
-        let registry = Self::default();
-        let mut origins: BTreeMap<String, PathBuf> = BTreeMap::new();
-        for path in components(directory)? {
-            let bytes =
-                std::fs::read(&path).map_err(|source| Error::Unreadable { path: path.clone(), source })?;
-            let connector = sandbox
-                .load(Bytes::from(bytes))
-                .await
-                .map_err(|source| Error::Refused { path: path.clone(), source: Box::new(source) })?;
-            let app = connector.manifest().id.clone();
-            if let Some(first) = origins.insert(app.clone(), path.clone()) {
-                return Err(Error::Twice { app, first, second: path });
-            }
-            tracing::info!(app, version = %connector.manifest().version, digest = %connector.digest(), "connector loaded");
-            registry.activate(connector);
+    /// A registry without connectors yet, that keeps components in `directory`.
+    #[must_use]
+    pub fn new(sandbox: Sandbox, directory: PathBuf) -> Self {
+        Self {
+            sandbox,
+            shelf: Shelf::new(directory),
+            standing: RwLock::default(),
+            previous: RwLock::default(),
+            others: Cache::new(OTHERS),
+            gate: Gate::new(()),
         }
-        Ok(registry)
     }
 
-    fn activate(&self, connector: Connector) {
-        let mut loaded = self.loaded.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        loaded.by_digest.insert(connector.digest().clone(), connector.clone());
-        loaded.active.insert(connector.manifest().id.clone(), connector);
+    /// Every active connector, at this moment.
+    #[must_use]
+    pub fn standing(&self) -> Arc<Standing> {
+        Arc::clone(&self.standing.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The active connector of an app.
     #[must_use]
     pub fn active(&self, app: &str) -> Option<Connector> {
-        self.read().active.get(app).cloned()
-    }
-
-    /// The connector of a digest, as a run fixed it at accept.
-    #[must_use]
-    pub fn by_digest(&self, digest: &Digest) -> Option<Connector> {
-        self.read().by_digest.get(digest).cloned()
+        self.standing.read().unwrap_or_else(PoisonError::into_inner).connector(app).cloned()
     }
 
     /// The active manifest of an app.
@@ -105,31 +123,80 @@ impl Registry {
         self.active(app).map(|connector| Arc::clone(connector.manifest()))
     }
 
-    /// Every active connector, by app.
+    /// The apps there are connectors for, in a sentence.
     #[must_use]
-    pub fn all(&self) -> Vec<Connector> {
-        self.read().active.values().cloned().collect()
+    pub fn known_apps(&self) -> String {
+        let standing = self.standing();
+        let apps: Vec<_> = standing.active.keys().map(|app| format!("`{app}`")).collect();
+        if apps.is_empty() { "none".to_owned() } else { apps.join(", ") }
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Loaded> {
-        self.loaded.read().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-fn components(directory: &Path) -> Result<Vec<PathBuf>, Error> {
-    let unreadable = |source| Error::Unreadable { path: directory.to_owned(), source };
-    let entries = match std::fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(unreadable(source)),
-    };
-    let mut paths = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|extension| extension == "wasm") {
-            paths.push(path);
+    /// The connector of a digest, as a run fixed it at accept: from memory, else from the kept component.
+    pub async fn by_digest(&self, app: &str, digest: &Digest) -> Result<Connector, Gone> {
+        if let Some(loaded) = self.loaded(app, digest) {
+            return Ok(loaded);
         }
+        self.others.get_or_insert_async(digest, self.load_kept(digest)).await
     }
-    paths.sort();
-    Ok(paths)
+
+    /// The active or the previous connector of `app`, where it is this one.
+    fn loaded(&self, app: &str, digest: &Digest) -> Option<Connector> {
+        if let Some(active) = self.active(app).filter(|active| active.digest() == digest) {
+            return Some(active);
+        }
+        let previous = self.read_previous();
+        previous.get(app).filter(|previous| previous.digest() == digest).cloned()
+    }
+
+    async fn load_kept(&self, digest: &Digest) -> Result<Connector, Gone> {
+        let component = self.shelf.read(digest).await?;
+        self.sandbox
+            .load(component)
+            .await
+            .map_err(|source| Gone::Refused { digest: digest.clone(), source: Box::new(source) })
+    }
+
+    /// While this is held, what is active does not change: for the check and the commit of whatever stands on
+    /// connectors. Nothing may be awaited under it but the store.
+    pub async fn settled(&self) -> tokio::sync::RwLockReadGuard<'_, ()> {
+        self.gate.read().await
+    }
+
+    /// Makes `connector` the active one of its app, in one step for everybody; the one before it.
+    fn switch(&self, connector: Connector, since: Timestamp) -> Option<Connector> {
+        let app = connector.manifest().id.clone();
+        let before = self.active(&app);
+        // First here: a run that holds the old digest finds it in one place or the other at any moment.
+        let superseded = {
+            let mut previous = self.previous.write().unwrap_or_else(PoisonError::into_inner);
+            match &before {
+                Some(before) => previous.insert(app.clone(), before.clone()),
+                None => previous.remove(&app),
+            }
+        };
+        self.others.remove(connector.digest());
+        {
+            let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
+            let mut active = standing.active.clone();
+            active.insert(app, Active { connector, since });
+            *standing = Arc::new(Standing { active });
+        }
+        drop(superseded);
+        before
+    }
+
+    /// Leaves nothing on disk of a component that is not kept.
+    async fn discard(&self, digest: &Digest) {
+        if let Err(error) = self.shelf.remove(digest).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a component is left behind; the next start removes it"
+            );
+        }
+        self.sandbox.forget(digest).await;
+    }
+
+    fn read_previous(&self) -> RwLockReadGuard<'_, BTreeMap<String, Connector>> {
+        self.previous.read().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -35,7 +35,7 @@ use crate::{
     config::Config,
     context::{Capabilities, Context},
     keyfiles::{self, KeysFile},
-    registry::{self, Registry},
+    registry::{self, Registry, Swaps},
     retention::Retention,
     runs::{Queue, RunLog, Worker, act::Actor, execute::Executor},
     streams::Streams,
@@ -152,17 +152,19 @@ impl Server {
             Arc::clone(&clock),
             Arc::clone(&random),
         )?;
-        let registry = Arc::new(Registry::load(&sandbox, &data_dir.join("connectors")).await?);
+        let ids = IdSource::new(Arc::clone(&clock), random);
+        let registry = Arc::new(Registry::new(sandbox, data_dir.join("components")));
+        let swaps = Swaps::new(Arc::clone(&registry), store.clone(), ids.clone());
+        swaps.start(&data_dir.join("connectors")).await?;
 
         let listener =
             TcpListener::bind(listen).await.map_err(|source| Error::Listen { address: listen, source })?;
         let address = listener.local_addr().map_err(|source| Error::Listen { address: listen, source })?;
         let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
-        let ids = IdSource::new(Arc::clone(&clock), random);
         let public_url = Arc::from(public_url.trim_end_matches('/'));
         let context = Context::from(Capabilities { store: store.clone(), ids, registry, broker, public_url });
 
-        let (services, worker) = wire(&config, context.clone());
+        let (services, worker) = wire(&config, context.clone(), swaps);
         ensure_keys(&services.access, &context, &data_dir.join("keys.json"), mode).await?;
         let left = worker.recover().await?;
         if left > 0 {
@@ -220,7 +222,7 @@ fn tidy(mut request: Request) -> Request {
     request
 }
 
-fn wire(config: &Config, context: Context) -> (Services, Worker) {
+fn wire(config: &Config, context: Context, swaps: Swaps) -> (Services, Worker) {
     let holder = context.ids.next::<trunnion_core::id::Id>().to_string();
     let queue = Arc::new(Queue::new(Arc::clone(context.clock()), holder, config.max_waiting));
     let releases = Arc::new(Releases::new(context.clone()));
@@ -249,6 +251,7 @@ fn wire(config: &Config, context: Context) -> (Services, Worker) {
         runs: RunLog::new(context.clone(), Arc::clone(&releases)),
         releases,
         queue,
+        swaps,
         max_body_bytes: config.max_body_bytes,
         context,
     });

@@ -11,6 +11,7 @@ use trunnion_core::{
     manifest::{AuthKind, AuthScheme, Manifest},
     records::Connection,
     scope::Scope,
+    succession,
 };
 use trunnion_sandbox::{Call, Connector, Freshness, Secrets};
 use trunnion_store::{Batch, Select, Version, Versioned, tables::Connections};
@@ -92,6 +93,16 @@ impl Vault {
             updated_at: now,
             needs_attention: None,
         };
+        // The vendor was asked meanwhile, so another version may have taken over.
+        let _settled = self.context.registry.settled().await;
+        let lacking = succession::lacking(&connection, self.connector(app)?.manifest());
+        if !lacking.is_empty() {
+            let message = format!(
+                "the connector of `{app}` was replaced while the credential was checked, and {}; give it anew",
+                lacking.join(", ")
+            );
+            return Err(Error::invalid("credential-incomplete", message));
+        }
         let mut batch = Batch::new();
         batch.insert::<Connections>(scope, &(user, id), &connection);
         self.context.store.commit(batch).await.map_err(Error::Commit)?;
@@ -151,10 +162,8 @@ impl Vault {
 
     fn connector(&self, app: &str) -> Result<Connector> {
         self.context.registry.active(app).ok_or_else(|| {
-            let known: Vec<_> =
-                self.context.registry.all().iter().map(|c| format!("`{}`", c.manifest().id)).collect();
-            let message =
-                format!("there is no connector for the app `{app}`; this host has {}", known.join(", "));
+            let known = self.context.registry.known_apps();
+            let message = format!("there is no connector for the app `{app}`; this host has {known}");
             Error::not_found("app-unknown", message)
         })
     }

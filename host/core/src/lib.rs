@@ -21,3 +21,4 @@ pub mod release;
 pub mod retry;
 pub mod scope;
 mod shape;
+pub mod succession;

@@ -481,4 +481,53 @@ pub struct ConnectorVersion {
     pub digest: Digest,
     /// When it became known.
     pub added_at: Timestamp,
+    /// The component's size in bytes.
+    #[serde(default)]
+    pub size: u64,
+}
+
+/// Something that was done, or refused, about an app's connector.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectorChange {
+    /// When.
+    pub at: Timestamp,
+    /// Whose key asked for it; none where a component came with the data directory.
+    #[serde(default)]
+    pub by: Option<KeyHolder>,
+    /// What was done.
+    pub change: ConnectorChangeKind,
+    /// The component's semver, where it got as far as saying it.
+    #[serde(default)]
+    pub version: Option<semver::Version>,
+    /// The component it is about.
+    pub digest: Digest,
+    /// The component that was active before.
+    #[serde(default)]
+    pub previous: Option<Digest>,
+    /// Why it was refused, or where it came from. Names no user: histories outlive users.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// What was done about an app's connector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConnectorChangeKind {
+    /// A version is kept, not yet in use.
+    Added,
+    /// A version took over.
+    Activated,
+    /// The version before took over again.
+    RolledBack,
+    /// A candidate did not take over.
+    Refused,
+}
+
+/// Whoever held the key of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyHolder {
+    /// The key's id.
+    pub id: ApiKeyId,
+    /// What a person calls the key.
+    pub name: String,
 }

@@ -73,6 +73,14 @@ impl Cache {
         Some(file)
     }
 
+    /// Removes the native code of this component, if there is any.
+    pub(crate) fn remove(&self, digest: &Digest) -> io::Result<()> {
+        match fs::remove_file(self.dir.join(self.name(digest))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Keeps native code. A crash leaves the old file or the new one.
     pub(crate) fn put(&self, digest: &Digest, native: &[u8]) -> io::Result<()> {
         let name = self.name(digest);
@@ -167,6 +175,10 @@ mod tests {
         let other = Digest("cd".repeat(32));
         fs::copy(&path, inner.join(own.name(&other))).unwrap();
         assert_eq!(own.get(&other), None, "another component's");
+
+        own.remove(&digest).unwrap();
+        assert_eq!(own.get(&digest), None, "removed");
+        own.remove(&digest).unwrap();
     }
 
     #[cfg(unix)]

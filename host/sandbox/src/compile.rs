@@ -2,7 +2,8 @@
 //!
 //! A compiler that is fed a hostile or merely huge component may take gigabytes and minutes. The host's
 //! binary offers a hidden subcommand that calls [`child_main`]; the sandbox runs it with the component on
-//! standard input and takes the native code from standard output.
+//! standard input and takes the native code from standard output. The child gives way to every other process
+//! and uses one thread, so that compiling does not hurt calls; it is gone, and reaped, when `run` answers.
 
 use std::{
     ffi::OsStr,
@@ -13,7 +14,10 @@ use std::{
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    process::Child,
+};
 
 use crate::{engine, load::LoadError, options::CompileOptions};
 
@@ -27,6 +31,11 @@ struct Settings {
 
 /// Bytes of the child's complaint that are kept.
 const MAX_COMPLAINT: u64 = 4_096;
+
+/// How far the child steps back behind the host's threads: it gets a tenth of a busy core, and all of an idle
+/// one. Further back, a host under load would never finish a swap.
+#[cfg(unix)]
+const NICENESS: i32 = 10;
 
 /// What went wrong inside the child; its text goes to standard error.
 #[derive(Debug, thiserror::Error)]
@@ -70,11 +79,16 @@ fn pipe(error: std::io::Error) -> ChildError {
 
 #[cfg(unix)]
 fn limit(settings: &Settings) -> std::io::Result<()> {
-    use rustix::process::{Resource, Rlimit, setrlimit};
+    use rustix::process::{Resource, Rlimit, nice, setrlimit};
     let set = |resource, value| setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) });
     set(Resource::As, settings.max_memory_bytes)?;
     set(Resource::Cpu, settings.max_cpu_seconds)?;
     set(Resource::Core, 0)?;
+    // Whatever ends the host ends its compiler. The signal is bound to the thread that started this process, which
+    // waits for it.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    nice(NICENESS)?;
     Ok(())
 }
 
@@ -103,28 +117,6 @@ pub(crate) async fn run(options: &CompileOptions, component: Bytes) -> Result<Ve
     let settings = serde_json::to_string(&settings).map_err(|error| LoadError::Host {
         message: format!("the compiler's settings cannot be written: {error}"),
     })?;
-    let wall = Duration::from_millis(options.max_wall_ms);
-    match tokio::time::timeout(wall, child(program, arguments, &settings, &component)).await {
-        Ok(result) => result,
-        // The child was killed when its future was dropped.
-        Err(_) => Err(LoadError::Compile {
-            message: format!(
-                "it took longer than {} ms; make the component smaller, or raise `sandbox.compile.max_wall_ms`",
-                options.max_wall_ms
-            ),
-        }),
-    }
-}
-
-async fn child(
-    program: &OsStr,
-    arguments: &[impl AsRef<OsStr>],
-    settings: &str,
-    component: &[u8],
-) -> Result<Vec<u8>, LoadError> {
-    let trouble = |what: &str, error: &std::io::Error| LoadError::Host {
-        message: format!("the compiling process `{}` {what}: {error}", program.display()),
-    };
     let mut child = tokio::process::Command::new(program)
         .args(arguments)
         .arg(settings)
@@ -134,7 +126,30 @@ async fn child(
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .map_err(|error| trouble("could not be started", &error))?;
+        .map_err(|error| trouble(program, "could not be started", &error))?;
+    let wall = Duration::from_millis(options.max_wall_ms);
+    match tokio::time::timeout(wall, work(&mut child, program, &component)).await {
+        Ok(result) => result,
+        Err(_) => {
+            // Killed and reaped here: nothing of it is left when the refusal is told.
+            child.kill().await.map_err(|error| trouble(program, "could not be killed", &error))?;
+            Err(LoadError::Compile {
+                message: format!(
+                    "it took longer than {} ms; make the component smaller, or raise `sandbox.compile.max_wall_ms`",
+                    options.max_wall_ms
+                ),
+            })
+        }
+    }
+}
+
+fn trouble(program: &OsStr, what: &str, error: &std::io::Error) -> LoadError {
+    LoadError::Host { message: format!("the compiling process `{}` {what}: {error}", program.display()) }
+}
+
+/// Hands the child the component and takes what it makes of it.
+async fn work(child: &mut Child, program: &OsStr, component: &[u8]) -> Result<Vec<u8>, LoadError> {
+    let trouble = |what: &str, error: &std::io::Error| trouble(program, what, error);
     let (Some(mut stdin), Some(mut stdout), Some(stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {

@@ -26,7 +26,7 @@ use crate::{
     exports::{Answered, Exports},
     sandbox::Inner,
     state::{OnBehalf, State},
-    warm::{Owner, Running},
+    warm::{Load, Owner, Running},
 };
 
 /// A connector that passed every check. Cheap to clone; calls in flight keep it alive.
@@ -42,6 +42,7 @@ struct Loaded {
     subject: Arc<Subject>,
     name: String,
     digest: Digest,
+    load: Load,
     imports: Vec<String>,
     admission: Arc<Semaphore>,
 }
@@ -59,7 +60,9 @@ impl Connector {
         let name = subject.name();
         let admission = Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
         let subject = Arc::new(subject);
-        Self { loaded: Arc::new(Loaded { sandbox, pre, exports, subject, name, digest, imports, admission }) }
+        let load = sandbox.warm.load();
+        let loaded = Loaded { sandbox, pre, exports, subject, name, digest, load, imports, admission };
+        Self { loaded: Arc::new(loaded) }
     }
 
     /// What it says about itself.
@@ -279,7 +282,7 @@ impl Connector {
             .map_err(Failed::before)?;
         let _ticked = sandbox.ticker.tick();
 
-        let owner = Owner::of(&call, &loaded.digest);
+        let owner = Owner::of(&call, &loaded.digest, loaded.load);
         let parameters = parameters(convert::call(&call));
         let mut running = self.instance(owner.as_ref(), wall).await.map_err(Failed::before)?;
         running.calls += 1;

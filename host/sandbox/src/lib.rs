@@ -42,7 +42,7 @@ pub use call::{
     Polled, Reconciled, Reply, Target,
 };
 pub use connector::Connector;
-pub use load::LoadError;
+pub use load::{LoadError, Stage};
 pub use options::{CompileOptions, Options, WarmOptions};
-pub use sandbox::{Sandbox, SandboxError};
+pub use sandbox::{Checked, Compiled, Sandbox, SandboxError, digest_of};
 pub use secrets::Secrets;

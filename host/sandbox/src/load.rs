@@ -2,6 +2,29 @@
 
 use trunnion_core::problem::Problems;
 
+/// Where on its way a candidate was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Its form, and whether it fits the contract.
+    Check,
+    /// Becoming native code.
+    Compile,
+    /// Describing itself.
+    Probe,
+}
+
+impl Stage {
+    /// `check`, `compile` or `probe`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Compile => "compile",
+            Self::Probe => "probe",
+        }
+    }
+}
+
 /// Why bytes did not become a connector. Each says what is wrong and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -112,6 +135,23 @@ pub enum LoadError {
 }
 
 impl LoadError {
+    /// The stage that refused. What is read off compiled code (imports, exports) belongs to the check.
+    #[must_use]
+    pub const fn stage(&self) -> Stage {
+        match self {
+            Self::NotWasm
+            | Self::CoreModule
+            | Self::TooLarge { .. }
+            | Self::ForeignImports { .. }
+            | Self::UnknownMajor { .. }
+            | Self::Mismatch { .. }
+            | Self::MissingExports { .. }
+            | Self::WrongExport { .. } => Stage::Check,
+            Self::Compile { .. } | Self::DoesNotFit { .. } | Self::Host { .. } => Stage::Compile,
+            Self::Describe { .. } | Self::NotDeterministic | Self::Manifest(_) => Stage::Probe,
+        }
+    }
+
     /// The case's name, stable, for codes and metrics.
     #[must_use]
     pub const fn kind(&self) -> &'static str {

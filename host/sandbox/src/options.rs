@@ -37,7 +37,7 @@ pub struct Options {
     pub max_calls_per_connector: u32,
     /// Elements of one table of a guest. Default: 20,000.
     pub max_table_elements: usize,
-    /// Bytes of a component that `load` accepts. Default: 64 MiB.
+    /// Bytes of a component that is accepted, uploaded or from a file. Default: 32 MiB.
     pub max_component_bytes: usize,
     /// Bytes of stack inside a guest. Default: 512 KiB.
     pub max_stack_bytes: usize,
@@ -64,7 +64,7 @@ impl Default for Options {
             pool_size: 256,
             max_calls_per_connector: 128,
             max_table_elements: 20_000,
-            max_component_bytes: 64 << 20,
+            max_component_bytes: 32 << 20,
             max_stack_bytes: 512 << 10,
             warm: WarmOptions::default(),
             compile: CompileOptions::default(),

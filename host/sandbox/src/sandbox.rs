@@ -1,7 +1,8 @@
 //! The sandbox: one engine, one pool, and the way from bytes to a connector.
 //!
-//! Candidate → checked bytes → compiled → checked imports and exports → probed. Each stage refuses with a
-//! [`LoadError`] of its own.
+//! Candidate → [`Checked`] → [`Compiled`] → probed: a [`Connector`]. Each stage is a type and refuses with a
+//! [`LoadError`] of its own. One component is compiled at a time, so that compiling never takes more than one
+//! core from the calls.
 
 use std::{fmt, sync::Arc};
 
@@ -67,6 +68,42 @@ pub(crate) struct Inner {
     pub(crate) warm: Arc<Warm>,
     pub(crate) ticker: Ticker,
     cache: Option<Cache>,
+    compiling: Semaphore,
+}
+
+/// A candidate whose form is that of a component.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    component: Bytes,
+    digest: Digest,
+}
+
+impl Checked {
+    /// The component's digest.
+    #[must_use]
+    pub const fn digest(&self) -> &Digest {
+        &self.digest
+    }
+}
+
+/// A candidate that is native code and fits the contract.
+pub struct Compiled {
+    pre: InstancePre<State>,
+    exports: Exports,
+    imports: Vec<String>,
+    digest: Digest,
+}
+
+impl fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compiled").field("digest", &self.digest).finish_non_exhaustive()
+    }
+}
+
+/// The digest that names a component.
+#[must_use]
+pub fn digest_of(component: &[u8]) -> Digest {
+    Digest(hex::encode(digest::digest(&digest::SHA256, component)))
 }
 
 impl Sandbox {
@@ -88,13 +125,36 @@ impl Sandbox {
         let ticker = Ticker::start(&engine, move || aging.sweep(time.now())).map_err(SandboxError::Ticker)?;
         let pool = Arc::new(Semaphore::new(usize::try_from(options.pool_size).unwrap_or(usize::MAX)));
         let shared = Arc::new(Shared { options, broker, clock, random });
-        Ok(Self { inner: Arc::new(Inner { engine, linker, shared, pool, warm, ticker, cache }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                engine,
+                linker,
+                shared,
+                pool,
+                warm,
+                ticker,
+                cache,
+                compiling: Semaphore::new(1),
+            }),
+        })
     }
 
     /// Turns a candidate's bytes into a connector, or says what is wrong with them and what to do.
     pub async fn load(&self, component: Bytes) -> Result<Connector, LoadError> {
+        self.probe(self.compile(self.check(component)?).await?).await
+    }
+
+    /// The first stage: judges the bytes before anything is spent on them.
+    pub fn check(&self, component: Bytes) -> Result<Checked, LoadError> {
         check::bytes(&component, self.inner.shared.options.max_component_bytes)?;
-        let digest = Digest(hex::encode(digest::digest(&digest::SHA256, &component)));
+        let digest = digest_of(&component);
+        Ok(Checked { component, digest })
+    }
+
+    /// The second stage: native code, from the compiled files or by the compiling child, and whether it fits
+    /// the contract.
+    pub async fn compile(&self, checked: Checked) -> Result<Compiled, LoadError> {
+        let Checked { component, digest } = checked;
         let compiled = Arc::clone(&self.inner).compiled(&digest, component).await?;
         let imports = check::imports(&self.inner.engine, &compiled)?;
         let exports = Exports::find(&compiled)?;
@@ -103,6 +163,12 @@ impl Sandbox {
             .linker
             .instantiate_pre(&compiled)
             .map_err(|error| LoadError::Mismatch { message: format!("{error:#}") })?;
+        Ok(Compiled { pre, exports, imports, digest })
+    }
+
+    /// The last stage: the component describes itself, in an instance of its own and within every limit.
+    pub async fn probe(&self, compiled: Compiled) -> Result<Connector, LoadError> {
+        let Compiled { pre, exports, imports, digest } = compiled;
         let first = self.inner.describe(&pre, &exports).await?;
         if self.inner.describe(&pre, &exports).await? != first {
             return Err(LoadError::NotDeterministic);
@@ -110,6 +176,32 @@ impl Sandbox {
         let manifest = Arc::new(Manifest::parse(&first)?);
         let subject = Subject::new(manifest).map_err(|problem| Problems(vec![problem]))?;
         Ok(Connector::new(Arc::clone(&self.inner), pre, exports, subject, digest, imports))
+    }
+
+    /// Drops the instances kept for this component, which new calls are not expected to come to. Calls in
+    /// flight go on.
+    pub fn retire(&self, digest: &Digest) {
+        self.inner.warm.drop_of(digest);
+    }
+
+    /// Removes the compiled files of a component that this host does not keep.
+    pub async fn forget(&self, digest: &Digest) {
+        let (inner, digest) = (Arc::clone(&self.inner), digest.clone());
+        let removed =
+            blocking(move || inner.cache.as_ref().map_or(Ok(()), |cache| cache.remove(&digest))).await;
+        match removed {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a compiled component that is not needed is left behind; remove it");
+            }
+            Err(error) => tracing::warn!(%error, "a compiled component that is not needed is left behind"),
+        }
+    }
+
+    /// Bytes of a component that [`Sandbox::check`] lets pass.
+    #[must_use]
+    pub fn max_component_bytes(&self) -> usize {
+        self.inner.shared.options.max_component_bytes
     }
 
     /// How many instances are kept for reuse right now.
@@ -131,7 +223,12 @@ impl Inner {
         if let Some(found) = Arc::clone(&self).from_cache(digest).await? {
             return Ok(found);
         }
-        let native = compile::run(&self.shared.options.compile, component).await?;
+        let native = {
+            let _alone = self.compiling.acquire().await.map_err(|_| LoadError::Host {
+                message: "the sandbox is closed; start the host again".to_owned(),
+            })?;
+            compile::run(&self.shared.options.compile, component).await?
+        };
         let digest = digest.clone();
         blocking(move || {
             if let Some(cache) = &self.cache

@@ -1,12 +1,16 @@
 //! Instances kept between calls of the same owner.
 //!
-//! Invariants: an instance serves one (scope, user, connection, digest) only; it is taken out while it
+//! Invariants: an instance serves one (scope, user, connection, digest) only, and only the very load of the
+//! component that it was made from, since exports are found by their place in it; it is taken out while it
 //! serves, and comes back only after a call that ended well; number, calls and age are bounded. Stores are
 //! dropped outside the lock.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -31,14 +35,19 @@ pub(crate) struct Owner {
     user: UserId,
     connection: ConnectionId,
     digest: Digest,
+    load: Load,
 }
+
+/// One loading of a component: the same digest may be loaded again while calls of an earlier load are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Load(u64);
 
 impl Owner {
     /// Absent where only a fresh instance may serve.
-    pub(crate) fn of(call: &Call, digest: &Digest) -> Option<Self> {
+    pub(crate) fn of(call: &Call, digest: &Digest, load: Load) -> Option<Self> {
         match (call.instance, call.user, call.connection) {
             (Freshness::MayBeWarm, Some(user), Some(connection)) => {
-                Some(Self { scope: call.scope, user, connection, digest: digest.clone() })
+                Some(Self { scope: call.scope, user, connection, digest: digest.clone(), load })
             }
             _ => None,
         }
@@ -57,6 +66,7 @@ pub(crate) struct Running {
 pub(crate) struct Warm {
     options: WarmOptions,
     kept: Mutex<Kept>,
+    loads: AtomicU64,
 }
 
 #[derive(Default)]
@@ -69,7 +79,12 @@ struct Kept {
 
 impl Warm {
     pub(crate) fn new(options: WarmOptions) -> Self {
-        Self { options, kept: Mutex::default() }
+        Self { options, kept: Mutex::default(), loads: AtomicU64::default() }
+    }
+
+    /// A load that no other is the same as.
+    pub(crate) fn load(&self) -> Load {
+        Load(self.loads.fetch_add(1, Ordering::Relaxed))
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -106,14 +121,23 @@ impl Warm {
 
     /// Drops what is too old.
     pub(crate) fn sweep(&self, now: Timestamp) {
+        self.drop_where(|_, running| self.too_old(running, now));
+    }
+
+    /// Drops what was made from this component.
+    pub(crate) fn drop_of(&self, digest: &Digest) {
+        self.drop_where(|owner, _| owner.digest == *digest);
+    }
+
+    fn drop_where(&self, unwanted: impl Fn(&Owner, &Running) -> bool) {
         let mut kept = self.lock();
-        let old: Vec<u64> = kept
+        let places: Vec<u64> = kept
             .by_age
             .iter()
-            .filter(|(_, (_, running))| self.too_old(running, now))
+            .filter(|(_, (owner, running))| unwanted(owner, running))
             .map(|(place, _)| *place)
             .collect();
-        let dropped: Vec<_> = old.into_iter().filter_map(|place| kept.remove(place)).collect();
+        let dropped: Vec<_> = places.into_iter().filter_map(|place| kept.remove(place)).collect();
         drop(kept);
         drop(dropped);
     }

@@ -4,21 +4,25 @@ use axum::{
     extract::FromRequestParts,
     http::{StatusCode, header, request::Parts},
 };
-use trunnion_core::{records::Authority, scope::Scope};
+use trunnion_core::{
+    records::{Authority, KeyHolder},
+    scope::Scope,
+};
 
 use super::{Services, error::Failure};
+use crate::access::Holder;
 
 /// A caller with an environment's key: the scope that every service call carries.
 #[derive(Clone, Copy, Debug)]
 pub struct Tenant(pub Scope);
 
-/// A caller with an operator's key.
-#[derive(Clone, Copy, Debug)]
-pub struct Operator;
+/// A caller with an operator's key, by the key's id and name.
+#[derive(Clone, Debug)]
+pub struct Operator(pub KeyHolder);
 
 /// A caller with any valid key.
-#[derive(Clone, Copy, Debug)]
-pub struct Anyone(pub Authority);
+#[derive(Clone, Debug)]
+pub struct Anyone(pub Holder);
 
 impl FromRequestParts<Services> for Anyone {
     type Rejection = Failure;
@@ -38,8 +42,8 @@ impl FromRequestParts<Services> for Anyone {
         let Some(key) = key else {
             return Err(refused("Unauthorized: the Authorization header must be `Bearer KEY`"));
         };
-        match services.access.authority(key).await? {
-            Some(authority) => Ok(Self(authority)),
+        match services.access.holder(key).await? {
+            Some(holder) => Ok(Self(holder)),
             None => Err(refused("Unauthorized: this API key is unknown or revoked")),
         }
     }
@@ -49,7 +53,7 @@ impl FromRequestParts<Services> for Tenant {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Failure> {
-        match Anyone::from_request_parts(parts, services).await?.0 {
+        match Anyone::from_request_parts(parts, services).await?.0.authority {
             Authority::Environment { scope } => Ok(Self(scope)),
             Authority::Operator => {
                 let message =
@@ -64,8 +68,9 @@ impl FromRequestParts<Services> for Operator {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, services: &Services) -> Result<Self, Failure> {
-        match Anyone::from_request_parts(parts, services).await?.0 {
-            Authority::Operator => Ok(Self),
+        let holder = Anyone::from_request_parts(parts, services).await?.0;
+        match holder.authority {
+            Authority::Operator => Ok(Self(holder.key)),
             Authority::Environment { .. } => {
                 let message = "only an operator's key may do this, since it concerns every workspace";
                 Err(Failure::new(StatusCode::FORBIDDEN, "wrong-authority", message))

@@ -23,13 +23,14 @@ pub struct Failure {
     code: &'static str,
     message: String,
     problems: Vec<Problem>,
+    stage: Option<&'static str>,
     retry_after: Option<Duration>,
 }
 
 impl Failure {
     /// A failure of the edge itself.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), problems: Vec::new(), retry_after: None }
+        Self { status, code, message: message.into(), problems: Vec::new(), stage: None, retry_after: None }
     }
 }
 
@@ -39,8 +40,8 @@ impl From<Error> for Failure {
         let message = error.to_string();
         let status = match &error {
             Error::NotFound { .. } => StatusCode::NOT_FOUND,
-            Error::Invalid { .. } => StatusCode::BAD_REQUEST,
-            Error::Conflict { .. } => StatusCode::CONFLICT,
+            Error::Invalid { .. } | Error::ConnectorRefused { .. } => StatusCode::BAD_REQUEST,
+            Error::Conflict { .. } | Error::ConnectorInUse { .. } => StatusCode::CONFLICT,
             Error::KeyReused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             // What the user gave is wrong, not the vendor's service.
             Error::Vendor {
@@ -70,11 +71,15 @@ impl From<Error> for Failure {
             Error::Busy { retry_after } => Some(*retry_after),
             _ => None,
         };
+        let stage = match &error {
+            Error::ConnectorRefused { stage, .. } => Some(*stage),
+            _ => None,
+        };
         let problems = match error {
-            Error::Invalid { problems, .. } => problems,
+            Error::Invalid { problems, .. } | Error::ConnectorInUse { uses: problems, .. } => problems,
             _ => Vec::new(),
         };
-        Self { status, code, message, problems, retry_after }
+        Self { status, code, message, problems, stage, retry_after }
     }
 }
 
@@ -95,14 +100,18 @@ pub async fn no_route(method: Method, uri: Uri) -> Failure {
 /// Writes failures as RFC 9457 problems.
 pub async fn as_problem(response: Response) -> Response {
     write(response, "application/problem+json", |failure| {
-        json!({
+        let mut problem = json!({
             "type": format!("urn:trunnion:error:{}", failure.code),
             "title": failure.status.canonical_reason(),
             "status": failure.status.as_u16(),
             "detail": failure.message,
             "code": failure.code,
             "errors": failure.problems,
-        })
+        });
+        if let (Some(stage), Some(members)) = (failure.stage, problem.as_object_mut()) {
+            members.insert("stage".to_owned(), json!(stage));
+        }
+        problem
     })
 }
 

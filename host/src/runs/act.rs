@@ -9,7 +9,7 @@ use trunnion_core::{
     clock::Timestamp,
     machine::idempotency_key,
     mapping::{Environment, MappingError, UserNames},
-    records::{Digest, LiveRun, LogLevel, LogLine, User},
+    records::{LiveRun, LogLevel, LogLine, User},
     release::{CompiledKind, CompiledStep, Release},
     scope::Scope,
 };
@@ -172,10 +172,9 @@ impl Actor {
             let message = format!("step `{}` is not an action", step.id);
             return Ok(Err(CallError::Denied { message }));
         };
-        let Some(connector) = self.connector(run.digests.get(app), app) else {
-            let message =
-                format!("the connector of `{app}` is not loaded; put it back into the connectors directory");
-            return Ok(Err(CallError::Unavailable { message }));
+        let connector = match self.connector(run, app).await {
+            Ok(connector) => connector,
+            Err(error) => return Ok(Err(error)),
         };
         let missing = || {
             let message =
@@ -207,11 +206,22 @@ impl Actor {
         Ok(Ok((connector, call)))
     }
 
-    /// The connector that the run fixed at accept; where it is no longer loaded, the active one.
-    fn connector(&self, digest: Option<&Digest>, app: &str) -> Option<Connector> {
-        digest
-            .and_then(|digest| self.context.registry.by_digest(digest))
-            .or_else(|| self.context.registry.active(app))
+    /// The connector that the run fixed at accept. Another version may mean something else by the same input, so
+    /// where that one cannot be had, the step fails.
+    async fn connector(&self, run: &LiveRun, app: &str) -> Result<Connector, CallError> {
+        let registry = &self.context.registry;
+        let unavailable = |message| CallError::Unavailable { message };
+        let Some(digest) = run.digests.get(app) else {
+            // The run was accepted before there was a connector for this app.
+            return registry.active(app).ok_or_else(|| {
+                unavailable(format!("there is no connector of `{app}`; an operator has to push one"))
+            });
+        };
+        registry.by_digest(app, digest).await.map_err(|gone| {
+            unavailable(format!(
+                "the version of the connector of `{app}` that this run began with is gone: {gone}"
+            ))
+        })
     }
 }
 

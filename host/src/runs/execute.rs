@@ -85,7 +85,7 @@ impl Executor {
             self.queue.push_at(lease.until, Work::RunDue { scope, id, user: run.user });
             return Ok(());
         }
-        let release = self.releases.get(&scope, run.workflow, run.release).await?;
+        let release = self.releases.of_run(&scope, &run).await?;
         let mut held = Held { scope, run, release, version: stored.version, next: Next::Nothing };
         let lease = Event::Leased(self.queue.lease(now));
         match self.decide(&mut held, lease, now).await? {

@@ -121,7 +121,7 @@ impl RunLog {
                 return self.run(scope, id).await;
             };
             let mut run = stored.record;
-            let release = self.releases.get(scope, run.workflow, run.release).await?;
+            let release = self.releases.of_run(scope, &run).await?;
             let decision =
                 machine::apply(run.state.clone(), &release.rules, Event::Cancel, self.context.now());
             if decision.next == Next::Nothing && decision.state == run.state {

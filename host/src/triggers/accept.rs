@@ -4,14 +4,13 @@
 //! Invariant: when `accept` returns `Ok`, every run it names is on disk and leased by this process, so that
 //! either this process ends it or the next one finds it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::Value;
 use trunnion_core::{
     id::{EventId, UserId},
     machine::{self, Event, RunState},
     records::{EventSource, Installation, LedgerEntry, LiveRun},
-    release::Release,
     scope::Scope,
 };
 use trunnion_store::{
@@ -203,7 +202,8 @@ impl Acceptor {
         event: EventId,
         installation: Installation,
     ) -> Result<Held> {
-        let release = self.releases.get(scope, installation.workflow, installation.release).await?;
+        let compiled = self.releases.get(scope, installation.workflow, installation.release).await?;
+        let release = Arc::clone(&compiled.release);
         let now = self.context.now();
         let decision =
             machine::apply(RunState::queued(now), &release.rules, Event::Leased(self.queue.lease(now)), now);
@@ -216,7 +216,7 @@ impl Acceptor {
             installation: installation.id,
             workflow: installation.workflow,
             release: installation.release,
-            digests: self.digests(&release),
+            digests: compiled.digests.clone(),
             connections: installation.connections,
             config: installation.config,
             accepted_at: now,
@@ -225,16 +225,5 @@ impl Acceptor {
             log: Vec::new(),
         };
         Ok(Held { scope: *scope, run, release, version: trunnion_store::Version::ZERO, next: decision.next })
-    }
-
-    fn digests(&self, release: &Release) -> BTreeMap<String, trunnion_core::records::Digest> {
-        let active =
-            |app: &str| self.context.registry.active(app).map(|connector| connector.digest().clone());
-        release
-            .definition
-            .apps()
-            .into_iter()
-            .filter_map(|app| active(app).map(|digest| (app.to_owned(), digest)))
-            .collect()
     }
 }

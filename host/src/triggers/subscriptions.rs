@@ -86,6 +86,7 @@ impl Subscriptions {
 
     async fn register(&self, scope: &Scope, connection: &Connection, trigger: &str) -> Result<Subscription> {
         let app = &connection.app;
+        let settled = self.context.registry.settled().await;
         let connector =
             self.context.registry.active(app).ok_or_else(|| {
                 Error::Internal(format!("the connector of `{app}` is not loaded; put it back"))
@@ -115,6 +116,7 @@ impl Subscriptions {
         batch.insert::<Table>(scope, &subscription.id, &subscription);
         batch.insert::<SubscriptionsByPath>(&Deployment, &path_key(&subscription.path_token), &route);
         let version = self.context.store.commit(batch).await.map_err(Error::Commit)?;
+        drop(settled);
 
         let url = format!("{}/hooks/{}", self.context.public_url, subscription.path_token);
         let target = Target { url, options: subscription.options.to_string() };

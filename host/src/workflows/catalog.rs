@@ -9,12 +9,15 @@ use trunnion_core::{
     release,
     scope::{Environment, Scope},
 };
-use trunnion_store::tables::{EventSchemas, StreamDestinations};
+use trunnion_store::{
+    Store,
+    tables::{EventSchemas, StreamDestinations},
+};
 
 use crate::{context::Context, error::Result, workflows::library::event_key};
 
 /// The part of the workspace that one definition refers to, read once.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Catalog {
     manifests: BTreeMap<String, Arc<Manifest>>,
     samples: BTreeMap<String, Value>,
@@ -25,16 +28,20 @@ impl Catalog {
     /// Reads what `definition` names. A destination counts as known where either environment has it, since a
     /// release serves both.
     pub async fn of(context: &Context, scope: &Scope, definition: &Definition) -> Result<Self> {
-        let mut catalog =
-            Self { manifests: BTreeMap::new(), samples: BTreeMap::new(), destinations: Vec::new() };
-        for app in definition.apps() {
-            if let Some(manifest) = context.registry.manifest(app) {
-                catalog.manifests.insert(app.to_owned(), manifest);
-            }
-        }
+        Self::under(&context.store, scope, definition, |app| context.registry.manifest(app)).await
+    }
+
+    /// As [`Catalog::of`], with these manifests in the place of the active ones.
+    pub async fn under(
+        store: &Store,
+        scope: &Scope,
+        definition: &Definition,
+        manifest: impl Fn(&str) -> Option<Arc<Manifest>>,
+    ) -> Result<Self> {
+        let manifests = definition.apps().into_iter().filter_map(manifest);
+        let mut catalog = manifests.fold(Self::default(), Self::with);
         if let Trigger::Event { event } = &definition.trigger
-            && let Some(schema) =
-                context.store.get::<EventSchemas>(scope, &event_key(&context.store, scope, event)).await?
+            && let Some(schema) = store.get::<EventSchemas>(scope, &event_key(store, scope, event)).await?
         {
             catalog.samples.insert(event.clone(), schema.record.sample);
         }
@@ -42,13 +49,20 @@ impl Catalog {
             if let StepKind::Stream { destination, .. } = &step.kind {
                 for environment in Environment::ALL {
                     let place = Scope::new(scope.workspace, environment);
-                    if context.store.get::<StreamDestinations>(&place, destination).await?.is_some() {
+                    if store.get::<StreamDestinations>(&place, destination).await?.is_some() {
                         catalog.destinations.push(destination.clone());
                     }
                 }
             }
         }
         Ok(catalog)
+    }
+
+    /// The same with `manifest` as its app's.
+    #[must_use]
+    pub fn with(mut self, manifest: Arc<Manifest>) -> Self {
+        self.manifests.insert(manifest.id.clone(), manifest);
+        self
     }
 }
 

@@ -95,6 +95,8 @@ impl Installer {
     /// Chooses credentials and releases, and opens a session.
     pub async fn start(&self, scope: &Scope, wish: &Wish) -> Result<Started> {
         let integration = self.library.integration(scope, wish.integration).await?;
+        // From here the session stands on these releases, for any swap to see.
+        let _settled = self.context.registry.settled().await;
         let mut releases = Vec::new();
         for workflow in self.library.workflows(scope).await? {
             let wanted = wish.workflows.is_empty() || wish.workflows.contains(&workflow.id);
@@ -187,7 +189,8 @@ impl Installer {
         let existing = self.of_user(scope, session.user).await?;
         let mut planned = Vec::new();
         for (workflow, number) in &session.workflows {
-            let release = self.releases.get(scope, *workflow, *number).await?;
+            let compiled = self.releases.get(scope, *workflow, *number).await?;
+            let release = &compiled.release;
             let none = BTreeMap::new();
             let given = values.get(workflow).unwrap_or(&none);
             let config = configure(&release.definition, given)?;
@@ -295,7 +298,7 @@ impl Installer {
         let key = self.trigger_key(scope, &plan.definition, installation);
         if let Some(known) = known {
             let before = self.releases.get(scope, known.workflow, known.release).await?;
-            let old = self.trigger_key(scope, &before.definition, known);
+            let old = self.trigger_key(scope, &before.release.definition, known);
             if let Some(old) = old
                 && Some(old) != key
             {
@@ -335,11 +338,11 @@ impl Installer {
             let message = format!("user `{user}` has not installed workflow `{workflow}`");
             return Err(Error::not_found("installation-unknown", message));
         };
-        let release = self.releases.get(scope, workflow, installation.release).await?;
+        let compiled = self.releases.get(scope, workflow, installation.release).await?;
         let mut batch = Batch::new();
         batch.delete::<Installations>(scope, &(user, installation.id));
         batch.delete::<InstallationsByWorkflow>(scope, &(workflow, user, installation.id));
-        if let Some(key) = self.trigger_key(scope, &release.definition, &installation) {
+        if let Some(key) = self.trigger_key(scope, &compiled.release.definition, &installation) {
             batch.delete::<InstallationsByTrigger>(scope, &(key, installation.id));
         }
         self.context.store.commit(batch).await.map_err(Error::Commit)?;

@@ -167,6 +167,7 @@ impl Library {
 
     /// Releases a workflow's draft: checks it and makes it an immutable numbered version.
     pub async fn release(&self, scope: &Scope, id: WorkflowId) -> Result<StoredRelease> {
+        let _settled = self.context.registry.settled().await;
         let stored = self.stored_workflow(scope, id).await?;
         let workflow = stored.record;
         let problems = self.problems(scope, &workflow.draft).await?;
@@ -241,10 +242,8 @@ impl Library {
         if self.context.registry.active(app).is_some() {
             return Ok(());
         }
-        let known: Vec<_> =
-            self.context.registry.all().iter().map(|c| format!("`{}`", c.manifest().id)).collect();
-        let message =
-            format!("there is no connector for the app `{app}`; this host has {}", known.join(", "));
+        let known = self.context.registry.known_apps();
+        let message = format!("there is no connector for the app `{app}`; this host has {known}");
         Err(Error::not_found("app-unknown", message))
     }
 

@@ -11,9 +11,9 @@ use trunnion_core::{
         UserId, WorkflowId, WorkspaceId,
     },
     records::{
-        ApiKey, Connection, ConnectorVersion, DeadLetter, DeadWork, Delivery, Digest, EndedRun, EventSchema,
-        InstallSession, Installation, Integration, LedgerEntry, LiveRun, StoredRelease, StreamDestination,
-        Subscription, User, Workflow, Workspace as WorkspaceRecord,
+        ApiKey, Connection, ConnectorChange, ConnectorVersion, DeadLetter, DeadWork, Delivery, Digest,
+        EndedRun, EventSchema, InstallSession, Installation, Integration, LedgerEntry, LiveRun,
+        StoredRelease, StreamDestination, Subscription, User, Workflow, Workspace as WorkspaceRecord,
     },
     scope::Scope,
 };
@@ -93,6 +93,8 @@ tables! {
     23 ActiveConnectors: Deployment, String => ActiveConnector, |_| Owner::Plain;
     /// Where streams go, by name.
     24 StreamDestinations: Environment, String => StreamDestination, |_| Owner::Scope;
+    /// What was done about an app's connector, by app and time.
+    25 ConnectorHistory: Deployment, (String, Id) => ConnectorChange, |_| Owner::Scope;
 }
 
 const fn owner_of_dead(letter: &DeadLetter) -> Owner {
@@ -169,7 +171,7 @@ mod tests {
              8 Releases, 9 EventSchemas, 10 Installations, 11 InstallationsByTrigger, 12 InstallationsByWorkflow, \
              13 InstallSessions, 14 Subscriptions, 15 SubscriptionsByPath, 16 Deliveries, 17 LiveRuns, \
              18 EndedRuns, 19 RunsByWorkflow, 20 Ledger, 21 DeadLetters, 22 ConnectorVersions, 23 ActiveConnectors, \
-             24 StreamDestinations",
+             24 StreamDestinations, 25 ConnectorHistory",
             "numbers are stored in every key and never change; only add at the end"
         );
     }

@@ -180,6 +180,18 @@ async fn a_warm_instance_serves_its_own_connection_only() {
 }
 
 #[tokio::test]
+async fn a_component_loaded_again_does_not_get_instances_of_its_earlier_load() {
+    let bench = bench(options());
+    let warm = || trunnion_sandbox::Call { instance: Freshness::MayBeWarm, ..call() };
+    let earlier = bench.load(&counting()).await.unwrap();
+    assert_eq!(earlier.run_action(warm(), "{}").await.unwrap().value, "1");
+    let later = bench.load(&counting()).await.unwrap();
+    assert_eq!(later.digest(), earlier.digest());
+    assert_eq!(later.run_action(warm(), "{}").await.unwrap().value, "1", "an instance of its own");
+    assert_eq!(earlier.run_action(warm(), "{}").await.unwrap().value, "2", "calls in flight keep theirs");
+}
+
+#[tokio::test]
 async fn warm_instances_are_bounded_in_number_and_calls() {
     let mut options = options();
     options.warm.max_instances = 2;

@@ -1,10 +1,10 @@
 //! A candidate is refused with a message that says which, and what to do.
 
 use bytes::Bytes;
-use trunnion_sandbox::{LoadError, Options};
+use trunnion_sandbox::{Call, Freshness, LoadError, Options, Stage, digest_of};
 use wit_parser::Resolve;
 
-use crate::support::{Guest, answering, bench, contract, options};
+use crate::support::{Guest, answering, bench, call, contract, options};
 
 async fn refused(component: impl Into<Bytes>) -> LoadError {
     bench(options()).sandbox.load(component.into()).await.unwrap_err()
@@ -23,6 +23,35 @@ async fn a_good_component_is_loaded_and_says_what_it_imports() {
     assert_eq!(connector.digest().to_string().len(), 64);
     for import in connector.imports() {
         assert!(import.starts_with("trunnion:connector/") && import.ends_with("@1.0.0"), "{import}");
+    }
+}
+
+#[tokio::test]
+async fn a_superseded_component_keeps_no_instances() {
+    let bench = bench(options());
+    let connector = bench.load(&answering("")).await.unwrap();
+    let warm = || Call { instance: Freshness::MayBeWarm, ..call() };
+    connector.run_action(warm(), "{}").await.unwrap();
+    bench.sandbox.retire(&digest_of(b"another"));
+    assert_eq!(bench.sandbox.warm_instances(), 1);
+    bench.sandbox.retire(connector.digest());
+    assert_eq!(bench.sandbox.warm_instances(), 0);
+    assert_eq!(connector.run_action(warm(), "{}").await.unwrap().value, r#"{"ok":true}"#, "calls go on");
+}
+
+#[tokio::test]
+async fn each_stage_refuses_what_is_its_own() {
+    let trapping = Guest::new().with("manifest.describe", "unreachable");
+    let wrong = Guest { manifest: "{}".to_owned(), ..Guest::new() };
+    for (candidate, stage) in [
+        (Bytes::from_static(b"no component"), Stage::Check),
+        (wat::parse_str("(component)").unwrap().into(), Stage::Check),
+        ([wat::parse_str("(component)").unwrap(), vec![0xff; 9]].concat().into(), Stage::Compile),
+        (trapping.component(), Stage::Probe),
+        (wrong.component(), Stage::Probe),
+    ] {
+        let error = refused(candidate).await;
+        assert_eq!(error.stage(), stage, "{error}");
     }
 }
 
