@@ -221,6 +221,7 @@ impl Journal {
             checkpoint_bytes: options.checkpoint_bytes,
             outstanding: 0,
             failed: None,
+            shared_last: false,
         };
         let started =
             |source| OpenError::Io { action: "start a thread for", path: path.as_ref().to_owned(), source };

@@ -10,6 +10,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, mpsc as thread_mpsc},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -29,6 +30,11 @@ use crate::{
 
 /// A group is closed at this size.
 const GROUP: usize = 64 * 1024;
+/// How long a group waits for others to join, while commits come side by side. A sync costs more of the processor
+/// than many commits; one that comes alone never waits.
+const GATHER: Duration = Duration::from_micros(500);
+/// A group of so many commits has gathered enough.
+const GATHERED: usize = 32;
 /// How far the overlay may outgrow its limit while a checkpoint is under way, before commits wait for it.
 const OUTGROW: usize = 4;
 
@@ -65,6 +71,8 @@ pub(crate) struct Writer {
     pub(crate) outstanding: usize,
     /// Why nothing more is accepted.
     pub(crate) failed: Option<String>,
+    /// Whether the last group was shared: then the next one waits for others to join.
+    pub(crate) shared_last: bool,
 }
 
 /// Commits that share a frame.
@@ -96,12 +104,12 @@ impl Writer {
                 close: None,
             };
             self.take(&mut group, first);
-            while group.frame.len() < GROUP && group.close.is_none() {
-                match self.requests.try_recv() {
-                    Ok(request) => self.take(&mut group, request),
-                    Err(_) => break,
-                }
+            self.gather(&mut group);
+            if self.shared_last && group.accepted.len() < GATHERED && group.close.is_none() {
+                std::thread::sleep(GATHER);
+                self.gather(&mut group);
             }
+            self.shared_last = group.accepted.len() > 1;
             let checkpoint = group.checkpoint;
             let close = group.close.take();
             self.commit(group);
@@ -110,6 +118,16 @@ impl Writer {
                 return;
             }
             self.maintain(checkpoint);
+        }
+    }
+
+    /// Takes in what is waiting.
+    fn gather(&mut self, group: &mut Group) {
+        while group.frame.len() < GROUP && group.close.is_none() {
+            match self.requests.try_recv() {
+                Ok(request) => self.take(group, request),
+                Err(_) => break,
+            }
         }
     }
 
