@@ -1,6 +1,7 @@
 //! The command line: what operators and connector authors type.
 
 mod connector;
+mod remote;
 mod serve;
 
 use std::{
@@ -9,6 +10,8 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+
+use crate::bench::{self, Bench};
 
 /// Trunnion: integrations of your product with your customers' apps, in one process.
 #[derive(Debug, Parser)]
@@ -22,9 +25,12 @@ pub struct Cli {
 enum Command {
     /// Runs the host.
     Serve(serve::Serve),
-    /// Builds connectors.
+    /// Builds connectors, and shows and swaps those of a running host.
     #[command(subcommand)]
     Connector(connector::Connector),
+    /// Measures this host on this machine, beside a reference from the same run.
+    #[command(subcommand)]
+    Bench(Bench),
     /// Compiles a component from standard input to standard output; the host runs this itself.
     #[command(name = "__compile", hide = true)]
     Compile {
@@ -42,6 +48,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Serve(serve) => serve::run(serve),
         Command::Connector(command) => connector::run(command),
+        Command::Bench(command) => bench::run(command),
         Command::Compile { settings } => {
             trunnion_sandbox::compile::child_main(&settings, io::stdin().lock(), io::stdout().lock())
                 .map_err(Into::into)
@@ -57,6 +64,6 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 /// A line on standard error. A closed standard error leaves nobody to tell.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let _gone = writeln!(io::stderr().lock(), "{line}");
 }

@@ -91,6 +91,15 @@ pub fn ensure_master(path: &Path, random: &dyn Random) -> Result<[u8; 32], Error
     Ok(key)
 }
 
+/// The API key in a file.
+pub fn read_key(path: &Path) -> Result<String, Error> {
+    let key = read(path)?.trim().to_owned();
+    if key.is_empty() || key.contains(char::is_whitespace) {
+        return Err(Error::Malformed { path: path.to_owned(), expected: "one API key" });
+    }
+    Ok(key)
+}
+
 /// The keys in a file; `None` where there is no file.
 pub fn read_keys(path: &Path) -> Result<Option<KeysFile>, Error> {
     if !path.exists() {
@@ -151,5 +160,19 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(read_master(&path), Err(Error::Open { mode: 0o644, .. })));
+    }
+
+    #[test]
+    fn a_key_file_holds_one_key_for_its_owner_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("operator.key");
+        write(&path, b"the-key\n").unwrap();
+        assert_eq!(read_key(&path).unwrap(), "the-key");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(read_key(&path), Err(Error::Open { mode: 0o640, .. })));
+        for content in ["", "\n", "two keys"] {
+            write(&path, content.as_bytes()).unwrap();
+            assert!(matches!(read_key(&path), Err(Error::Malformed { .. })), "{content:?}");
+        }
     }
 }

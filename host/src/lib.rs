@@ -8,7 +8,9 @@
 
 pub mod access;
 pub mod api;
+mod bench;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod context;
 pub mod error;

@@ -6,6 +6,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
@@ -21,6 +22,9 @@ use crate::{
     server::{Mode, Options, Server},
     telemetry,
 };
+
+/// How long work that nobody waits for may hold up the end.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
 
 /// Runs the host.
 #[derive(Debug, Args)]
@@ -82,7 +86,10 @@ pub(super) fn run(serve: Serve) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("the runtime did not start")?;
-    runtime.block_on(serve_until_stopped(options))
+    let outcome = runtime.block_on(serve_until_stopped(options));
+    // A connector that is just being taken in does not hold up the end; its push was not answered.
+    runtime.shutdown_timeout(LEFT_BEHIND);
+    outcome
 }
 
 #[expect(clippy::disallowed_methods, reason = "the environment is read here, once")]
