@@ -27,7 +27,7 @@ async fn refused(name: &str, component: &[u8]) -> String {
 }
 
 /// A component with this world of this WIT that traps wherever it is called.
-fn dummy(wit: &[(&str, String)], world: &str) -> Vec<u8> {
+pub(super) fn dummy(wit: &[(&str, String)], world: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let mut package = None;
     for (path, text) in wit {
@@ -40,7 +40,7 @@ fn dummy(wit: &[(&str, String)], world: &str) -> Vec<u8> {
 }
 
 /// The contract's packages as one text, changed by `change`.
-fn contract(change: impl Fn(String) -> String) -> String {
+pub(super) fn contract(change: impl Fn(String) -> String) -> String {
     let mut text = String::new();
     for (number, file) in ["types.wit", "imports.wit", "exports.wit", "world.wit"].iter().enumerate() {
         let part = fs::read_to_string(workspace().join("wit/connector/v1").join(file)).unwrap();

@@ -8,8 +8,11 @@
     reason = "helpers of tests are tests"
 )]
 
+mod bench;
 mod boundaries;
 mod canary;
+mod candidates;
+mod connector_cli;
 mod contract;
 mod crash;
 mod egress;
@@ -17,5 +20,9 @@ mod flows;
 mod hostile;
 mod judge;
 mod refusals;
+mod registry;
 mod retries;
+mod shopify;
+mod shopify_api;
 mod stop;
+mod swap;

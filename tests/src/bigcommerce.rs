@@ -32,7 +32,11 @@ pub use self::{
     order::sample_order,
     stores::{Hook, Store},
 };
-use crate::{record::Recorded, wait};
+use crate::{
+    gate::{self, Held},
+    record::Recorded,
+    wait,
+};
 
 /// A running fake; stops with the last clone.
 #[derive(Clone)]
@@ -207,6 +211,14 @@ impl BigCommerce {
     /// The next `times` matching calls meet `fault`.
     pub fn fail_next(&self, times: u32, matching: Match, fault: Fault) {
         self.shared.state().faults.add(times, matching, fault);
+    }
+
+    /// Keeps the answer of the next matching call waiting; the call itself is carried out.
+    #[must_use]
+    pub fn hold_next(&self, matching: Match) -> Held {
+        let (gate, held) = gate::gate();
+        self.shared.state().faults.hold(matching, gate);
+        held
     }
 
     /// Whether every secret received is echoed back in headers and bodies, raw and in the usual encodings.

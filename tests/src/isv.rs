@@ -16,9 +16,13 @@ use axum::{
     routing::any,
 };
 use serde_json::Value;
-use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
+use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::{record::Recorded, wait};
+use crate::{
+    gate::{self, Gate, Held},
+    record::Recorded,
+    wait,
+};
 
 /// A running receiver; stops with the last clone.
 #[derive(Clone)]
@@ -38,14 +42,7 @@ struct State {
     /// The key of every call that came in, answered or not.
     arrivals: Vec<String>,
     answers: VecDeque<StatusCode>,
-    holds: VecDeque<Arc<Gate>>,
-}
-
-/// A call that waits inside the receiver.
-#[derive(Debug, Default)]
-struct Gate {
-    arrived: Notify,
-    released: Notify,
+    holds: VecDeque<Gate>,
 }
 
 /// A POST as AcmeCo got it.
@@ -56,10 +53,6 @@ pub struct Post {
     /// Whether its signature is right; why not.
     pub signature: Result<(), String>,
 }
-
-/// Keeps one future call waiting until it is released.
-#[derive(Debug)]
-pub struct Held(Arc<Gate>);
 
 struct Server(JoinHandle<()>);
 
@@ -78,18 +71,6 @@ impl Shared {
 impl fmt::Debug for Isv {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Isv").field("base", &self.base).finish_non_exhaustive()
-    }
-}
-
-impl Held {
-    /// Waits until the call has come in.
-    pub async fn arrived(&self) {
-        self.0.arrived.notified().await;
-    }
-
-    /// Lets the call be answered.
-    pub fn release(self) {
-        self.0.released.notify_one();
     }
 }
 
@@ -144,9 +125,9 @@ impl Isv {
     /// Keeps the next call waiting.
     #[must_use]
     pub fn hold_next(&self) -> Held {
-        let gate = Arc::new(Gate::default());
-        self.shared.state().holds.push_back(Arc::clone(&gate));
-        Held(gate)
+        let (gate, held) = gate::gate();
+        self.shared.state().holds.push_back(gate);
+        held
     }
 
     /// Every POST so far.
@@ -202,8 +183,7 @@ async fn receive(
         (status, state.holds.pop_front(), state.secret.clone())
     };
     if let Some(gate) = gate {
-        gate.arrived.notify_one();
-        gate.released.notified().await;
+        gate.pass().await;
     }
     let signature = verify(secret.as_deref(), &headers, &body);
     shared.state().posts.push(Post { request: Recorded { method, uri, headers, body, status }, signature });

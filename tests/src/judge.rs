@@ -1,5 +1,8 @@
-//! The BigCommerce judge: prism with the vendor's published description, which refuses a request the vendor
-//! would refuse. It lies outside the repository (`../shared`); without it there is nothing to judge with.
+//! Judges: servers that know a vendor's published description and refuse a request the vendor would refuse.
+//! They share nothing with us. They lie outside the repository (`../shared`); without it there is nothing to
+//! judge with.
+//!
+//! BigCommerce's is prism with the vendor's OpenAPI description; Shopify's serves the vendor's GraphQL schema.
 
 use std::{
     fs,
@@ -8,14 +11,25 @@ use std::{
     process::Stdio,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
+use serde_json::Value;
 use tokio::process::{Child, Command};
 
 use crate::{
     host::{target_dir, workspace},
+    node,
     record::Recorded,
     wait,
 };
+
+/// Whose requests are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vendor {
+    /// BigCommerce's REST API.
+    BigCommerce,
+    /// Shopify's Admin GraphQL API.
+    Shopify,
+}
 
 /// A running judge; stops when dropped.
 #[derive(Debug)]
@@ -30,36 +44,61 @@ pub struct Judge {
 pub struct Verdict {
     /// The status of its answer.
     pub status: u16,
-    /// Its reasons, where it refused.
+    /// Its answer, which holds the reasons where it refused.
     pub reasons: String,
 }
 
 impl Verdict {
-    /// Whether the vendor's description allows the request.
+    /// Whether the vendor's description allows the request. GraphQL refuses with status 200 and `errors`.
     #[must_use]
     pub fn allows(&self) -> bool {
-        (200..300).contains(&self.status)
+        let errors = serde_json::from_str::<Value>(&self.reasons).ok().and_then(|mut body| {
+            body.get_mut("errors")
+                .map(Value::take)
+                .filter(|errors| !errors.is_null() && *errors != Value::Array(vec![]))
+        });
+        (200..300).contains(&self.status) && errors.is_none()
     }
 }
 
-/// The description to judge by, where it is at hand.
-#[must_use]
-pub fn description() -> Option<PathBuf> {
-    let shared = workspace().parent()?.join("shared");
-    let path = shared.join("specs/bigcommerce/merged.prefixed.derived.openapi.json");
-    (path.is_file() && shared.join("judges/package.json").is_file()).then_some(path)
+impl Vendor {
+    /// The vendor's description, below `../shared`.
+    const fn description(self) -> &'static str {
+        match self {
+            Self::BigCommerce => "specs/bigcommerce/merged.prefixed.derived.openapi.json",
+            Self::Shopify => "specs/shopify/admin_2026-10.nodesc.schema.graphql",
+        }
+    }
 }
 
 impl Judge {
-    /// Installs prism below the target directory, once, and starts it.
-    pub async fn start(description: &Path) -> Result<Self> {
-        let prism = install(description).await?;
-        // Prism wants a port by number; between letting go of it and prism's taking it nobody else should ask.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let mut command = Command::new(prism);
-        command.args(["mock", "-h", "127.0.0.1", "-p", &port.to_string(), "--errors"]).arg(description);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-        let process = command.spawn().context("starting prism")?;
+    /// Installs and starts a vendor's judge; `None` where `../shared` has none.
+    pub async fn start(vendor: Vendor) -> Result<Option<Self>> {
+        let Some(shared) = workspace().parent().map(|parent| parent.join("shared")) else { return Ok(None) };
+        let description = shared.join(vendor.description());
+        if !description.is_file() || !shared.join("judges/package.json").is_file() {
+            return Ok(None);
+        }
+        let dir = node::installed("judges", &shared.join("judges")).await?;
+        // A judge wants a port by number; between letting go of it and the judge's taking it nobody else should
+        // ask.
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
+        let mut command = match vendor {
+            Vendor::BigCommerce => {
+                let mut prism = Command::new(dir.join("node_modules/.bin/prism"));
+                prism.args(["mock", "-h", "127.0.0.1", "-p", &port, "--errors"]).arg(description);
+                prism.stdin(Stdio::null()).kill_on_drop(true);
+                prism
+            }
+            Vendor::Shopify => {
+                let script = beside(&dir, &shared, vendor.description())?;
+                let mut command = node::command(&dir, &script);
+                command.arg(&port);
+                command
+            }
+        };
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let process = command.spawn().with_context(|| format!("starting the judge of {vendor:?}"))?;
         let judge = Self {
             base: format!("http://127.0.0.1:{port}"),
             http: reqwest::Client::new(),
@@ -67,7 +106,7 @@ impl Judge {
         };
         wait::until("the judge to listen", || async { judge.http.get(&judge.base).send().await.ok() })
             .await?;
-        Ok(judge)
+        Ok(Some(judge))
     }
 
     /// Passes a recorded request through the judge.
@@ -87,22 +126,16 @@ impl Judge {
     }
 }
 
-async fn install(description: &Path) -> Result<PathBuf> {
-    let dir = target_dir().join("judges");
-    let prism = dir.join("node_modules/.bin/prism");
-    if prism.exists() {
-        return Ok(prism);
+/// Copies Shopify's judge into the folder that has its packages, and the schema to where the judge looks for
+/// it from there: scripts find packages beside themselves.
+fn beside(dir: &Path, shared: &Path, schema: &str) -> Result<PathBuf> {
+    let script = dir.join("shopify.mjs");
+    let from_script = shared.join("judges/shopify.mjs");
+    for (from, to) in [(shared.join(schema), target_dir().join(schema)), (from_script, script.clone())] {
+        if let Some(parent) = to.parent() {
+            fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
+        }
+        fs::copy(&from, &to).with_context(|| format!("copying {} to {}", from.display(), to.display()))?;
     }
-    let package = description.ancestors().nth(3).context("the description lies in `specs/bigcommerce`")?;
-    fs::create_dir_all(&dir)?;
-    fs::copy(package.join("judges/package.json"), dir.join("package.json"))?;
-    let npm = Command::new("npm")
-        .args(["install", "--no-audit", "--no-fund", "--silent"])
-        .current_dir(&dir)
-        .status();
-    let status = npm.await.context("running npm, which the judge is installed with; install Node.js")?;
-    if !status.success() {
-        bail!("`npm install` in {} failed", dir.display());
-    }
-    Ok(prism)
+    Ok(script)
 }

@@ -8,11 +8,14 @@
 
 pub mod bigcommerce;
 pub mod component;
+pub mod gate;
 pub mod host;
 pub mod isv;
 pub mod judge;
 pub mod mirror;
+pub mod node;
 pub mod record;
 pub mod scan;
 pub mod scenario;
+pub mod shopify;
 pub mod wait;

@@ -1,6 +1,9 @@
 //! The main job, set up: AcmeCo, a fulfilment tool, offers BigCommerce to its customers.
 //!
-//! Two workflows: an order created at the store reaches AcmeCo; AcmeCo's fulfilment reaches the order.
+//! Two workflows: an order created at the store reaches AcmeCo; AcmeCo's fulfilment reaches the order. The
+//! second app's two are in `shopify`.
+
+pub mod shopify;
 
 use std::path::PathBuf;
 
@@ -16,7 +19,7 @@ use crate::{
 
 /// The custom event of the second workflow.
 pub const FULFILMENT_EVENT: &str = "Fulfillment Updated";
-/// The stream of the first.
+/// The stream of orders.
 pub const STREAM: &str = "acmeco-orders";
 
 /// AcmeCo, its host and the vendor, running.
@@ -90,12 +93,18 @@ pub fn fulfilment() -> Value {
     })
 }
 
+/// Makes the stream that both apps' orders take to AcmeCo.
+pub async fn stream(client: &Client, isv: &Isv) -> Result<()> {
+    let secret = client.put_stream(STREAM, &isv.url("/orders")).await?;
+    isv.trust(&secret);
+    Ok(())
+}
+
 /// Makes event, stream, integration and both released workflows.
 pub async fn set_up(client: &Client, isv: &Isv) -> Result<Catalogue> {
     let sample = json!({ "orderId": "123", "status": "FULFILLED" });
     client.define_event(FULFILMENT_EVENT, "AcmeCo has shipped or cancelled an order.", &sample).await?;
-    let secret = client.put_stream(STREAM, &isv.url("/orders")).await?;
-    isv.trust(&secret);
+    stream(client, isv).await?;
     let integration = client.create_integration("bigcommerce").await?;
     let order_created = client.release_workflow(&integration, &order_created()).await?;
     let fulfilment = client.release_workflow(&integration, &fulfilment()).await?;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::gate::Gate;
+
 /// How a call goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -60,20 +62,33 @@ impl Match {
     }
 }
 
-/// Faults that are still to happen.
+/// Faults that are still to happen, and calls that are to wait.
 #[derive(Debug, Default)]
-pub(super) struct Faults(Vec<(u32, Match, Fault)>);
+pub(super) struct Faults {
+    faults: Vec<(u32, Match, Fault)>,
+    holds: Vec<(Match, Gate)>,
+}
 
 impl Faults {
     pub(super) fn add(&mut self, times: u32, matching: Match, fault: Fault) {
-        self.0.push((times, matching, fault));
+        self.faults.push((times, matching, fault));
     }
 
     /// The fault of this call; each is used up one by one, in the order they were added.
     pub(super) fn take(&mut self, method: &str, path: &str) -> Option<Fault> {
         let (left, _, fault) =
-            self.0.iter_mut().find(|(left, matching, _)| *left > 0 && matching.fits(method, path))?;
+            self.faults.iter_mut().find(|(left, matching, _)| *left > 0 && matching.fits(method, path))?;
         *left -= 1;
         Some(fault.clone())
+    }
+
+    pub(super) fn hold(&mut self, matching: Match, gate: Gate) {
+        self.holds.push((matching, gate));
+    }
+
+    /// The gate that this call waits at; each keeps one call.
+    pub(super) fn gate(&mut self, method: &str, path: &str) -> Option<Gate> {
+        let at = self.holds.iter().position(|(matching, _)| matching.fits(method, path))?;
+        Some(self.holds.remove(at).1)
     }
 }

@@ -58,9 +58,10 @@ async fn surround(Shelf(shared): App, request: Request, next: Next) -> Response 
             Recorded { method: method.clone(), uri: uri.clone(), headers: headers.clone(), body, status };
         shared.state().requests.push(recorded);
     };
-    let (fault, echo) = {
+    let (fault, gate, echo) = {
         let mut state = shared.state();
-        (state.faults.take(method.as_str(), uri.path()), state.echo)
+        let gate = state.faults.gate(method.as_str(), uri.path());
+        (state.faults.take(method.as_str(), uri.path()), gate, state.echo)
     };
     if let Some(answer) = fault.as_ref().and_then(refuse) {
         record(answer.status());
@@ -78,6 +79,9 @@ async fn surround(Shelf(shared): App, request: Request, next: Next) -> Response 
         answer = echo_secrets(answer, &headers, &body).await;
     }
     record(answer.status());
+    if let Some(gate) = gate {
+        gate.pass().await;
+    }
     match fault {
         Some(Fault::NoAnswer) => std::future::pending().await,
         Some(Fault::Slow { by }) => {

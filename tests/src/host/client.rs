@@ -198,6 +198,25 @@ impl Client {
         Ok(id)
     }
 
+    /// `PUT /v1/connectors/{app}/versions`, whatever the answer; needs an operator's key.
+    pub async fn push_connector(&self, app: &str, component: Vec<u8>) -> Result<Answer> {
+        self.send(Method::PUT, &format!("/v1/connectors/{app}/versions"), Some(component)).await
+    }
+
+    /// `POST /v1/connectors/{app}/rollback`, whatever the answer; needs an operator's key.
+    pub async fn roll_back(&self, app: &str) -> Result<Answer> {
+        self.post(&format!("/v1/connectors/{app}/rollback"), &json!({})).await
+    }
+
+    /// The digest of an app's active connector.
+    pub async fn active_digest(&self, app: &str) -> Result<String> {
+        let listed = self.get("/v1/connectors").await?.ok()?;
+        let of_app = |row: &&Value| row.get("app").and_then(Value::as_str) == Some(app);
+        let rows = rows(&listed);
+        let row = rows.iter().find(of_app).with_context(|| format!("no connector of `{app}`: {listed}"))?;
+        text_of(row, "/digest")
+    }
+
     /// `PUT /v1/streams/{name}`: the signing secret.
     pub async fn put_stream(&self, name: &str, url: &str) -> Result<String> {
         text_of(&self.put(&format!("/v1/streams/{name}"), &json!({ "url": url })).await?.ok()?, "/secret")
