@@ -23,7 +23,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Builds connector and host, starts them with a fake BigCommerce and AcmeCo, and shows both workflows.
+    /// Builds connectors and host, starts them with fakes of BigCommerce and Shopify and AcmeCo, shows every
+    /// workflow, and swaps a connector while a call is held.
     Quickstart {
         /// Verifies everything, then stops; ends 0 only if all of it held.
         #[arg(long)]

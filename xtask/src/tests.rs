@@ -53,6 +53,7 @@ pub(crate) fn run() -> Result<()> {
 fn set_up() -> Result<()> {
     rust_component("fmt", "rustfmt")?;
     rust_component("clippy", "clippy")?;
+    fact("Node.js", tools::node()?);
     fact("test runner", if test_runner() == Runner::Nextest { "cargo-nextest" } else { "cargo test" });
     Ok(())
 }
@@ -61,10 +62,14 @@ fn set_up() -> Result<()> {
 fn components() -> Result<()> {
     let connectors = host::target_dir().join("components");
     let guests = host::target_dir().join("guests");
-    for (crate_dir, out_dir) in [("connectors/bigcommerce", connectors), ("tests/guests/hostile", guests)] {
-        let path = component::build(&host::workspace().join(crate_dir), &out_dir, &mut |line| {
-            println!("   {line}")
-        })?;
+    let all = [
+        ("connectors/bigcommerce", &connectors),
+        ("connectors/shopify", &connectors),
+        ("tests/guests/hostile", &guests),
+    ];
+    for (crate_dir, out_dir) in all {
+        let path =
+            component::build(&host::workspace().join(crate_dir), out_dir, &mut |line| println!("   {line}"))?;
         let size = std::fs::metadata(&path)?.len();
         fact(crate_dir, format!("{} KB", size / 1024));
     }

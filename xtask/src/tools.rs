@@ -36,6 +36,42 @@ pub(crate) fn rust_component(cargo_command: &str, component: &str) -> Result<()>
     })
 }
 
+/// Oldest Node.js that the vendors' official clients run on.
+const NODE_MAJOR: u32 = 20;
+
+/// Makes sure that Node.js and npm are there: the tests hold the fakes against the vendors' official clients.
+pub(crate) fn node() -> Result<String> {
+    let there = || works("npm", &["--version"]).then(node_version).flatten();
+    let found = match there() {
+        Some(version) => Some(version),
+        None if is_root() && works("apt-get", &["--version"]) => {
+            println!("Node.js or npm is missing; installing both");
+            run("apt-get", &["update"], &[])?;
+            run("apt-get", &["install", "--yes", "--no-install-recommends", "nodejs", "npm"], &[])?;
+            there()
+        }
+        None => None,
+    };
+    let remedy =
+        format!("install Node.js {NODE_MAJOR} or newer with npm (Debian: nodejs npm) and run this again");
+    let Some(version) = found else { bail!("Node.js or npm is missing: {remedy}") };
+    let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_none_or(|major| major < NODE_MAJOR) {
+        bail!("Node.js {version} is too old for the vendors' official clients: {remedy}");
+    }
+    Ok(version)
+}
+
+fn node_version() -> Option<String> {
+    let output = Command::new("node").arg("--version").output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn is_root() -> bool {
+    let output = Command::new("id").arg("-u").output();
+    output.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
 /// How the tests are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Runner {

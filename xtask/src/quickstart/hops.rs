@@ -1,9 +1,9 @@
-//! Fires each workflow, follows it from hop to hop, verifies and prints what it finds.
+//! Fires BigCommerce's workflows, follows them from hop to hop, verifies and prints what it finds.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use trunnion_tests::{
-    host::RunView,
+    host::{Client, RunView},
     record::Recorded,
     scenario::{FULFILMENT_EVENT, Merchant, Scenario},
 };
@@ -24,9 +24,8 @@ pub(crate) async fn order_created(scenario: &Scenario, merchant: &Merchant) -> R
 
     let post = scenario.isv.wait_for_order(order).await?;
     let arrived = clock.millis();
-    let run = ended_run(scenario, &scenario.catalogue.order_created, merchant).await?;
+    let run = succeeded(&scenario.client, &scenario.catalogue.order_created, &merchant.user).await?;
     fact("run", format!("{} {}", run.id(), run.status()));
-    ensure!(run.status() == "succeeded", "run {} is `{}`: {}", run.id(), run.status(), run.text());
     let fetched = vendor_call(scenario, "GET", &merchant.store, order)?;
     fact("vendor", format!("{} answered {}", fetched.line(), fetched.status));
     let body = post.json();
@@ -44,10 +43,9 @@ pub(crate) async fn fulfilled(scenario: &Scenario, merchant: &Merchant, order: u
     let answer = scenario.fulfil(merchant, order, "FULFILLED").await?;
     answer.ok()?;
     fact("event", format!("\"{FULFILMENT_EVENT}\" answered {} after {} ms", answer.status, clock.millis()));
-    let run = ended_run(scenario, &scenario.catalogue.fulfilment, merchant).await?;
+    let run = succeeded(&scenario.client, &scenario.catalogue.fulfilment, &merchant.user).await?;
     let took = clock.millis();
     fact("run", format!("{} {}", run.id(), run.status()));
-    ensure!(run.status() == "succeeded", "run {} is `{}`: {}", run.id(), run.status(), run.text());
     let input =
         run.step("update").and_then(|step| step.get("input")).context("the run shows the step's input")?;
     fact("mapped", format!("FULFILLED → {input}"));
@@ -61,10 +59,13 @@ pub(crate) async fn fulfilled(scenario: &Scenario, merchant: &Merchant, order: u
 }
 
 /// What one customer did touched no other's store: each request carried its own store's token.
-pub(crate) fn nobody_else(scenario: &Scenario, merchants: &[Merchant]) -> Result<()> {
+pub(crate) fn nobody_else<'a>(
+    scenario: &Scenario,
+    merchants: impl Iterator<Item = &'a Merchant> + Clone,
+) -> Result<()> {
     for request in scenario.bigcommerce.requests() {
         let path = request.uri.path();
-        let owner = merchants.iter().find(|merchant| path.contains(&format!("/{}/", merchant.store)));
+        let owner = merchants.clone().find(|merchant| path.contains(&format!("/{}/", merchant.store)));
         let owner = owner.with_context(|| format!("{} is nobody's store", request.line()))?;
         ensure!(
             request.header("x-auth-token") == owner.token,
@@ -75,9 +76,12 @@ pub(crate) fn nobody_else(scenario: &Scenario, merchants: &[Merchant]) -> Result
     Ok(())
 }
 
-async fn ended_run(scenario: &Scenario, workflow: &str, merchant: &Merchant) -> Result<RunView> {
-    let runs = scenario.client.runs_ended(workflow, &merchant.user, 1).await?;
-    runs.into_iter().next().context("a run has ended")
+/// The newest run of a workflow and user, which must have succeeded.
+pub(crate) async fn succeeded(client: &Client, workflow: &str, user: &str) -> Result<RunView> {
+    let runs = client.runs_ended(workflow, user, 1).await?;
+    let run = runs.into_iter().next().context("a run has ended")?;
+    ensure!(run.status() == "succeeded", "run {} is `{}`: {}", run.id(), run.status(), run.text());
+    Ok(run)
 }
 
 fn vendor_call(scenario: &Scenario, method: &str, store: &str, order: u64) -> Result<Recorded> {
