@@ -248,7 +248,7 @@ fn wire(config: &Config, context: Context, swaps: Swaps) -> (Services, Worker) {
         installer,
         acceptor,
         ingress: Ingress::new(context.clone(), Arc::clone(&queue)),
-        runs: RunLog::new(context.clone(), Arc::clone(&releases)),
+        runs: RunLog::new(context.clone(), Arc::clone(&releases), Arc::clone(&queue)),
         releases,
         queue,
         swaps,

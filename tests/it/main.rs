@@ -24,5 +24,6 @@ mod registry;
 mod retries;
 mod shopify;
 mod shopify_api;
+mod steps;
 mod stop;
 mod swap;

@@ -11,7 +11,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::problem::{Problem, Problems};
+use crate::{
+    machine::OnError,
+    problem::{Problem, Problems},
+    retry::RetryPolicy,
+};
 
 /// A workflow: one trigger and its steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -110,6 +114,12 @@ pub struct FieldOption {
 pub struct Step {
     /// Its id in `steps.<id>`; unique in the workflow: lower-case letters, digits and `_`.
     pub id: String,
+    /// What follows when it has failed for good.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_error: OnError,
+    /// How often it is tried; where absent, as its kind is usually tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryPolicy>,
     /// What it does.
     #[serde(flatten)]
     pub kind: StepKind,
@@ -135,11 +145,98 @@ pub enum StepKind {
         /// The body: JSON with `{{ … }}` and value maps.
         body: Value,
     },
-    /// Ends the run, as filtered, unless the condition holds.
+    /// Ends the run, as filtered, unless the condition holds. Inside a `for_each` it ends the item.
     Filter {
         /// An expression, without braces, that must give a boolean.
         condition: String,
     },
+    /// Goes one way or several, by conditions.
+    Branch {
+        /// How many of the branches are gone.
+        #[serde(default, skip_serializing_if = "is_default")]
+        pick: Pick,
+        /// The ways, in order.
+        branches: Vec<Branch>,
+        /// What is done where no condition holds.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        otherwise: Vec<Step>,
+    },
+    /// Does the same for each item of a list: `item` and `index` in its mappings. Its result has what each item
+    /// came to; it fails, once every item has ended, where one failed.
+    ForEach {
+        /// The list: JSON with `{{ … }}` that gives one, usually one expression.
+        items: Value,
+        /// Items under way at once; 1 where absent, so that they are done in order.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        concurrency: u32,
+        /// What is done for each.
+        steps: Vec<Step>,
+    },
+    /// Computes a value: `steps.<id>` in later mappings.
+    Set {
+        /// JSON with `{{ … }}` and value maps.
+        value: Value,
+    },
+    /// Waits; also while the host is down.
+    Delay {
+        /// How long, in seconds: a number or an expression that gives one.
+        seconds: Value,
+    },
+}
+
+/// How many branches are gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pick {
+    /// The first whose condition holds.
+    #[default]
+    First,
+    /// Every one whose condition holds, in order.
+    All,
+}
+
+/// One way of a branch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Branch {
+    /// An expression, without braces, that must give a boolean.
+    pub when: String,
+    /// What is done where it holds.
+    pub steps: Vec<Step>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+const fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_one(number: &u32) -> bool {
+    *number == 1
+}
+
+impl Step {
+    /// The lists of steps inside it, each with its JSON pointer below the step.
+    #[must_use]
+    pub fn blocks(&self) -> Vec<(String, &[Self])> {
+        match &self.kind {
+            StepKind::Branch { branches, otherwise, .. } => branches
+                .iter()
+                .enumerate()
+                .map(|(index, branch)| (format!("/branches/{index}/steps"), branch.steps.as_slice()))
+                .chain([("/otherwise".to_owned(), otherwise.as_slice())])
+                .collect(),
+            StepKind::ForEach { steps, .. } => vec![("/steps".to_owned(), steps.as_slice())],
+            StepKind::Action { .. }
+            | StepKind::Stream { .. }
+            | StepKind::Filter { .. }
+            | StepKind::Set { .. }
+            | StepKind::Delay { .. } => Vec::new(),
+        }
+    }
 }
 
 impl Definition {
@@ -163,9 +260,10 @@ impl Definition {
             Trigger::App { app, .. } => Some(app.as_str()),
             Trigger::Event { .. } => None,
         };
-        let steps = self.steps.iter().filter_map(|step| match &step.kind {
+        let steps = self.every_step();
+        let steps = steps.iter().filter_map(|(_, step)| match &step.kind {
             StepKind::Action { app, .. } => Some(app.as_str()),
-            StepKind::Stream { .. } | StepKind::Filter { .. } => None,
+            _ => None,
         });
         for app in trigger.into_iter().chain(steps) {
             if !apps.contains(&app) {
@@ -173,5 +271,22 @@ impl Definition {
             }
         }
         apps
+    }
+
+    /// Every step at any depth with its JSON pointer, in the order they are written.
+    #[must_use]
+    pub fn every_step(&self) -> Vec<(String, &Step)> {
+        fn walk<'a>(steps: &'a [Step], at: &str, found: &mut Vec<(String, &'a Step)>) {
+            for (index, step) in steps.iter().enumerate() {
+                let at = format!("{at}/{index}");
+                found.push((at.clone(), step));
+                for (below, steps) in step.blocks() {
+                    walk(steps, &format!("{at}{below}"), found);
+                }
+            }
+        }
+        let mut found = Vec::new();
+        walk(&self.steps, "/steps", &mut found);
+        found
     }
 }

@@ -19,6 +19,7 @@ pub mod problem;
 pub mod records;
 pub mod release;
 pub mod retry;
+pub mod schedule;
 pub mod scope;
 mod shape;
 pub mod succession;

@@ -7,150 +7,22 @@
 //! Invariant: while a run holds a lease, its current step may already have been performed. So a lease that
 //! ended without a journalled result is an uncertain outcome, and the step's repeat class decides.
 
+mod rule;
+mod state;
+
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::{call::CallError, clock::Timestamp, id::RunId, manifest::Repeat, retry::RetryPolicy};
+use crate::{call::CallError, clock::Timestamp, manifest::Repeat};
+
+pub use self::{
+    rule::{Act, OnError, StepRule, idempotency_key},
+    state::{Begun, Lease, Outcome, RunState, Status, StepResult},
+};
 
 /// How often one run may lose its lease to a dying process before it is given up as poison.
 pub const MAX_RECOVERIES: u32 = 5;
-
-/// Who works on a run, and until when.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lease {
-    /// The holding process, fresh at each start.
-    pub holder: String,
-    /// When others may take over.
-    pub until: Timestamp,
-}
-
-/// Where a run stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunState {
-    /// Waiting, under way, or ended.
-    pub status: Status,
-    /// Index of the current step.
-    pub step: usize,
-    /// Attempts begun at the current step.
-    pub attempt: u32,
-    /// Whether the current step may have been carried out although no result is known.
-    #[serde(default)]
-    pub uncertain: bool,
-    /// Leases lost to a dying process, over the whole run.
-    #[serde(default)]
-    pub recoveries: u32,
-    /// Whether somebody asked for the run to end.
-    #[serde(default)]
-    pub cancelling: bool,
-    /// Finished steps, in order.
-    pub results: Vec<StepResult>,
-}
-
-/// Waiting, under way, or ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "status", rename_all = "snake_case")]
-pub enum Status {
-    /// Waits for its time and for somebody to lease it.
-    Queued {
-        /// Not before.
-        not_before: Timestamp,
-        /// Why it waits, where an attempt failed.
-        #[serde(default)]
-        last_error: Option<CallError>,
-    },
-    /// Somebody works on the current step.
-    Leased {
-        /// Who, until when.
-        lease: Lease,
-        /// Whether the current step may have been begun.
-        begun: Begun,
-    },
-    /// Over.
-    Ended {
-        /// How.
-        outcome: Outcome,
-        /// When.
-        at: Timestamp,
-    },
-}
-
-/// Whether a leased step may have been begun.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Begun {
-    /// It cannot have been: its intent is not yet durable.
-    No,
-    /// It may have been.
-    Maybe,
-}
-
-/// How a run ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum Outcome {
-    /// Every step was done.
-    Succeeded,
-    /// A filter did not hold.
-    Filtered {
-        /// Which step.
-        step: String,
-    },
-    /// A step failed for good.
-    Failed {
-        /// Which step.
-        step: String,
-        /// With what.
-        error: CallError,
-        /// Why it is a dead letter, kept for redrive; absent where trying again cannot help.
-        #[serde(default)]
-        dead_letter: Option<String>,
-    },
-    /// Somebody cancelled it.
-    Cancelled,
-}
-
-/// A finished step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StepResult {
-    /// The step's id.
-    pub id: String,
-    /// When its last attempt began.
-    pub started_at: Timestamp,
-    /// When it was done.
-    pub ended_at: Timestamp,
-    /// Attempts it took.
-    pub attempts: u32,
-    /// What it was given, after mapping.
-    #[serde(default)]
-    pub input: Value,
-    /// What it gave: `steps.<id>` in mappings; null where it failed.
-    pub output: Value,
-    /// What it failed with.
-    #[serde(default)]
-    pub error: Option<CallError>,
-}
-
-/// What the machine must know of a step.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StepRule {
-    /// Its id.
-    pub id: String,
-    /// What performing it does to the world.
-    pub act: Act,
-    /// How often it is tried.
-    pub retry: RetryPolicy,
-}
-
-/// What performing a step does to the world.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
-    /// Nothing: it only computes.
-    Pure,
-    /// Something outside, with this repeat class.
-    Outside(Repeat),
-}
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,6 +44,16 @@ pub enum Event {
     },
     /// A filter's condition did not hold.
     Filtered,
+    /// A guard was evaluated.
+    Guarded {
+        /// Whether it holds.
+        holds: bool,
+    },
+    /// The step waits by its own wish and is to be performed again at this time.
+    Parked {
+        /// When.
+        until: Timestamp,
+    },
     /// The step failed.
     Failed {
         /// When this attempt began.
@@ -228,61 +110,6 @@ pub struct Decision {
     pub journal: Journal,
 }
 
-impl RunState {
-    /// A run that nobody has leased yet.
-    #[must_use]
-    pub const fn queued(not_before: Timestamp) -> Self {
-        Self {
-            status: Status::Queued { not_before, last_error: None },
-            step: 0,
-            attempt: 0,
-            uncertain: false,
-            recoveries: 0,
-            cancelling: false,
-            results: Vec::new(),
-        }
-    }
-
-    /// Whether the run is over.
-    #[must_use]
-    pub const fn ended(&self) -> bool {
-        matches!(self.status, Status::Ended { .. })
-    }
-
-    /// When somebody may lease the run; `None` where it is over.
-    #[must_use]
-    pub const fn due(&self) -> Option<Timestamp> {
-        match &self.status {
-            Status::Queued { not_before, .. } => Some(*not_before),
-            Status::Leased { lease, .. } => Some(lease.until),
-            Status::Ended { .. } => None,
-        }
-    }
-}
-
-/// The UUID that stays the same over every attempt at one step of one run: connectors, vendors and streams
-/// receive it. A redrive keeps it; a rerun is a new run and so makes a new one.
-#[must_use]
-pub fn idempotency_key(run: RunId, step: &str) -> String {
-    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-    context.update(run.as_bytes());
-    context.update(step.as_bytes());
-    let digest = context.finish();
-    let mut bytes = [0_u8; 16];
-    for (to, from) in bytes.iter_mut().zip(digest.as_ref()) {
-        *to = *from;
-    }
-    // Version 8 (made by the application's own rule) and the RFC 9562 variant.
-    bytes[6] = bytes[6] & 0x0f | 0x80;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex = hex::encode(bytes);
-    let (a, rest) = hex.split_at(8);
-    let (b, rest) = rest.split_at(4);
-    let (c, rest) = rest.split_at(4);
-    let (d, e) = rest.split_at(4);
-    format!("{a}-{b}-{c}-{d}-{e}")
-}
-
 /// Decides what follows from `event`.
 #[must_use]
 pub fn apply(state: RunState, rules: &[StepRule], event: Event, now: Timestamp) -> Decision {
@@ -293,7 +120,7 @@ pub fn apply(state: RunState, rules: &[StepRule], event: Event, now: Timestamp) 
         return end(state, Outcome::Succeeded, now);
     };
     match (event, &state.status) {
-        (Event::Leased(lease), _) => leased(state, rule, lease, now),
+        (Event::Leased(lease), _) => leased(state, rules, rule, lease, now),
         (Event::Cancel, Status::Leased { .. }) => {
             let state = RunState { cancelling: true, ..state };
             Decision { state, next: Next::Nothing, journal: Journal::First }
@@ -332,14 +159,22 @@ fn held(
                 output,
                 error: None,
             };
-            done(state, rules, rule.act, result, now)
+            done(state, rules, rule, result, now)
         }
         Event::Filtered => {
             let step = rule.id.clone();
             end(state, Outcome::Filtered { step }, now)
         }
+        Event::Guarded { holds } if rule.act == Act::Pure => {
+            let to = if holds { rule.next } else { rule.otherwise };
+            advance(state, rules, rule.act, to, now)
+        }
+        Event::Guarded { .. } => nothing(state),
+        Event::Parked { .. } if rule.act != Act::Resumable => nothing(state),
+        Event::Parked { .. } if state.cancelling => end(state, Outcome::Cancelled, now),
+        Event::Parked { until } => wait(RunState { parked: Some(until), ..state }, until, None),
         Event::Failed { started_at, input, error, jitter } => {
-            failed(state, rule, begun, Failure { started_at, input, error, jitter }, now)
+            failed(state, rules, rule, begun, Attempt { started_at, input, error }, jitter, now)
         }
         Event::ReconciledAbsent if !state.uncertain || rule.act != Act::Outside(Repeat::Lookup) => {
             nothing(state)
@@ -353,16 +188,25 @@ fn held(
         },
         Event::Released if state.cancelling => end(state, Outcome::Cancelled, now),
         Event::Released => {
-            let attempt = state.attempt.saturating_sub(1);
+            let begun = u32::from(state.parked.is_none());
+            let attempt = state.attempt.saturating_sub(begun);
             wait(RunState { attempt, ..state }, now, None)
         }
         Event::Leased(_) | Event::Cancel => nothing(state),
     }
 }
 
-fn leased(mut state: RunState, rule: &StepRule, lease: Lease, now: Timestamp) -> Decision {
+fn leased(
+    mut state: RunState,
+    rules: &[StepRule],
+    rule: &StepRule,
+    lease: Lease,
+    now: Timestamp,
+) -> Decision {
     match &state.status {
         Status::Queued { not_before, .. } if *not_before > now => return nothing(state),
+        // A step that waited by its own wish goes on with the same attempt.
+        Status::Queued { .. } if state.parked.is_some() => {}
         Status::Queued { .. } => state.attempt = state.attempt.saturating_add(1),
         Status::Leased { lease: held, .. } if held.holder == lease.holder && held.until > now => {
             return nothing(state);
@@ -388,14 +232,17 @@ fn leased(mut state: RunState, rule: &StepRule, lease: Lease, now: Timestamp) ->
     }
     let repeat = match rule.act {
         Act::Outside(repeat) if state.uncertain => Some(repeat),
-        Act::Outside(_) | Act::Pure => None,
+        Act::Outside(_) | Act::Pure | Act::Resumable => None,
     };
     let (next, begun) = match repeat {
         Some(Repeat::Never) => {
             let message =
                 "it is not known whether the step was carried out, and the action cannot be repeated safely";
             let error = CallError::Uncertain { message: message.to_owned() };
-            return dead(state, rule, error, message.to_owned(), now);
+            // Going on after an error means that the next step is performed under this lease.
+            state.status = Status::Leased { lease, begun: Begun::No };
+            let attempt = Attempt { started_at: now, input: Value::Null, error };
+            return give_up(state, rules, rule, attempt, Some(message.to_owned()), now);
         }
         Some(Repeat::Lookup) => (Next::Reconcile(state.step), Begun::Maybe),
         Some(Repeat::Safe | Repeat::Key) => {
@@ -422,18 +269,30 @@ fn intended(mut state: RunState, now: Timestamp) -> Decision {
     Decision { state, next: Next::Perform(step), journal: Journal::First }
 }
 
-fn done(mut state: RunState, rules: &[StepRule], act: Act, result: StepResult, now: Timestamp) -> Decision {
+fn done(
+    mut state: RunState,
+    rules: &[StepRule],
+    rule: &StepRule,
+    result: StepResult,
+    now: Timestamp,
+) -> Decision {
     state.results.push(result);
-    state.step += 1;
+    advance(state, rules, rule.act, rule.next, now)
+}
+
+/// Goes on to the step of index `to`, from a step that did `act`.
+fn advance(mut state: RunState, rules: &[StepRule], act: Act, to: usize, now: Timestamp) -> Decision {
+    state.step = to;
     state.attempt = 1;
     state.uncertain = false;
-    let Some(rule) = rules.get(state.step) else {
+    state.parked = None;
+    let Some(rule) = rules.get(to) else {
         return end(state, Outcome::Succeeded, now);
     };
     if state.cancelling {
         return end(state, Outcome::Cancelled, now);
     }
-    let next = perform(state.step, rule.act);
+    let next = perform(to, rule.act);
     if let Status::Leased { begun, .. } = &mut state.status {
         *begun = if matches!(next, Next::Intend(_)) { Begun::No } else { Begun::Maybe };
     }
@@ -444,22 +303,30 @@ fn done(mut state: RunState, rules: &[StepRule], act: Act, result: StepResult, n
     Decision { state, next, journal }
 }
 
-struct Failure {
+/// An attempt that failed.
+struct Attempt {
     started_at: Timestamp,
     input: Value,
     error: CallError,
-    jitter: u8,
 }
 
-fn failed(mut state: RunState, rule: &StepRule, begun: Begun, failure: Failure, now: Timestamp) -> Decision {
-    let Failure { started_at, input, error, jitter } = failure;
+fn failed(
+    mut state: RunState,
+    rules: &[StepRule],
+    rule: &StepRule,
+    begun: Begun,
+    attempt: Attempt,
+    jitter: u8,
+    now: Timestamp,
+) -> Decision {
+    let Attempt { started_at, input, error } = attempt;
     let uncertain = begun == Begun::Maybe && matches!(rule.act, Act::Outside(_)) && may_have_acted(&error);
     state.uncertain |= uncertain;
     let unrepeatable = uncertain && rule.act == Act::Outside(Repeat::Never);
     let retry =
         if unrepeatable || state.cancelling { None } else { rule.retry.next(&error, state.attempt, jitter) };
     if let Some(delay) = retry {
-        return wait(state, now + delay, Some(error));
+        return wait(RunState { parked: None, ..state }, now + delay, Some(error));
     }
     let reason = if unrepeatable {
         Some(format!("{error}; the action cannot be repeated safely"))
@@ -473,20 +340,42 @@ fn failed(mut state: RunState, rule: &StepRule, begun: Begun, failure: Failure, 
     } else {
         None
     };
+    give_up(state, rules, rule, Attempt { started_at, input, error }, reason, now)
+}
+
+/// A step has failed for good: the run ends, or goes on where the step says so.
+fn give_up(
+    mut state: RunState,
+    rules: &[StepRule],
+    rule: &StepRule,
+    attempt: Attempt,
+    dead_letter: Option<String>,
+    now: Timestamp,
+) -> Decision {
+    let Attempt { started_at, input, error } = attempt;
+    let output = match rule.on_error {
+        OnError::Continue => json!({ "error": { "kind": error.kind(), "message": error.to_string() } }),
+        OnError::Fail => Value::Null,
+    };
     state.results.push(StepResult {
         id: rule.id.clone(),
         started_at,
         ended_at: now,
         attempts: state.attempt,
         input,
-        output: Value::Null,
+        output,
         error: Some(error.clone()),
     });
     if state.cancelling {
         return end(state, Outcome::Cancelled, now);
     }
-    let step = rule.id.clone();
-    end(state, Outcome::Failed { step, error, dead_letter: reason }, now)
+    match rule.on_error {
+        OnError::Continue => advance(state, rules, rule.act, rule.next, now),
+        OnError::Fail => {
+            let step = rule.id.clone();
+            end(state, Outcome::Failed { step, error, dead_letter }, now)
+        }
+    }
 }
 
 /// Whether a call that failed so may have changed something at the vendor. A connector that broke, or that
@@ -527,7 +416,7 @@ fn wait(state: RunState, until: Timestamp, last_error: Option<CallError>) -> Dec
 const fn perform(step: usize, act: Act) -> Next {
     match act {
         Act::Outside(Repeat::Never) => Next::Intend(step),
-        Act::Outside(_) | Act::Pure => Next::Perform(step),
+        Act::Outside(_) | Act::Pure | Act::Resumable => Next::Perform(step),
     }
 }
 

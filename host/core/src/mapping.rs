@@ -14,6 +14,7 @@
 mod compile;
 mod engine;
 mod expression;
+mod filters;
 mod scope;
 mod tokens;
 
@@ -46,6 +47,8 @@ pub struct Names {
     pub later_steps: Vec<String>,
     /// Fields of `config`.
     pub config: Vec<String>,
+    /// Whether `item` and `index` are there: inside a `for_each`.
+    pub item: bool,
 }
 
 /// What `user` is in mappings.
@@ -59,13 +62,39 @@ pub struct UserNames<'a> {
     pub full_name: Option<&'a str>,
 }
 
+/// The finished steps that a step can see: its own run's or item's, then those around the `for_each`.
+#[derive(Clone, Copy, Debug)]
+pub struct Results<'a> {
+    /// Its own.
+    pub own: &'a [StepResult],
+    /// Those around.
+    pub outer: Option<&'a Self>,
+}
+
+impl<'a> Results<'a> {
+    /// The newest result of the step `id`, from the inside out.
+    fn of(&self, id: &str) -> Option<&'a StepResult> {
+        let own = self.own.iter().rfind(|result| result.id == id);
+        own.or_else(|| self.outer?.of(id))
+    }
+
+    /// All of them, the outermost first.
+    fn all(&self) -> Vec<&'a StepResult> {
+        let mut all = self.outer.map(Self::all).unwrap_or_default();
+        all.extend(self.own);
+        all
+    }
+}
+
 /// What a template is rendered with.
 #[derive(Clone, Copy, Debug)]
 pub struct Environment<'a> {
     /// `trigger`: the event's payload.
     pub trigger: &'a Value,
     /// `steps.<id>`: the output of each finished step.
-    pub steps: &'a [StepResult],
+    pub steps: Results<'a>,
+    /// `item` and `index` inside a `for_each`.
+    pub item: Option<(&'a Value, usize)>,
     /// `config`: the installation's field values.
     pub config: &'a BTreeMap<String, Value>,
     /// `user`.

@@ -375,6 +375,18 @@ pub struct LiveRun {
 /// A run that ended.
 pub type EndedRun = LiveRun;
 
+/// One item of a `for_each` of a run that has not ended: a small run of its own, kept beside the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LiveItem {
+    /// Whose it is.
+    pub user: UserId,
+    /// Where it stands.
+    pub state: RunState,
+    /// Lines logged so far.
+    #[serde(default)]
+    pub log: Vec<LogLine>,
+}
+
 /// A line in a run's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {

@@ -29,6 +29,8 @@ pub(crate) enum Shape {
         common: &'static [Field],
         cases: &'static [(&'static str, &'static [Field])],
     },
+    /// What this gives: for shapes that stand inside themselves.
+    Inside(fn() -> &'static Self),
     /// One of these texts, or an object with exactly one of these members.
     WordOrMember(&'static [&'static str], &'static [Field]),
 }
@@ -71,6 +73,10 @@ impl Shape {
 
     fn check(&self, value: &Value, at: &str, problems: &mut Vec<Problem>) {
         let fits = match (self, value) {
+            (Self::Inside(shape), _) => {
+                shape().check(value, at, problems);
+                true
+            }
             (Self::Any, _) | (Self::Text, Value::String(_)) | (Self::Flag, Value::Bool(_)) => true,
             (Self::Whole(most), Value::Number(number)) => {
                 number.as_u64().is_some_and(|number| number <= *most)
@@ -119,6 +125,7 @@ impl Shape {
         let words =
             |words: &[&str]| words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
         match self {
+            Self::Inside(shape) => shape().describe(),
             Self::Any => "any value".to_owned(),
             Self::Text => "a text".to_owned(),
             Self::Whole(most) if *most == u64::MAX => "a whole number, not negative".to_owned(),

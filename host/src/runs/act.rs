@@ -3,20 +3,25 @@
 //! Decides nothing: whatever happens goes back to the machine as a value. `Err` of these methods means that
 //! the host itself could not work (its store), never that the step failed.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use trunnion_core::{
     call::CallError,
     clock::Timestamp,
-    machine::idempotency_key,
-    mapping::{Environment, MappingError, UserNames},
+    machine::{RunState, idempotency_key},
+    mapping::{Condition, Environment, MappingError, Results, UserNames},
     records::{LiveRun, LogLevel, LogLine, User},
-    release::{CompiledKind, CompiledStep, Release},
+    release::{self, CompiledKind, CompiledStep, Program},
     scope::Scope,
 };
 use trunnion_sandbox::{Answer, Call, Connector, Exchange, Failed, Freshness, Reconciled};
 use trunnion_store::tables::Users;
 
 use crate::{context::Context, error::Result, streams::Streams, vault::Vault};
+
+/// Items of one `for_each`.
+const MAX_ITEMS: usize = 10_000;
 
 /// Performs steps.
 #[derive(Clone, Debug)]
@@ -53,13 +58,59 @@ pub enum Effect {
     Output(Value),
     /// A condition that did not hold.
     Filtered,
+    /// Whether a guard holds.
+    Guarded(bool),
+    /// A time to wait for.
+    Parked(Timestamp),
+    /// A list, for each of whose items something is to be done.
+    Items(Vec<Value>),
     /// The uncertain attempt had not been carried out.
     Absent,
+}
+
+/// Where a step stands: in the run itself, or in an item of a `for_each`.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Whose run it is.
+    pub scope: &'a Scope,
+    /// The run.
+    pub run: &'a LiveRun,
+    /// The steps here.
+    pub program: &'a Program,
+    /// Where they are.
+    pub state: &'a RunState,
+    /// The results around the `for_each`.
+    pub outer: Option<&'a Results<'a>>,
+    /// The item and its index.
+    pub item: Option<(&'a Value, usize)>,
+    /// What leads here from the run: empty, or as in `each[3].`
+    pub path: &'a str,
+}
+
+impl Place<'_> {
+    /// The finished steps that can be seen from here.
+    pub(super) fn results(&self) -> Results<'_> {
+        Results { own: &self.state.results, outer: self.outer }
+    }
+
+    /// The key that stays the same over every attempt at this step for this item.
+    fn idempotency_key(&self, step: &str) -> String {
+        idempotency_key(self.run.id, &format!("{}{step}", self.path))
+    }
 }
 
 impl Performed {
     const fn early(input: Value, error: CallError) -> Self {
         Self { input, result: Err(error), log: Vec::new() }
+    }
+
+    /// What rendering gave, without doing anything.
+    fn rendered<T>(
+        rendered: Result<T, MappingError>,
+        effect: impl FnOnce(T) -> Result<Effect, CallError>,
+    ) -> Self {
+        let result = rendered.map_err(unmapped).and_then(effect);
+        Self { input: Value::Null, result, log: Vec::new() }
     }
 }
 
@@ -72,35 +123,45 @@ impl Actor {
 
     /// Performs the step of index `step`, or asks what became of an uncertain attempt at it. Only actions can be
     /// asked about; what else there is may be performed again.
-    pub async fn act(
-        &self,
-        scope: &Scope,
-        run: &LiveRun,
-        release: &Release,
-        step: usize,
-        doing: Doing,
-    ) -> Result<Performed> {
-        let Some(step) = release.steps.get(step) else {
+    pub async fn act(&self, place: Place<'_>, step: usize, doing: Doing) -> Result<Performed> {
+        let Place { scope, run, .. } = place;
+        let Some(step) = place.program.steps.get(step) else {
             return Ok(Performed::early(Value::Null, no_step(run, step)));
         };
         let Some(user) = self.context.store.get::<Users>(scope, &run.user).await? else {
             return Ok(Performed::early(Value::Null, user_gone(run)));
         };
-        let environment = environment(run, &user.record);
+        let environment = environment(&place, &user.record);
         match &step.kind {
-            CompiledKind::Filter { condition } => Ok(match condition.holds(&environment) {
-                Ok(true) => Performed {
-                    input: Value::Null,
-                    result: Ok(Effect::Output(Value::Bool(true))),
-                    log: Vec::new(),
-                },
-                Ok(false) => Performed { input: Value::Null, result: Ok(Effect::Filtered), log: Vec::new() },
-                Err(error) => Performed::early(Value::Null, unmapped(error)),
-            }),
+            CompiledKind::Filter { condition } => {
+                Ok(Performed::rendered(condition.holds(&environment), |holds| {
+                    Ok(if holds { Effect::Output(Value::Bool(true)) } else { Effect::Filtered })
+                }))
+            }
+            CompiledKind::Guard { way, conditions } => {
+                Ok(Performed::rendered(guarded(*way, conditions, &environment), |holds| {
+                    Ok(Effect::Guarded(holds))
+                }))
+            }
+            CompiledKind::Set { value } => {
+                Ok(Performed::rendered(value.render(&environment), |value| Ok(Effect::Output(value))))
+            }
+            CompiledKind::Delay { seconds } => {
+                let now = self.context.now();
+                // Having waited, the step is done: what it computed then holds, whatever it would compute now.
+                if place.state.parked.is_some_and(|until| until <= now) {
+                    let result = Ok(Effect::Output(Value::Null));
+                    return Ok(Performed { input: Value::Null, result, log: Vec::new() });
+                }
+                Ok(Performed::rendered(seconds.render(&environment), |seconds| delayed(&seconds, now)))
+            }
+            CompiledKind::ForEach { items, .. } => {
+                Ok(Performed::rendered(items.render(&environment), |items| listed(items, &step.id)))
+            }
             CompiledKind::Stream { destination, body } => match body.render(&environment) {
                 Err(error) => Ok(Performed::early(Value::Null, unmapped(error))),
                 Ok(body) => {
-                    let key = idempotency_key(run.id, &step.id);
+                    let key = place.idempotency_key(&step.id);
                     let sent = self.streams.send(scope, destination, &key, &body).await?;
                     let log =
                         sent.exchange.iter().map(|exchange| line_of(exchange, self.context.now())).collect();
@@ -110,7 +171,7 @@ impl Actor {
             CompiledKind::Action { app, input, .. } => match input.render(&environment) {
                 Err(error) => Ok(Performed::early(Value::Null, unmapped(error))),
                 Ok(input) => {
-                    let (connector, call) = match self.call(scope, run, step, app).await? {
+                    let (connector, call) = match self.call(&place, step, app).await? {
                         Ok(ready) => ready,
                         Err(error) => return Ok(Performed::early(input, error)),
                     };
@@ -163,11 +224,11 @@ impl Actor {
 
     async fn call(
         &self,
-        scope: &Scope,
-        run: &LiveRun,
+        place: &Place<'_>,
         step: &CompiledStep,
         app: &str,
     ) -> Result<Result<(Connector, Call), CallError>> {
+        let Place { scope, run, .. } = *place;
         let CompiledKind::Action { action, .. } = &step.kind else {
             let message = format!("step `{}` is not an action", step.id);
             return Ok(Err(CallError::Denied { message }));
@@ -197,8 +258,8 @@ impl Actor {
             name: action.clone(),
             parameters: connection.parameters.clone(),
             account: connection.account.clone(),
-            idempotency_key: idempotency_key(run.id, &step.id),
-            attempt: run.state.attempt,
+            idempotency_key: place.idempotency_key(&step.id),
+            attempt: place.state.attempt,
             secrets,
             deadline: None,
             instance: Freshness::MayBeWarm,
@@ -225,13 +286,61 @@ impl Actor {
     }
 }
 
-fn environment<'a>(run: &'a LiveRun, user: &'a User) -> Environment<'a> {
+fn environment<'a>(place: &'a Place<'a>, user: &'a User) -> Environment<'a> {
     Environment {
-        trigger: &run.trigger,
-        steps: &run.state.results,
-        config: &run.config,
+        trigger: &place.run.trigger,
+        steps: place.results(),
+        item: place.item,
+        config: &place.run.config,
         user: UserNames { id: user.id, username: &user.username, full_name: user.full_name.as_deref() },
-        run: run.id,
+        run: place.run.id,
+    }
+}
+
+/// Whether a way is gone: its condition holds, or none of the others' where it is the way for that.
+fn guarded(
+    way: usize,
+    conditions: &[Condition],
+    environment: &Environment<'_>,
+) -> Result<bool, MappingError> {
+    for condition in conditions {
+        if condition.holds(environment)? != (way > 0) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn delayed(seconds: &Value, now: Timestamp) -> Result<Effect, CallError> {
+    let wrong = || CallError::InvalidInput {
+        field: "/seconds".to_owned(),
+        message: format!("a delay takes a number of seconds from 0 to a year; it was given {seconds}"),
+    };
+    let seconds = seconds.as_f64().filter(|seconds| release::delay_fits(*seconds)).ok_or_else(wrong)?;
+    let delay = Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?;
+    Ok(Effect::Parked(now + delay))
+}
+
+fn listed(items: Value, step: &str) -> Result<Effect, CallError> {
+    let wrong = |message: String| CallError::InvalidInput { field: "/items".to_owned(), message };
+    match items {
+        Value::Array(items) if items.len() > MAX_ITEMS => Err(wrong(format!(
+            "`{step}` was given {} items, at most {MAX_ITEMS} are allowed; divide the list, or filter it first",
+            items.len()
+        ))),
+        Value::Array(items) => Ok(Effect::Items(items)),
+        other => Err(wrong(format!("`{step}` takes a list; it was given {}", kind_of(&other)))),
+    }
+}
+
+const fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
     }
 }
 

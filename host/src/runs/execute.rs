@@ -10,7 +10,7 @@ use trunnion_core::{
     id::RunId,
     machine::{self, Decision, Event, Journal, Next, Outcome, Status},
     records::{DeadLetter, DeadWork, LiveRun, LogLevel, LogLine},
-    release::Release,
+    release::{CompiledKind, Release},
     scope::Scope,
 };
 use trunnion_store::{
@@ -19,7 +19,8 @@ use trunnion_store::{
 };
 
 use super::{
-    act::{Actor, Doing, Effect, Performed},
+    act::{Actor, Doing, Effect, Performed, Place},
+    items::{Acted, Spent, has_items, items_of, remove_items},
     queue::{Queue, Work},
 };
 use crate::{
@@ -48,15 +49,30 @@ pub struct Held {
     pub version: Version,
     /// What the machine said to do next.
     pub next: Next,
+    /// Items that the next commit of the run makes superfluous.
+    pub(super) spent: Spent,
+}
+
+impl Held {
+    /// A leased run.
+    pub(crate) const fn new(
+        scope: Scope,
+        run: LiveRun,
+        release: Arc<Release>,
+        version: Version,
+        next: Next,
+    ) -> Self {
+        Self { scope, run, release, version, next, spent: Spent::new() }
+    }
 }
 
 /// Drives runs.
 #[derive(Clone, Debug)]
 pub struct Executor {
-    context: Context,
+    pub(super) context: Context,
     releases: Arc<Releases>,
     actor: Actor,
-    queue: Arc<Queue>,
+    pub(super) queue: Arc<Queue>,
 }
 
 /// Whether this process goes on with a run.
@@ -86,7 +102,7 @@ impl Executor {
             return Ok(());
         }
         let release = self.releases.of_run(&scope, &run).await?;
-        let mut held = Held { scope, run, release, version: stored.version, next: Next::Nothing };
+        let mut held = Held::new(scope, run, release, stored.version, Next::Nothing);
         let lease = Event::Leased(self.queue.lease(now));
         match self.decide(&mut held, lease, now).await? {
             Hold::Kept => self.drive(held).await,
@@ -104,7 +120,10 @@ impl Executor {
         loop {
             let now = self.context.now();
             let event = match held.next {
-                Next::End | Next::Nothing => return Ok(()),
+                Next::End | Next::Nothing => {
+                    self.queue.forget(held.run.id);
+                    return Ok(());
+                }
                 Next::Wait(until) => {
                     let work = Work::RunDue { scope: held.scope, id: held.run.id, user: held.run.user };
                     self.queue.push_at(until, work);
@@ -121,45 +140,86 @@ impl Executor {
     }
 
     async fn act(&self, held: &mut Held, step: usize, doing: Doing, started_at: Timestamp) -> Result<Event> {
-        let performed = self.actor.act(&held.scope, &held.run, &held.release, step, doing).await?;
-        Ok(self.event(held, step, started_at, performed))
+        let release = Arc::clone(&held.release);
+        let place = Place {
+            scope: &held.scope,
+            run: &held.run,
+            program: &release.program,
+            state: &held.run.state,
+            outer: None,
+            item: None,
+            path: "",
+        };
+        let mut log = Vec::new();
+        let Acted { event, spent } = self.act_at(place, step, doing, started_at, &mut log).await?;
+        held.spent = spent;
+        for line in log {
+            push_line(&mut held.run.log, line);
+        }
+        Ok(event)
     }
 
-    fn event(&self, held: &mut Held, step: usize, started_at: Timestamp, performed: Performed) -> Event {
-        let id = held.release.rules.get(step).map(|rule| rule.id.clone());
-        let Performed { input, result, log } = performed;
-        for mut line in log {
-            line.step.clone_from(&id);
-            push_line(&mut held.run, line);
-        }
-        match result {
+    /// Performs a step wherever it stands, and says what happened.
+    pub(super) async fn act_at(
+        &self,
+        place: Place<'_>,
+        step: usize,
+        doing: Doing,
+        started_at: Timestamp,
+        log: &mut Vec<LogLine>,
+    ) -> Result<Acted> {
+        let id = place.program.rules.get(step).map(|rule| rule.id.clone());
+        let Performed { input, result, log: lines } = self.actor.act(place, step, doing).await?;
+        log.extend(lines.into_iter().map(|line| LogLine { step: id.clone(), ..line }));
+        let event = match result {
             Ok(Effect::Output(output)) => Event::Done { started_at, input, output },
             Ok(Effect::Filtered) => Event::Filtered,
+            Ok(Effect::Guarded(holds)) => {
+                let outcome = if holds { "this way" } else { "not this way" };
+                log.push(self.line(id, LogLevel::Debug, self.way(&place, step, outcome)));
+                Event::Guarded { holds }
+            }
+            Ok(Effect::Parked(until)) => Event::Parked { until },
             Ok(Effect::Absent) => Event::ReconciledAbsent,
+            Ok(Effect::Items(items)) => return self.items(place, step, items, started_at, log).await,
             Err(error) => {
-                let message = error.to_string();
-                push_line(
-                    &mut held.run,
-                    LogLine { at: self.context.now(), step: id, level: LogLevel::Error, message },
-                );
+                log.push(self.line(id, LogLevel::Error, error.to_string()));
                 let [jitter] = self.context.ids.bytes::<1>();
                 Event::Failed { started_at, input, error, jitter }
             }
+        };
+        Ok(Acted { event, spent: Spent::new() })
+    }
+
+    pub(super) fn line(&self, step: Option<String>, level: LogLevel, message: String) -> LogLine {
+        LogLine { at: self.context.now(), step, level, message }
+    }
+
+    fn way(&self, place: &Place<'_>, step: usize, outcome: &str) -> String {
+        match place.program.steps.get(step).map(|step| &step.kind) {
+            Some(CompiledKind::Guard { way: 0, .. }) => format!("no condition holds: {outcome}"),
+            Some(CompiledKind::Guard { way, .. }) => format!("branch {way}: {outcome}"),
+            _ => outcome.to_owned(),
         }
     }
 
     /// Asks the machine and makes its decision durable where it says so.
     async fn decide(&self, held: &mut Held, event: Event, now: Timestamp) -> Result<Hold> {
         let state = held.run.state.clone();
-        let Decision { state, next, journal } = machine::apply(state, &held.release.rules, event, now);
+        let Decision { state, next, journal } =
+            machine::apply(state, &held.release.program.rules, event, now);
         held.run.state = state;
         held.next = next;
         if journal == Journal::Later && next != Next::End {
             return Ok(Hold::Kept);
         }
+        if held.run.state.ended() && has_items(&held.release.program) {
+            held.spent = items_of(&self.context.store, &held.scope, held.run.id).await?;
+        }
         match self.journal(held).await {
             Ok(version) => {
                 held.version = version;
+                held.spent.clear();
                 Ok(Hold::Kept)
             }
             // A cancellation (the only other writer of a leased run) came between: take its word and go on.
@@ -174,7 +234,9 @@ impl Executor {
     async fn journal(&self, held: &Held) -> Result<Version, CommitError> {
         let mut wait = FIRST_COMMIT_WAIT;
         loop {
-            match self.context.store.commit(changes_of(&held.scope, &held.run, held.version)).await {
+            let mut batch = changes_of(&held.scope, &held.run, held.version);
+            remove_items(&mut batch, &held.scope, &held.spent);
+            match self.context.store.commit(batch).await {
                 Err(error @ (CommitError::Full { .. } | CommitError::Storage(_))) => {
                     tracing::error!(run = %held.run.id, error = &error as &dyn std::error::Error, "a run's result could not be written; trying again");
                     tokio::time::sleep(wait).await;
@@ -203,7 +265,12 @@ impl Executor {
             held.run.state.status = Status::Ended { outcome: Outcome::Cancelled, at: now };
         }
         held.next = Next::End;
-        match self.context.store.commit(changes_of(&held.scope, &held.run, stored.version)).await {
+        let mut batch = changes_of(&held.scope, &held.run, stored.version);
+        if has_items(&held.release.program) {
+            let spent = items_of(&self.context.store, &held.scope, held.run.id).await?;
+            remove_items(&mut batch, &held.scope, &spent);
+        }
+        match self.context.store.commit(batch).await {
             Ok(_) => Ok(Hold::Kept),
             Err(CommitError::Conflict { .. } | CommitError::OwnerErased { .. }) => Ok(Hold::Lost),
             Err(error) => Err(Error::Commit(error)),
@@ -229,10 +296,10 @@ pub(super) fn changes_of(scope: &Scope, run: &LiveRun, version: Version) -> Batc
     batch
 }
 
-fn push_line(run: &mut LiveRun, line: LogLine) {
-    if run.log.len() < MAX_LOG_LINES {
-        run.log.push(line);
-    } else if let Some(last) = run.log.last_mut() {
+pub(super) fn push_line(log: &mut Vec<LogLine>, line: LogLine) {
+    if log.len() < MAX_LOG_LINES {
+        log.push(line);
+    } else if let Some(last) = log.last_mut() {
         last.message = format!("more than {MAX_LOG_LINES} lines; the rest was dropped");
     }
 }

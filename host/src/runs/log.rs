@@ -13,7 +13,11 @@ use trunnion_store::{
     tables::{DeadLetters, EndedRuns, LiveRuns, RunsByWorkflow},
 };
 
-use super::execute::changes_of;
+use super::{
+    execute::changes_of,
+    items::{has_items, items_of, remove_items},
+    queue::Queue,
+};
 use crate::{
     context::Context,
     error::{Error, Result},
@@ -28,6 +32,7 @@ const MAX_CONFLICTS: u32 = 16;
 pub struct RunLog {
     context: Context,
     releases: Arc<Releases>,
+    queue: Arc<Queue>,
 }
 
 /// Which runs of a workflow to list.
@@ -48,10 +53,10 @@ pub struct Wanted {
 }
 
 impl RunLog {
-    /// Over `context`.
+    /// Over `context`; runs under way are `queue`'s.
     #[must_use]
-    pub const fn new(context: Context, releases: Arc<Releases>) -> Self {
-        Self { context, releases }
+    pub const fn new(context: Context, releases: Arc<Releases>, queue: Arc<Queue>) -> Self {
+        Self { context, releases, queue }
     }
 
     /// One run, ended or not.
@@ -122,15 +127,24 @@ impl RunLog {
             };
             let mut run = stored.record;
             let release = self.releases.of_run(scope, &run).await?;
-            let decision =
-                machine::apply(run.state.clone(), &release.rules, Event::Cancel, self.context.now());
+            let rules = &release.program.rules;
+            let decision = machine::apply(run.state.clone(), rules, Event::Cancel, self.context.now());
             if decision.next == Next::Nothing && decision.state == run.state {
                 return Ok(run);
             }
             run.state = decision.state;
-            let batch: Batch = changes_of(scope, &run, stored.version);
+            let mut batch: Batch = changes_of(scope, &run, stored.version);
+            if run.state.ended() && has_items(&release.program) {
+                let items = items_of(&self.context.store, scope, run.id).await?;
+                remove_items(&mut batch, scope, &items);
+            }
             match self.context.store.commit(batch).await {
-                Ok(_) => return Ok(run),
+                Ok(_) => {
+                    if !run.state.ended() {
+                        self.queue.cancel(run.id);
+                    }
+                    return Ok(run);
+                }
                 Err(CommitError::Conflict { .. }) => {}
                 Err(error) => return Err(Error::Commit(error)),
             }

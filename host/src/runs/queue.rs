@@ -5,7 +5,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, VecDeque},
+    collections::{BinaryHeap, HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -75,6 +75,7 @@ pub struct Queue {
     clock: Arc<dyn Clock>,
     holder: String,
     max_ready: usize,
+    cancelled: Mutex<HashSet<RunId>>,
 }
 
 #[derive(Debug, Default)]
@@ -117,7 +118,14 @@ impl Queue {
     /// A queue of the process named `holder`, which admits new work while fewer than `max_ready` pieces wait.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, holder: String, max_ready: usize) -> Self {
-        Self { state: Mutex::default(), wake: Notify::new(), clock, holder, max_ready }
+        Self {
+            state: Mutex::default(),
+            wake: Notify::new(),
+            clock,
+            holder,
+            max_ready,
+            cancelled: Mutex::default(),
+        }
     }
 
     /// A lease of this process.
@@ -130,6 +138,22 @@ impl Queue {
     #[must_use]
     pub fn holds(&self, lease: &Lease) -> bool {
         lease.holder == self.holder
+    }
+
+    /// Notes that a run which is under way is to end, so that it begins no further item.
+    pub fn cancel(&self, run: RunId) {
+        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner).insert(run);
+    }
+
+    /// Whether a run which is under way is to end.
+    #[must_use]
+    pub fn is_cancelled(&self, run: RunId) -> bool {
+        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner).contains(&run)
+    }
+
+    /// Forgets about a run that is no longer under way.
+    pub fn forget(&self, run: RunId) {
+        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
     }
 
     /// Refuses new work while too much waits: before memory grows.

@@ -205,8 +205,8 @@ impl Acceptor {
         let compiled = self.releases.get(scope, installation.workflow, installation.release).await?;
         let release = Arc::clone(&compiled.release);
         let now = self.context.now();
-        let decision =
-            machine::apply(RunState::queued(now), &release.rules, Event::Leased(self.queue.lease(now)), now);
+        let lease = Event::Leased(self.queue.lease(now));
+        let decision = machine::apply(RunState::queued(now), &release.program.rules, lease, now);
         let run = LiveRun {
             id: self.context.ids.next(),
             event,
@@ -224,6 +224,6 @@ impl Acceptor {
             replay_of: None,
             log: Vec::new(),
         };
-        Ok(Held { scope: *scope, run, release, version: trunnion_store::Version::ZERO, next: decision.next })
+        Ok(Held::new(*scope, run, release, trunnion_store::Version::ZERO, decision.next))
     }
 }

@@ -45,7 +45,7 @@ impl Catalog {
         {
             catalog.samples.insert(event.clone(), schema.record.sample);
         }
-        for step in &definition.steps {
+        for (_, step) in definition.every_step() {
             if let StepKind::Stream { destination, .. } = &step.kind {
                 for environment in Environment::ALL {
                     let place = Scope::new(scope.workspace, environment);

@@ -7,7 +7,7 @@ pub(super) const DEFINITION: Shape = Shape::Object(&[
     required("trigger", TRIGGER),
     optional("fields", Shape::List(&FIELD)),
     optional("maps", Shape::Named(&Shape::Object(&[required("entries", Shape::Named(&Shape::Any))]))),
-    required("steps", Shape::List(&STEP)),
+    required("steps", STEPS),
 ]);
 
 const TRIGGER: Shape = Shape::Tagged {
@@ -45,9 +45,15 @@ const KIND: Shape = Shape::Tagged {
     ],
 };
 
+const STEPS: Shape = Shape::Inside(|| &Shape::List(&STEP));
+
 const STEP: Shape = Shape::Tagged {
     tag: "type",
-    common: &[required("id", Shape::Text)],
+    common: &[
+        required("id", Shape::Text),
+        optional("on_error", Shape::Word(&["fail", "continue"])),
+        nullable("retry", RETRY),
+    ],
     cases: &[
         (
             "action",
@@ -55,5 +61,33 @@ const STEP: Shape = Shape::Tagged {
         ),
         ("stream", &[required("destination", Shape::Text), required("body", Shape::Any)]),
         ("filter", &[required("condition", Shape::Text)]),
+        (
+            "branch",
+            &[
+                optional("pick", Shape::Word(&["first", "all"])),
+                required(
+                    "branches",
+                    Shape::List(&Shape::Object(&[required("when", Shape::Text), required("steps", STEPS)])),
+                ),
+                optional("otherwise", STEPS),
+            ],
+        ),
+        (
+            "for_each",
+            &[
+                required("items", Shape::Any),
+                optional("concurrency", Shape::Whole(u32::MAX as u64)),
+                required("steps", STEPS),
+            ],
+        ),
+        ("set", &[required("value", Shape::Any)]),
+        ("delay", &[required("seconds", Shape::Any)]),
     ],
 };
+
+const RETRY: Shape = Shape::Object(&[
+    required("attempts", Shape::Whole(u32::MAX as u64)),
+    required("delay_ms", Shape::Whole(u64::MAX)),
+    required("backoff", Shape::Whole(u32::MAX as u64)),
+    required("max_delay_ms", Shape::Whole(u64::MAX)),
+]);

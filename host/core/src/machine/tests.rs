@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::{id::RunId, retry::RetryPolicy};
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 const RETRY: RetryPolicy = RetryPolicy { attempts: 4, delay_ms: 1_000, backoff: 2, max_delay_ms: 10_000 };
@@ -13,7 +14,15 @@ fn lease(holder: &str) -> Lease {
 }
 
 fn rule(id: &str, act: Act) -> StepRule {
-    StepRule { id: id.to_owned(), act, retry: RETRY }
+    StepRule { id: id.to_owned(), act, retry: RETRY, on_error: OnError::Fail, next: 1, otherwise: 1 }
+}
+
+/// One after the other.
+fn in_order<const N: usize>(mut rules: [StepRule; N]) -> [StepRule; N] {
+    for (index, rule) in rules.iter_mut().enumerate() {
+        (rule.next, rule.otherwise) = (index + 1, index + 1);
+    }
+    rules
 }
 
 fn done() -> Event {
@@ -41,7 +50,7 @@ fn rejected() -> CallError {
 }
 
 /// The columns of the table.
-fn events() -> [Event; 10] {
+fn events() -> [Event; 12] {
     [
         Event::Leased(lease("new")),
         Event::Intended,
@@ -53,6 +62,8 @@ fn events() -> [Event; 10] {
         Event::ReconciledAbsent,
         Event::Cancel,
         Event::Released,
+        Event::Guarded { holds: false },
+        Event::Parked { until: NOW + Duration::from_millis(1) },
     ]
 }
 
@@ -101,41 +112,46 @@ fn every_state_and_event() {
     use Repeat::{Key, Lookup, Never, Safe};
     let pure = Act::Pure;
     let outside = Act::Outside;
-    // Columns: Leased Intended Done Filtered unavailable uncertain rejected ReconciledAbsent Cancel Released.
+    // Columns: Leased Intended Done Filtered unavailable uncertain rejected ReconciledAbsent Cancel Released
+    // Guarded Parked.
     let table = [
-        (pure, "queued", "P-------C-"),
-        (pure, "early", "--------C-"),
-        (pure, "held", "P-SFWWX-cW"),
-        (pure, "held, cancelling", "C-SFCCC--C"),
-        (pure, "ended", "----------"),
-        (outside(Safe), "queued", "P-------C-"),
-        (outside(Safe), "early", "--------C-"),
-        (outside(Safe), "queued, uncertain", "P-------C-"),
-        (outside(Safe), "held", "P-SFWWX-cW"),
-        (outside(Safe), "held, cancelling", "C-SFCCC--C"),
-        (outside(Safe), "ended", "----------"),
-        (outside(Key), "queued", "P-------C-"),
-        (outside(Key), "early", "--------C-"),
-        (outside(Key), "queued, uncertain", "P-------C-"),
-        (outside(Key), "held", "P-SFWWX-cW"),
-        (outside(Key), "held, cancelling", "C-SFCCC--C"),
-        (outside(Key), "ended", "----------"),
-        (outside(Lookup), "queued", "P-------C-"),
-        (outside(Lookup), "early", "--------C-"),
-        (outside(Lookup), "queued, uncertain", "R-------C-"),
-        (outside(Lookup), "held", "R-SFWWX-cW"),
-        (outside(Lookup), "held, uncertain", "R-SFWWDPcW"),
-        (outside(Lookup), "held, cancelling", "C-SFCCC--C"),
-        (outside(Lookup), "held, uncertain, cancelling", "C-SFCCCC-C"),
-        (outside(Lookup), "ended", "----------"),
-        (outside(Never), "queued", "I-------C-"),
-        (outside(Never), "early", "--------C-"),
-        (outside(Never), "queued, uncertain", "D-------C-"),
-        (outside(Never), "held, not begun", "IPSFWWX-cW"),
-        (outside(Never), "held", "D-SFWDX-cW"),
-        (outside(Never), "held, cancelling", "C-SFCCC--C"),
-        (outside(Never), "held, not begun, cancelling", "CCSFCCC--C"),
-        (outside(Never), "ended", "----------"),
+        (pure, "queued", "P-------C---"),
+        (pure, "early", "--------C---"),
+        (pure, "held", "P-SFWWX-cWS-"),
+        (pure, "held, cancelling", "C-SFCCC--CS-"),
+        (pure, "ended", "------------"),
+        (Act::Resumable, "queued", "P-------C---"),
+        (Act::Resumable, "held", "P-SFWWX-cW-W"),
+        (Act::Resumable, "held, cancelling", "C-SFCCC--C-C"),
+        (Act::Resumable, "ended", "------------"),
+        (outside(Safe), "queued", "P-------C---"),
+        (outside(Safe), "early", "--------C---"),
+        (outside(Safe), "queued, uncertain", "P-------C---"),
+        (outside(Safe), "held", "P-SFWWX-cW--"),
+        (outside(Safe), "held, cancelling", "C-SFCCC--C--"),
+        (outside(Safe), "ended", "------------"),
+        (outside(Key), "queued", "P-------C---"),
+        (outside(Key), "early", "--------C---"),
+        (outside(Key), "queued, uncertain", "P-------C---"),
+        (outside(Key), "held", "P-SFWWX-cW--"),
+        (outside(Key), "held, cancelling", "C-SFCCC--C--"),
+        (outside(Key), "ended", "------------"),
+        (outside(Lookup), "queued", "P-------C---"),
+        (outside(Lookup), "early", "--------C---"),
+        (outside(Lookup), "queued, uncertain", "R-------C---"),
+        (outside(Lookup), "held", "R-SFWWX-cW--"),
+        (outside(Lookup), "held, uncertain", "R-SFWWDPcW--"),
+        (outside(Lookup), "held, cancelling", "C-SFCCC--C--"),
+        (outside(Lookup), "held, uncertain, cancelling", "C-SFCCCC-C--"),
+        (outside(Lookup), "ended", "------------"),
+        (outside(Never), "queued", "I-------C---"),
+        (outside(Never), "early", "--------C---"),
+        (outside(Never), "queued, uncertain", "D-------C---"),
+        (outside(Never), "held, not begun", "IPSFWWX-cW--"),
+        (outside(Never), "held", "D-SFWDX-cW--"),
+        (outside(Never), "held, cancelling", "C-SFCCC--C--"),
+        (outside(Never), "held, not begun, cancelling", "CCSFCCC--C--"),
+        (outside(Never), "ended", "------------"),
     ];
     let mut wrong = Vec::new();
     for (act, name, expected) in table {
@@ -153,7 +169,7 @@ fn every_state_and_event() {
 
 #[test]
 fn attempts_are_counted_over_retries_and_lost_leases_and_start_anew_at_the_next_step() {
-    let rules = [rule("one", Act::Outside(Repeat::Safe)), rule("two", Act::Outside(Repeat::Safe))];
+    let rules = in_order([rule("one", Act::Outside(Repeat::Safe)), rule("two", Act::Outside(Repeat::Safe))]);
     let state = apply(RunState::queued(NOW), &rules, Event::Leased(lease("a")), NOW).state;
     assert_eq!(state.attempt, 1);
     let waiting = apply(state, &rules, failed(unavailable()), NOW);
@@ -243,7 +259,7 @@ fn what_may_travel_with_the_next_commit() {
         (Act::Outside(Safe), Act::Pure, Journal::First),
     ];
     for (one, two, expected) in table {
-        let rules = [rule("one", one), rule("two", two)];
+        let rules = in_order([rule("one", one), rule("two", two)]);
         assert_eq!(apply(state("held"), &rules, done(), NOW).journal, expected, "{one:?}, {two:?}");
     }
     let intended = apply(state("held, not begun"), &[rule("one", Act::Outside(Never))], Event::Intended, NOW);
@@ -256,6 +272,51 @@ fn a_cancelled_run_keeps_what_its_last_step_failed_with() {
     let state = apply(state("held, cancelling"), &rules, failed(unavailable()), NOW).state;
     assert!(matches!(state.status, Status::Ended { outcome: Outcome::Cancelled, .. }));
     assert_eq!(state.results.first().and_then(|result| result.error.clone()), Some(unavailable()));
+}
+
+#[test]
+fn a_guard_leads_past_what_it_guards() {
+    let mut rules =
+        in_order([rule("guard", Act::Pure), rule("inside", Act::Pure), rule("behind", Act::Pure)]);
+    rules[0].otherwise = 2;
+    for (holds, step) in [(true, 1), (false, 2)] {
+        let decision = apply(state("held"), &rules, Event::Guarded { holds }, NOW);
+        assert_eq!((decision.state.step, decision.next), (step, Next::Perform(step)));
+        assert_eq!(decision.state.results, []);
+    }
+}
+
+#[test]
+fn a_step_that_waits_by_its_own_wish_goes_on_with_the_same_attempt() {
+    let rules = in_order([rule("pause", Act::Resumable), rule("after", Act::Pure)]);
+    let until = NOW + Duration::from_secs(60);
+    let parked = apply(state("held"), &rules, Event::Parked { until }, NOW);
+    assert_eq!((parked.next, parked.journal), (Next::Wait(until), Journal::First));
+    let early = apply(parked.state.clone(), &rules, Event::Leased(lease("new")), NOW);
+    assert_eq!(early.next, Next::Nothing);
+    let back = apply(parked.state, &rules, Event::Leased(lease("new")), until);
+    assert_eq!((back.next, back.state.attempt, back.state.parked), (Next::Perform(0), 1, Some(until)));
+    let released = apply(back.state.clone(), &rules, Event::Released, until).state;
+    assert_eq!((released.attempt, released.parked), (1, Some(until)));
+    let done = apply(back.state, &rules, done(), until).state;
+    assert_eq!((done.step, done.parked), (1, None));
+}
+
+#[test]
+fn going_on_after_an_error_shows_it_to_later_steps() {
+    let mut rules = in_order([rule("one", Act::Outside(Repeat::Never)), rule("two", Act::Pure)]);
+    rules[0].on_error = OnError::Continue;
+    for error in [rejected(), uncertain()] {
+        let decision = apply(state("held"), &rules, failed(error.clone()), NOW);
+        assert_eq!((decision.next, decision.journal), (Next::Perform(1), Journal::First));
+        let result = &decision.state.results[0];
+        assert_eq!(result.output["error"]["kind"], error.kind());
+        assert_eq!(result.error, Some(error));
+    }
+    // Whoever takes over from a dead process does not know either, and goes on.
+    let decision = apply(state("held, uncertain"), &rules, Event::Leased(lease("new")), NOW);
+    assert_eq!(decision.next, Next::Perform(1));
+    assert!(matches!(decision.state.status, Status::Leased { .. }));
 }
 
 #[test]
@@ -314,6 +375,10 @@ fn happenings() -> impl Strategy<Value = Vec<(Happening, u64)>> {
         2 => Just(Happening::Event(failed(trapped()))),
         1 => Just(Happening::Event(failed(rejected()))),
         3 => Just(Happening::Event(Event::ReconciledAbsent)),
+        1 => Just(Happening::Event(Event::Guarded { holds: true })),
+        1 => (0_u64..5_000).prop_map(|millis| {
+            Happening::Event(Event::Parked { until: NOW + Duration::from_millis(millis) })
+        }),
         1 => Just(Happening::Event(Event::Cancel)),
         2 => Just(Happening::Event(Event::Released)),
         3 => Just(Happening::Crash),
@@ -325,6 +390,7 @@ fn happenings() -> impl Strategy<Value = Vec<(Happening, u64)>> {
 fn acts() -> impl Strategy<Value = Vec<Act>> {
     let act = prop_oneof![
         Just(Act::Pure),
+        Just(Act::Resumable),
         Just(Act::Outside(Repeat::Safe)),
         Just(Act::Outside(Repeat::Key)),
         Just(Act::Outside(Repeat::Lookup)),
@@ -333,9 +399,20 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     prop::collection::vec(act, 0..5)
 }
 
+/// These acts one after the other; every third failure is gone on from.
+fn program(acts: &[Act]) -> Vec<StepRule> {
+    let step = |(at, act): (usize, &Act)| StepRule {
+        on_error: if at % 3 == 2 { OnError::Continue } else { OnError::Fail },
+        next: at + 1,
+        otherwise: at + 1,
+        ..rule(&format!("s{at}"), *act)
+    };
+    acts.iter().enumerate().map(step).collect()
+}
+
 /// Lets it all happen, and checks what must hold at every moment.
 fn history(acts: &[Act], happenings: Vec<(Happening, u64)>) -> Result<(), TestCaseError> {
-    let rules: Vec<_> = acts.iter().enumerate().map(|(at, act)| rule(&format!("s{at}"), *act)).collect();
+    let rules = program(acts);
     let mut state = RunState::queued(NOW);
     let mut durable = state.clone();
     // Which steps may have been performed at the vendor without anybody knowing.
@@ -378,7 +455,7 @@ fn history(acts: &[Act], happenings: Vec<(Happening, u64)>) -> Result<(), TestCa
                 Act::Outside(Repeat::Lookup) => {
                     prop_assert!(!performed[step], "a `lookup` step without asking")
                 }
-                Act::Outside(Repeat::Safe | Repeat::Key) | Act::Pure => {}
+                Act::Outside(Repeat::Safe | Repeat::Key) | Act::Pure | Act::Resumable => {}
             }
             performed[step] = true;
         }
@@ -407,7 +484,7 @@ proptest! {
 
     #[test]
     fn cancelling_ends_a_run_at_its_next_event(acts in acts(), happenings in happenings()) {
-        let rules: Vec<_> = acts.iter().enumerate().map(|(at, act)| rule(&format!("s{at}"), *act)).collect();
+        let rules = program(&acts);
         let mut state = RunState::queued(NOW);
         let mut next = Next::Nothing;
         let mut now = NOW;

@@ -1,24 +1,20 @@
 //! The expression engine: minijinja, set up once, and what its values are as JSON.
 //!
-//! Invariants: strict about what is undefined, bounded in steps and in the size of a result; filters whose
-//! arguments alone could ask for unbounded memory are not there.
+//! Invariants: strict about what is undefined, bounded in steps and in the size of a result; of Jinja's filters
+//! there are those that keep both, and `filters` adds the rest.
 
 use std::sync::LazyLock;
 
-use minijinja::{
-    AutoEscape, Error, ErrorKind, UndefinedBehavior,
-    formatting::{self, FormatStyle},
-    value::{Rest, ValueKind},
-};
+use minijinja::{AutoEscape, Error, ErrorKind, UndefinedBehavior, value::ValueKind};
 use serde_json::{Map, Number, Value};
+
+use super::filters;
 
 /// Engine steps that one expression may take.
 const FUEL: u64 = 100_000;
 /// Values and bytes of text that one expression may give.
-const RESULT_VALUES: usize = 1_000_000;
-const RESULT_TEXT_BYTES: usize = 16 * 1024 * 1024;
-/// The widest field that `format` pads to.
-const FORMAT_WIDTH: usize = 999;
+pub(super) const RESULT_VALUES: usize = 1_000_000;
+pub(super) const RESULT_TEXT_BYTES: usize = 16 * 1024 * 1024;
 
 /// Immutable after it is made, and expressions borrow it: hence once for the process.
 pub(super) static ENGINE: LazyLock<minijinja::Environment<'static>> = LazyLock::new(|| {
@@ -26,10 +22,7 @@ pub(super) static ENGINE: LazyLock<minijinja::Environment<'static>> = LazyLock::
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
     engine.set_auto_escape_callback(|_| AutoEscape::None);
     engine.set_fuel(Some(FUEL));
-    for filter in ["indent", "batch", "slice", "pprint"] {
-        engine.remove_filter(filter);
-    }
-    engine.add_filter("format", format);
+    filters::install(&mut engine);
     for function in ["debug", "namespace"] {
         engine.remove_global(function);
     }
@@ -38,28 +31,6 @@ pub(super) static ENGINE: LazyLock<minijinja::Environment<'static>> = LazyLock::
 
 /// Functions that expressions may call.
 pub(super) const FUNCTIONS: [&str; 2] = ["range", "dict"];
-
-/// minijinja's own `format`, with a bound on widths: an absurd one would ask for all the memory there is.
-fn format(pattern: &str, arguments: Rest<minijinja::Value>) -> Result<minijinja::Value, Error> {
-    let refuse = |message: String| Err(Error::new(ErrorKind::InvalidOperation, message));
-    if widths(pattern).any(|width| width.is_none_or(|width| width > FORMAT_WIDTH)) {
-        return refuse(format!("`{pattern}` asks for a width that is not a number up to {FORMAT_WIDTH}"));
-    }
-    if arguments.iter().any(minijinja::Value::is_undefined) {
-        return refuse("`format` was given something that is not there".to_owned());
-    }
-    formatting::format(FormatStyle::Printf, pattern, &arguments).map(minijinja::Value::from)
-}
-
-/// The widths and precisions after each `%`; `None` where an argument gives one (`*`) or it is no number.
-fn widths(pattern: &str) -> impl Iterator<Item = Option<usize>> {
-    pattern.split('%').skip(1).flat_map(|rest| {
-        let rest = rest.split_once(')').filter(|_| rest.starts_with('(')).map_or(rest, |(_, rest)| rest);
-        let end = rest.find(|char: char| !"#0- +.*123456789".contains(char)).unwrap_or(rest.len());
-        let numbers = rest.get(..end).unwrap_or_default().split(['#', '-', ' ', '+', '.']);
-        numbers.filter(|number| !number.is_empty()).map(|number| number.parse().ok()).collect::<Vec<_>>()
-    })
-}
 
 /// Whether a filter of this name exists.
 pub(super) fn has_filter(name: &str) -> bool {
@@ -82,6 +53,8 @@ fn knows(question: &'static str, name: &str) -> bool {
 pub(super) fn explain(error: &Error) -> String {
     match (error.kind(), error.detail()) {
         (ErrorKind::OutOfFuel, _) => format!("takes more than {FUEL} steps; make it simpler"),
+        // The detail is the sentence; `filters` and arithmetic say all there is to say.
+        (ErrorKind::InvalidOperation, Some(detail)) => detail.to_owned(),
         (kind, Some(detail)) => format!("{kind}: {detail}"),
         (kind, None) => kind.to_string(),
     }

@@ -53,6 +53,9 @@ impl Expression {
         let mut roots = Vec::new();
         for name in sorted(program.undeclared_variables(false)) {
             match Root::of(&name) {
+                Some(Root::Item | Root::Index) if !names.item => problems.push(format!(
+                    "`{name}` in `{{{{ {source} }}}}` is only there inside a `for_each`; put the step into one"
+                )),
                 Some(root) => roots.push(root),
                 None if engine::FUNCTIONS.contains(&name.as_str()) => {}
                 None => problems.push(format!(
@@ -64,8 +67,8 @@ impl Expression {
         problems.extend(words.references.iter().filter_map(|reference| unknown(reference, names)));
         for filter in words.filters.into_iter().filter(|name| !engine::has_filter(name)) {
             problems.push(format!(
-                "there is no filter `{filter}`; those of minijinja are there, such as `default`, `lower`, `replace`, `round`, \
-                 `int`, `join`, `tojson`"
+                "there is no filter `{filter}`; the page MAPPING lists them all, such as `default`, `text`, `number`, `replace`, \
+                 `decimal_round`, `date_format`, `join`, `to_json`"
             ));
         }
         for test in words.tests.into_iter().filter(|name| !engine::has_test(name)) {
@@ -153,7 +156,7 @@ fn unknown(reference: &Reference, names: &Names) -> Option<String> {
         return None;
     };
     match reference.root {
-        Root::Trigger => None,
+        Root::Trigger | Root::Item | Root::Index => None,
         Root::Steps if names.steps.contains(name) => None,
         Root::Steps if names.later_steps.contains(name) => Some(format!(
             "`steps.{name}` is not there yet when this step runs; use {} or move this step behind `{name}`",

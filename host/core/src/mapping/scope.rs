@@ -49,9 +49,11 @@ impl<'a> Scope<'a> {
         match (root, segments) {
             (Root::Trigger, rest) => below(environment.trigger, rest).map(Cow::Borrowed),
             (Root::Steps, [Segment::Key(id), rest @ ..]) => {
-                let result = environment.steps.iter().rfind(|result| result.id == *id)?;
+                let result = environment.steps.of(id)?;
                 below(&result.output, rest).map(Cow::Borrowed)
             }
+            (Root::Item, rest) => below(environment.item?.0, rest).map(Cow::Borrowed),
+            (Root::Index, []) => Some(Cow::Owned(Value::from(environment.item?.1))),
             (Root::Config, [Segment::Key(name), rest @ ..]) => {
                 below(environment.config.get(name)?, rest).map(Cow::Borrowed)
             }
@@ -69,7 +71,8 @@ impl<'a> Scope<'a> {
             Root::Trigger => environment.trigger.clone(),
             Root::Steps => environment
                 .steps
-                .iter()
+                .all()
+                .into_iter()
                 .map(|result| (result.id.clone(), result.output.clone()))
                 .collect::<Map<_, _>>()
                 .into(),
@@ -85,6 +88,8 @@ impl<'a> Scope<'a> {
                 "fullName": environment.user.full_name,
             }),
             Root::Run => serde_json::json!({"id": environment.run.to_string()}),
+            Root::Item => environment.item.map(|(item, _)| item.clone()).unwrap_or_default(),
+            Root::Index => environment.item.map(|(_, index)| Value::from(index)).unwrap_or_default(),
         }
     }
 

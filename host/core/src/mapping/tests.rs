@@ -33,7 +33,8 @@ impl World {
     fn environment(&self) -> Environment<'_> {
         Environment {
             trigger: &self.trigger,
-            steps: &self.steps,
+            steps: Results { own: &self.steps, outer: None },
+            item: None,
             config: &self.config,
             user: UserNames { id: UserId(Id::from_bytes([1; 12])), username: "ann", full_name: None },
             run: RunId(Id::from_bytes([2; 12])),
@@ -55,6 +56,7 @@ fn names() -> Names {
         steps: vec!["fetch".to_owned()],
         later_steps: vec!["send".to_owned(), "after".to_owned()],
         config: vec!["channel".to_owned(), "limit".to_owned(), "note".to_owned()],
+        item: false,
     }
 }
 

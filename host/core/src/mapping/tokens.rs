@@ -18,11 +18,16 @@ pub(crate) enum Root {
     User,
     /// The run.
     Run,
+    /// The present item of a `for_each`.
+    Item,
+    /// Its place in the list, from 0.
+    Index,
 }
 
 impl Root {
     /// All of them.
-    pub(super) const ALL: [Self; 5] = [Self::Trigger, Self::Steps, Self::Config, Self::User, Self::Run];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Trigger, Self::Steps, Self::Config, Self::User, Self::Run, Self::Item, Self::Index];
 
     /// As expressions write it.
     pub(super) const fn name(self) -> &'static str {
@@ -32,6 +37,8 @@ impl Root {
             Self::Config => "config",
             Self::User => "user",
             Self::Run => "run",
+            Self::Item => "item",
+            Self::Index => "index",
         }
     }
 
@@ -66,6 +73,21 @@ pub(super) struct Words<'a> {
     pub(super) path: Option<Reference>,
 }
 
+impl<'a> Words<'a> {
+    /// The filter or test that a filter is told to use for each item, where its name is written out.
+    fn handed_on(&mut self, filter: &str, arguments: &[Token<'a>]) {
+        match (filter, arguments) {
+            ("map", [Token::Sign('('), Token::Text(Some(name)), ..]) => self.filters.push(name),
+            ("select" | "reject", [Token::Sign('('), Token::Text(Some(name)), ..])
+            | (
+                "selectattr" | "rejectattr",
+                [Token::Sign('('), Token::Text(_), Token::Sign(','), Token::Text(Some(name)), ..],
+            ) => self.tests.push(name),
+            _ => {}
+        }
+    }
+}
+
 pub(super) fn words(expression: &str) -> Words<'_> {
     let tokens = tokens(expression);
     let mut words = Words::default();
@@ -74,7 +96,10 @@ pub(super) fn words(expression: &str) -> Words<'_> {
         let before = |back: usize| index.checked_sub(back).and_then(|at| tokens.get(at));
         match before(1) {
             Some(Token::Sign('.')) => {}
-            Some(Token::Sign('|')) => words.filters.push(word),
+            Some(Token::Sign('|')) => {
+                words.filters.push(word);
+                words.handed_on(word, tokens.get(index + 1..).unwrap_or_default());
+            }
             Some(Token::Word("is")) if *word != "not" => words.tests.push(word),
             Some(Token::Word("not")) if before(2) == Some(&Token::Word("is")) => words.tests.push(word),
             _ => {

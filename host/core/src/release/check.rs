@@ -3,22 +3,27 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
-    Catalog, Compiled, CompiledKind, action_of,
+    Catalog, CompiledKind, Program,
     fit::{Fit, Known, Sources},
+    program::action_of,
 };
 use crate::{
-    definition::{ConfigField, Definition, FieldKind, StepKind, Trigger},
+    definition::{ConfigField, Definition, FieldKind, Step, StepKind, Trigger},
     manifest::Manifest,
-    mapping::escape,
+    mapping::{Node, escape},
     problem::Problem,
 };
 
 const LONGEST_NAME: usize = 64;
+const MOST_STEPS: usize = 500;
+const MOST_ITEMS_AT_ONCE: u32 = 50;
+const MOST_ATTEMPTS: u32 = 100;
+const LONGEST_DELAY_SECONDS: f64 = 366.0 * 86_400.0;
 
-pub(super) fn problems(definition: &Definition, catalog: &dyn Catalog, compiled: &Compiled) -> Vec<Problem> {
+pub(super) fn problems(definition: &Definition, catalog: &dyn Catalog, program: &Program) -> Vec<Problem> {
     let mut check = Check { definition, catalog, problems: Vec::new() };
     if definition.name.trim().is_empty() {
         check.problem("/name", "is empty; write what a person should call the workflow");
@@ -27,7 +32,7 @@ pub(super) fn problems(definition: &Definition, catalog: &dyn Catalog, compiled:
     check.maps();
     check.steps();
     let trigger = check.trigger();
-    check.mappings(compiled, trigger);
+    check.mappings(program, &mut Sources::new(trigger, &definition.fields));
     check.problems
 }
 
@@ -132,15 +137,23 @@ impl Check<'_> {
         if self.definition.steps.is_empty() {
             self.problem("/steps", "there is no step; add at least one");
         }
+        let every = self.definition.every_step();
+        if every.len() > MOST_STEPS {
+            let count = every.len();
+            self.problem(
+                "/steps",
+                format!("there are {count} steps, at most {MOST_STEPS} are allowed; divide the workflow"),
+            );
+        }
         let mut seen = BTreeSet::new();
-        for (index, step) in self.definition.steps.iter().enumerate() {
+        for (at, step) in every {
             let id = &step.id;
             let fits = id.len() <= LONGEST_NAME
                 && id.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase())
                 && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
             if !fits {
                 self.problem(
-                    format!("/steps/{index}/id"),
+                    format!("{at}/id"),
                     format!(
                         "`{id}` is not a step's id; use lower-case letters, digits and `_`, beginning with a letter, at most \
                          {LONGEST_NAME}"
@@ -149,20 +162,58 @@ impl Check<'_> {
             }
             if !seen.insert(id.as_str()) {
                 self.problem(
-                    format!("/steps/{index}/id"),
+                    format!("{at}/id"),
                     format!("the step `{id}` is there twice; give each its own id"),
                 );
             }
-            if let StepKind::Stream { destination, .. } = &step.kind
-                && !self.catalog.destination(destination)
-            {
+            self.step(&at, step);
+        }
+    }
+
+    /// The rules of one kind of step.
+    fn step(&mut self, at: &str, step: &Step) {
+        match &step.kind {
+            StepKind::Stream { destination, .. } if !self.catalog.destination(destination) => self.problem(
+                format!("{at}/destination"),
+                format!(
+                    "there is no stream destination `{destination}`; create it first, or correct its name"
+                ),
+            ),
+            StepKind::Branch { branches, .. } if branches.is_empty() => {
                 self.problem(
-                    format!("/steps/{index}/destination"),
-                    format!(
-                        "there is no stream destination `{destination}`; create it first, or correct its name"
-                    ),
+                    format!("{at}/branches"),
+                    "a branch has no way to go; add one with its condition",
                 );
             }
+            StepKind::ForEach { concurrency, .. } if !(1..=MOST_ITEMS_AT_ONCE).contains(concurrency) => self
+                .problem(
+                    format!("{at}/concurrency"),
+                    format!("is {concurrency}; write 1 (one after the other) to {MOST_ITEMS_AT_ONCE}"),
+                ),
+            StepKind::ForEach { steps, .. } if steps.is_empty() => {
+                self.problem(format!("{at}/steps"), "there is no step to do for each item; add at least one");
+            }
+            StepKind::Delay { seconds } if seconds.as_f64().is_some_and(|seconds| !delay_fits(seconds)) => {
+                self.problem(
+                    format!("{at}/seconds"),
+                    format!("is {seconds}; write 0 to {LONGEST_DELAY_SECONDS} (a year)"),
+                )
+            }
+            _ => {}
+        }
+        let Some(retry) = &step.retry else { return };
+        let outside = matches!(step.kind, StepKind::Action { .. } | StepKind::Stream { .. });
+        if !outside {
+            self.problem(
+                format!("{at}/retry"),
+                "only actions and streams are tried again; remove it, or put it on the steps inside",
+            );
+        }
+        if !(1..=MOST_ATTEMPTS).contains(&retry.attempts) {
+            self.problem(
+                format!("{at}/retry/attempts"),
+                format!("is {}; write 1 (never again) to {MOST_ATTEMPTS}", retry.attempts),
+            );
         }
     }
 
@@ -196,29 +247,46 @@ impl Check<'_> {
     }
 
     /// Whether what each step is given can be what it takes.
-    fn mappings(&mut self, compiled: &Compiled, trigger: Known) {
-        let mut sources = Sources::new(trigger, &self.definition.fields);
-        for (index, step, _) in &compiled.steps {
+    fn mappings(&mut self, program: &Program, sources: &mut Sources<'_>) {
+        for step in &program.steps {
+            let at = &step.at;
             match &step.kind {
                 CompiledKind::Action { app, action, input } => {
-                    let Ok(spec) = action_of(self.catalog, app, action, *index) else { continue };
-                    let mut fit = Fit::new(&sources, &spec.input);
-                    fit.template(input.root(), &format!("/steps/{index}/input"));
-                    self.problems.append(&mut fit.into_problems());
-                    sources.add_step(
-                        &step.id,
-                        Known { schema: Some(spec.output), sample: Some(spec.sample_output), event: None },
-                    );
+                    let Ok(spec) = action_of(self.catalog, app, action, at) else { continue };
+                    self.fit(sources, &spec.input, input.root(), &format!("{at}/input"));
+                    let known =
+                        Known { schema: Some(spec.output), sample: Some(spec.sample_output), event: None };
+                    sources.add_step(&step.id, known);
                 }
                 CompiledKind::Stream { body, .. } => {
-                    let mut fit = Fit::new(&sources, &Value::Bool(true));
-                    fit.template(body.root(), &format!("/steps/{index}/body"));
-                    self.problems.append(&mut fit.into_problems());
+                    self.fit(sources, &Value::Bool(true), body.root(), &format!("{at}/body"));
                 }
-                CompiledKind::Filter { .. } => {}
+                CompiledKind::Set { value } => {
+                    self.fit(sources, &Value::Bool(true), value.root(), &format!("{at}/value"));
+                }
+                CompiledKind::Delay { seconds } => {
+                    self.fit(sources, &json!({ "type": "number" }), seconds.root(), &format!("{at}/seconds"));
+                }
+                CompiledKind::ForEach { items, body, .. } => {
+                    self.fit(sources, &json!({ "type": "array" }), items.root(), &format!("{at}/items"));
+                    self.mappings(body, sources);
+                }
+                CompiledKind::Filter { .. } | CompiledKind::Guard { .. } => {}
             }
         }
     }
+
+    fn fit(&mut self, sources: &Sources<'_>, schema: &Value, node: &Node, at: &str) {
+        let mut fit = Fit::new(sources, schema);
+        fit.template(node, at);
+        self.problems.append(&mut fit.into_problems());
+    }
+}
+
+/// Whether a run may be asked to wait so many seconds.
+#[must_use]
+pub fn delay_fits(seconds: f64) -> bool {
+    (0.0..=LONGEST_DELAY_SECONDS).contains(&seconds)
 }
 
 fn unknown_trigger(manifest: &Manifest, trigger: &str) -> String {

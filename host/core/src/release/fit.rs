@@ -58,6 +58,8 @@ impl<'a> Sources<'a> {
             }
             (Root::User, [Segment::Key(name)]) if name == "fullName" => Ok(Types::STRING | Types::NULL),
             (Root::User | Root::Run, [Segment::Key(_)]) => Ok(Types::STRING),
+            (Root::Item, _) => Ok(Types::ALL),
+            (Root::Index, _) => Ok(Types::INTEGER),
             (_, []) => Ok(Types::OBJECT),
             _ => Ok(Types::ALL),
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::*;
-use crate::{clock::Timestamp, id::Id};
+use crate::{clock::Timestamp, id::Id, machine::Act, manifest::Repeat, retry::RetryPolicy};
 
 /// A workspace with one connector, two events and one stream destination.
 struct Workspace {
@@ -126,11 +126,11 @@ fn a_release_has_each_steps_form_and_rule() {
     for release in [&release, &again] {
         assert_eq!(release.number, 3);
         assert_eq!(
-            release.steps.iter().map(|step| step.id.as_str()).collect::<Vec<_>>(),
+            release.program.steps.iter().map(|step| step.id.as_str()).collect::<Vec<_>>(),
             ["big", "update", "any", "send"]
         );
         let rules: Vec<_> =
-            release.rules.iter().map(|rule| (rule.id.as_str(), rule.act, &rule.retry)).collect();
+            release.program.rules.iter().map(|rule| (rule.id.as_str(), rule.act, &rule.retry)).collect();
         let (action, stream) = (RetryPolicy::action(), RetryPolicy::stream());
         assert_eq!(
             rules,
@@ -141,9 +141,9 @@ fn a_release_has_each_steps_form_and_rule() {
                 ("send", Act::Outside(Repeat::Key), &stream),
             ]
         );
-        assert!(matches!(release.steps[0].kind, CompiledKind::Filter { .. }));
+        assert!(matches!(release.program.steps[0].kind, CompiledKind::Filter { .. }));
         assert!(
-            matches!(&release.steps[3].kind, CompiledKind::Stream { destination, .. } if destination == "orders")
+            matches!(&release.program.steps[3].kind, CompiledKind::Stream { destination, .. } if destination == "orders")
         );
     }
 }
@@ -414,4 +414,183 @@ fn a_definition_is_read_with_every_unknown_member_at_its_pointer() {
         problems.0.iter().map(|problem| (problem.at.as_str(), problem.message.as_str())).collect();
     assert_eq!(places.keys().copied().collect::<Vec<_>>(), ["/name", "/steps/0", "/trigger/type"]);
     assert_eq!(places["/trigger/type"], "`moon` is not known; use `app`, `event`");
+}
+
+/// Which steps a run goes through where exactly these guards hold, by `branch/way`.
+fn walked(program: &Program, holding: &[&str]) -> Vec<String> {
+    let (mut at, mut walked) = (0, Vec::new());
+    while let (Some(step), Some(rule)) = (program.steps.get(at), program.rules.get(at)) {
+        let (next, otherwise) = (rule.next, rule.otherwise);
+        assert!(next > at && otherwise > at, "{} leads back", step.id);
+        at = match &step.kind {
+            CompiledKind::Guard { way, .. } if holding.contains(&format!("{}/{way}", step.id).as_str()) => {
+                next
+            }
+            CompiledKind::Guard { .. } => otherwise,
+            _ => {
+                walked.push(step.id.clone());
+                next
+            }
+        };
+    }
+    walked
+}
+
+fn set(id: &str) -> Value {
+    json!({"id": id, "type": "set", "value": id})
+}
+
+fn program(steps: Value) -> Program {
+    let checked = outcome(&definition(steps)).unwrap();
+    checked.release(WorkflowId(Id::from_bytes([1; 12])), IntegrationId(Id::from_bytes([2; 12])), 1).program
+}
+
+#[test]
+fn the_first_branch_that_holds_is_gone_and_no_other() {
+    let program = program(json!([
+        set("before"),
+        {"id": "route", "type": "branch", "branches": [
+            {"when": "trigger.count > 2", "steps": [
+                set("big"),
+                {"id": "inner", "type": "branch", "branches": [{"when": "true", "steps": [set("deep")]}]},
+            ]},
+            {"when": "trigger.count > 1", "steps": []},
+            {"when": "trigger.count > 0", "steps": [set("small")]},
+        ], "otherwise": [set("none")]},
+        set("after"),
+    ]));
+    let table: [(&[&str], &[&str]); 6] = [
+        (&[], &["before", "none", "after"]),
+        (&["route/1"], &["before", "big", "after"]),
+        (&["route/1", "inner/1"], &["before", "big", "deep", "after"]),
+        (&["route/1", "route/3"], &["before", "big", "after"]),
+        (&["route/2", "route/3"], &["before", "after"]),
+        (&["route/3"], &["before", "small", "after"]),
+    ];
+    for (holding, expected) in table {
+        assert_eq!(walked(&program, holding), expected, "{holding:?}");
+    }
+}
+
+#[test]
+fn every_branch_that_holds_is_gone_in_order() {
+    let program = program(json!([
+        {"id": "route", "type": "branch", "pick": "all", "branches": [
+            {"when": "trigger.count > 2", "steps": [set("big")]},
+            {"when": "trigger.count > 1", "steps": [set("some"), set("more")]},
+        ], "otherwise": [set("none")]},
+        set("after"),
+    ]));
+    let table: [(&[&str], &[&str]); 4] = [
+        (&["route/0"], &["none", "after"]),
+        (&["route/1"], &["big", "after"]),
+        (&["route/2"], &["some", "more", "after"]),
+        (&["route/1", "route/2"], &["big", "some", "more", "after"]),
+    ];
+    for (holding, expected) in table {
+        assert_eq!(walked(&program, holding), expected, "{holding:?}");
+    }
+}
+
+#[test]
+fn a_for_each_has_a_program_of_its_own_that_sees_what_is_around_it() {
+    let program = program(json!([
+        set("before"),
+        {"id": "each", "type": "for_each", "items": "{{ trigger.lines }}", "concurrency": 4, "steps": [
+            {"id": "one", "type": "set", "value": "{{ item.id }} of {{ steps.before }}, {{ index }}"},
+            {"id": "two", "type": "set", "value": "{{ steps.one }}"},
+        ]},
+        {"id": "after", "type": "set", "value": "{{ steps.each.succeeded }}"},
+    ]));
+    assert_eq!(walked(&program, &[]), ["before", "each", "after"]);
+    assert_eq!(program.rules[1].act, Act::Resumable);
+    let CompiledKind::ForEach { concurrency: 4, body, .. } = &program.steps[1].kind else {
+        panic!("{:?}", program.steps[1])
+    };
+    assert_eq!(walked(body, &[]), ["one", "two"]);
+    assert_eq!(body.steps[1].at, "/steps/1/steps/1");
+}
+
+#[test]
+fn what_blocks_may_not_do() {
+    let table = [
+        (
+            json!([{"id": "a", "type": "set", "value": "{{ item }}"}]),
+            "/steps/0/value",
+            "only there inside a `for_each`",
+        ),
+        (json!([{"id": "a", "type": "branch", "branches": []}]), "/steps/0/branches", "no way to go"),
+        (
+            json!([{"id": "a", "type": "branch", "branches": [{"when": "nonsense", "steps": []}]}]),
+            "/steps/0/branches/0/when",
+            "`nonsense`",
+        ),
+        (
+            json!([{"id": "a", "type": "for_each", "items": "{{ trigger.lines }}", "steps": []}]),
+            "/steps/0/steps",
+            "no step to do for each item",
+        ),
+        (
+            json!([{"id": "a", "type": "for_each", "items": "{{ trigger.lines }}", "concurrency": 0, "steps": [set("b")]}]),
+            "/steps/0/concurrency",
+            "write 1",
+        ),
+        (
+            json!([{"id": "a", "type": "for_each", "items": 3, "steps": [set("b")]}]),
+            "/steps/0/items",
+            "takes a list",
+        ),
+        (json!([{"id": "a", "type": "delay", "seconds": -1}]), "/steps/0/seconds", "a year"),
+        (json!([{"id": "a", "type": "delay", "seconds": "soon"}]), "/steps/0/seconds", "takes a number"),
+        (
+            json!([{"id": "a", "type": "set", "value": 1, "retry": {"attempts": 2, "delay_ms": 1, "backoff": 1, "max_delay_ms": 1}}]),
+            "/steps/0/retry",
+            "only actions and streams",
+        ),
+        (
+            json!([
+                {"id": "a", "type": "for_each", "items": "{{ trigger.lines }}", "steps": [set("b")]},
+                {"id": "c", "type": "set", "value": "{{ steps.b }}"},
+            ]),
+            "/steps/1/value",
+            "`steps.b`",
+        ),
+    ];
+    for (steps, at, words) in table {
+        refused(&definition(steps), at, words);
+    }
+    let mut deep = set("last");
+    for level in 0..10 {
+        deep = json!({"id": format!("level{level}"), "type": "branch", "branches": [{"when": "true", "steps": [deep]}]});
+    }
+    let problems = outcome(&definition(json!([deep]))).unwrap_err();
+    assert!(problems.iter().any(|(_, message)| message.contains("blocks deep")), "{problems:?}");
+}
+
+#[test]
+fn a_step_has_its_own_retries_and_may_be_gone_on_from() {
+    let program = program(json!([
+        {"id": "any", "type": "action", "app": "shop", "action": "anything", "input": {}, "on_error": "continue",
+         "retry": {"attempts": 2, "delay_ms": 500, "backoff": 3, "max_delay_ms": 9000}},
+        {"id": "after", "type": "set", "value": "{{ steps.any.error.kind | default('none') }}"},
+    ]));
+    let rule = &program.rules[0];
+    assert_eq!(
+        (rule.on_error, rule.retry.attempts, rule.retry.delay_ms),
+        (crate::machine::OnError::Continue, 2, 500)
+    );
+}
+
+#[test]
+fn every_example_of_the_page_on_steps_is_released() {
+    let page = include_str!("../../../docs/WORKFLOWS.md");
+    let examples: Vec<_> =
+        page.split("```json").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() >= 6, "{}", examples.len());
+    for example in examples {
+        let steps: Value = serde_json::from_str(example).unwrap_or_else(|error| panic!("{error}: {example}"));
+        if let Err(problems) = outcome(&definition(steps)) {
+            panic!("{problems:?}: {example}");
+        }
+    }
 }

@@ -103,12 +103,17 @@ fn blocks(services: &Services, workflow: WorkflowId, definition: &Definition) ->
         Trigger::App { app, trigger } => block(services, workflow, "trigger", trigger, app),
         Trigger::Event { event } => block(services, workflow, "trigger", event, "customEvent"),
     };
-    let steps = definition.steps.iter().map(|step| match &step.kind {
-        StepKind::Action { app, action, .. } => block(services, workflow, &step.id, action, app),
-        StepKind::Stream { destination, .. } => {
-            block(services, workflow, &step.id, destination, "dataStream")
-        }
-        StepKind::Filter { .. } => block(services, workflow, &step.id, &step.id, "filter"),
+    let steps = definition.every_step().into_iter().map(|(_, step)| {
+        let (name, kind) = match &step.kind {
+            StepKind::Action { app, action, .. } => (action, app.as_str()),
+            StepKind::Stream { destination, .. } => (destination, "dataStream"),
+            StepKind::Filter { .. } => (&step.id, "filter"),
+            StepKind::Branch { .. } => (&step.id, "branch"),
+            StepKind::ForEach { .. } => (&step.id, "forEach"),
+            StepKind::Set { .. } => (&step.id, "set"),
+            StepKind::Delay { .. } => (&step.id, "delay"),
+        };
+        block(services, workflow, &step.id, name, kind)
     });
     Value::Array(std::iter::once(trigger).chain(steps).collect())
 }

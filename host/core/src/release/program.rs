@@ -1,0 +1,353 @@
+//! How nested steps become a flat program: branches are guards that name what follows, a `for_each` has a
+//! program of its own for its items.
+//!
+//! Invariant: a rule's `next` and `otherwise` point behind it, so a run always comes to its end.
+
+use serde_json::Value;
+
+use super::{Catalog, check};
+use crate::{
+    definition::{Branch, Definition, Pick, Step, StepKind},
+    machine::{Act, OnError, StepRule},
+    manifest::{ActionSpec, Repeat},
+    mapping::{Condition, Names, Template},
+    problem::Problem,
+    retry::RetryPolicy,
+};
+
+/// Steps that are performed one after the other, as their rules say.
+#[derive(Debug, Default)]
+pub struct Program {
+    /// What is performed.
+    pub steps: Vec<CompiledStep>,
+    /// What the machine knows of each step.
+    pub rules: Vec<StepRule>,
+}
+
+/// A compiled step.
+#[derive(Debug)]
+pub struct CompiledStep {
+    /// Its id; a guard has its branch's.
+    pub id: String,
+    /// JSON pointer to it in the definition.
+    pub at: String,
+    /// What it does.
+    pub kind: CompiledKind,
+}
+
+/// What a compiled step does.
+#[derive(Debug)]
+pub enum CompiledKind {
+    /// Runs a connector's action.
+    Action {
+        /// The app.
+        app: String,
+        /// The manifest's action.
+        action: String,
+        /// Gives the input.
+        input: Template,
+    },
+    /// Sends a signed POST.
+    Stream {
+        /// The destination's name.
+        destination: String,
+        /// Gives the body.
+        body: Template,
+    },
+    /// Ends the run, as filtered, unless it holds.
+    Filter {
+        /// What must hold.
+        condition: Condition,
+    },
+    /// Goes on with the next step where it holds, else where its rule says.
+    Guard {
+        /// The way it guards, as people count them: from 1; 0 is the way where no condition held.
+        way: usize,
+        /// What must hold; for way 0 what must not, each.
+        conditions: Vec<Condition>,
+    },
+    /// Performs a program for each item of a list.
+    ForEach {
+        /// Gives the list.
+        items: Template,
+        /// Items under way at once.
+        concurrency: usize,
+        /// What is performed for each.
+        body: Program,
+    },
+    /// Computes a value.
+    Set {
+        /// Gives it.
+        value: Template,
+    },
+    /// Waits.
+    Delay {
+        /// Gives the seconds.
+        seconds: Template,
+    },
+}
+
+/// How deep blocks may stand in each other.
+const DEEPEST: usize = 8;
+
+/// Compiles every step that can be; every problem at once.
+pub(super) fn compile(definition: &Definition, catalog: &dyn Catalog) -> (Program, Vec<Problem>) {
+    let every: Vec<String> = definition.every_step().into_iter().map(|(_, step)| step.id.clone()).collect();
+    let mut compiler = Compiler { definition, catalog, every, problems: Vec::new() };
+    let mut program = Program::default();
+    compiler.block(&mut program, &definition.steps, "/steps", &Place::default());
+    (program, compiler.problems)
+}
+
+struct Compiler<'a> {
+    definition: &'a Definition,
+    catalog: &'a dyn Catalog,
+    /// The ids of all steps at any depth.
+    every: Vec<String>,
+    problems: Vec<Problem>,
+}
+
+/// Where a step stands: what it can see, and how deep.
+#[derive(Clone, Default)]
+struct Place {
+    /// Ids of the steps that may have been done before.
+    seen: Vec<String>,
+    /// Whether a `for_each` is around it.
+    in_items: bool,
+    depth: usize,
+}
+
+impl Compiler<'_> {
+    fn problem(&mut self, at: impl Into<String>, message: impl Into<String>) {
+        self.problems.push(Problem::new(at, message));
+    }
+
+    fn names(&self, place: &Place) -> Names {
+        Names {
+            later_steps: self.every.iter().filter(|id| !place.seen.contains(id)).cloned().collect(),
+            steps: place.seen.clone(),
+            config: self.definition.fields.iter().map(|field| field.name.clone()).collect(),
+            item: place.in_items,
+        }
+    }
+
+    /// Adds steps to `program`; answers what a step behind them can see.
+    fn block(&mut self, program: &mut Program, steps: &[Step], at: &str, place: &Place) -> Place {
+        let mut place = place.clone();
+        if place.depth > DEEPEST {
+            self.problem(
+                at,
+                format!("steps stand {DEEPEST} blocks deep here; put some into a workflow of their own"),
+            );
+            return place;
+        }
+        for (index, step) in steps.iter().enumerate() {
+            let at = format!("{at}/{index}");
+            match &step.kind {
+                StepKind::Branch { pick, branches, otherwise } => {
+                    let inside = Place { depth: place.depth + 1, ..place.clone() };
+                    let seen = self.branch(program, step, (*pick, branches, otherwise), &at, &inside);
+                    place.seen = seen;
+                }
+                StepKind::ForEach { items, concurrency, steps } => {
+                    let inside = Place { depth: place.depth + 1, in_items: true, ..place.clone() };
+                    let mut body = Program::default();
+                    self.block(&mut body, steps, &format!("{at}/steps"), &inside);
+                    let items = self.template(items, &format!("{at}/items"), &place);
+                    let concurrency = usize::try_from(*concurrency).unwrap_or(usize::MAX);
+                    if let Some(items) = items {
+                        let kind = CompiledKind::ForEach { items, concurrency, body };
+                        // Its items try again for themselves.
+                        let once = RetryPolicy { attempts: 1, ..RetryPolicy::action() };
+                        self.push(program, step, &at, kind, Act::Resumable, once);
+                    }
+                    place.seen.push(step.id.clone());
+                }
+                _ => {
+                    self.plain(program, step, &at, &place);
+                    place.seen.push(step.id.clone());
+                }
+            }
+        }
+        place
+    }
+
+    /// A guard before each way. Ids inside the ways can be seen behind the branch: whether they are there
+    /// depends on the way that was gone.
+    fn branch(
+        &mut self,
+        program: &mut Program,
+        step: &Step,
+        (pick, branches, otherwise): (Pick, &[Branch], &[Step]),
+        at: &str,
+        place: &Place,
+    ) -> Vec<String> {
+        let mut seen = place.seen.clone();
+        let mut ways = Vec::new();
+        for (index, branch) in branches.iter().enumerate() {
+            let at = format!("{at}/branches/{index}");
+            let conditions = self.condition(&branch.when, &format!("{at}/when"), place).into_iter().collect();
+            let guard = self.guard(program, step, &at, index + 1, conditions);
+            let after = self.block(program, &branch.steps, &format!("{at}/steps"), place);
+            seen.extend(after.seen.into_iter().skip(place.seen.len()));
+            ways.push((guard, program.rules.len()));
+        }
+        if !otherwise.is_empty() {
+            if pick == Pick::All {
+                let conditions = branches
+                    .iter()
+                    .enumerate()
+                    .filter_map(|(index, branch)| {
+                        self.condition(&branch.when, &format!("{at}/branches/{index}/when"), place)
+                    })
+                    .collect();
+                let guard = self.guard(program, step, at, 0, conditions);
+                ways.push((guard, guard));
+            }
+            let after = self.block(program, otherwise, &format!("{at}/otherwise"), place);
+            seen.extend(after.seen.into_iter().skip(place.seen.len()));
+            if let (Pick::All, Some((_, end))) = (pick, ways.last_mut()) {
+                *end = program.rules.len();
+            }
+        }
+        let stop = program.rules.len();
+        for (guard, end) in ways {
+            if let Some(rule) = program.rules.get_mut(guard) {
+                rule.otherwise = end;
+            }
+            if pick == Pick::First {
+                // Whatever would go on behind this way leaves the branch.
+                for (index, rule) in program.rules.iter_mut().enumerate().take(end).skip(guard) {
+                    if rule.next == end {
+                        rule.next = stop;
+                    }
+                    if rule.otherwise == end && index != guard {
+                        rule.otherwise = stop;
+                    }
+                }
+            }
+        }
+        seen
+    }
+
+    fn guard(
+        &mut self,
+        program: &mut Program,
+        step: &Step,
+        at: &str,
+        way: usize,
+        conditions: Vec<Condition>,
+    ) -> usize {
+        let index = program.rules.len();
+        let once = RetryPolicy { attempts: 1, ..RetryPolicy::action() };
+        self.push(program, step, at, CompiledKind::Guard { way, conditions }, Act::Pure, once);
+        index
+    }
+
+    /// A step without others inside it.
+    fn plain(&mut self, program: &mut Program, step: &Step, at: &str, place: &Place) {
+        let below = |member: &str| format!("{at}/{member}");
+        let compiled = match &step.kind {
+            StepKind::Action { app, action, input } => {
+                let repeat = match action_of(self.catalog, app, action, at) {
+                    Ok(spec) => Some(spec.repeat),
+                    Err(problem) => {
+                        self.problems.push(problem);
+                        None
+                    }
+                };
+                let input = self.template(input, &below("input"), place);
+                let kind = input.map(|input| CompiledKind::Action {
+                    app: app.clone(),
+                    action: action.clone(),
+                    input,
+                });
+                kind.zip(repeat).map(|(kind, repeat)| (kind, Act::Outside(repeat), RetryPolicy::action()))
+            }
+            StepKind::Stream { destination, body } => {
+                let body = self.template(body, &below("body"), place);
+                let kind = body.map(|body| CompiledKind::Stream { destination: destination.clone(), body });
+                kind.map(|kind| (kind, Act::Outside(Repeat::Key), RetryPolicy::stream()))
+            }
+            // Computing again gives the same: what cannot be computed fails at once.
+            StepKind::Filter { condition } => {
+                let condition = self.condition(condition, &below("condition"), place);
+                condition
+                    .map(|condition| (CompiledKind::Filter { condition }, Act::Pure, RetryPolicy::action()))
+            }
+            StepKind::Set { value } => {
+                let value = self.template(value, &below("value"), place);
+                value.map(|value| (CompiledKind::Set { value }, Act::Pure, RetryPolicy::action()))
+            }
+            StepKind::Delay { seconds } => {
+                let seconds = self.template(seconds, &below("seconds"), place);
+                seconds
+                    .map(|seconds| (CompiledKind::Delay { seconds }, Act::Resumable, RetryPolicy::action()))
+            }
+            StepKind::Branch { .. } | StepKind::ForEach { .. } => None,
+        };
+        if let Some((kind, act, retry)) = compiled {
+            self.push(program, step, at, kind, act, retry);
+        }
+    }
+
+    fn push(
+        &mut self,
+        program: &mut Program,
+        step: &Step,
+        at: &str,
+        kind: CompiledKind,
+        act: Act,
+        retry: RetryPolicy,
+    ) {
+        let next = program.rules.len() + 1;
+        let on_error = match kind {
+            CompiledKind::Guard { .. } => OnError::Fail,
+            _ => step.on_error,
+        };
+        let retry = step.retry.clone().filter(|_| matches!(act, Act::Outside(_))).unwrap_or(retry);
+        program.rules.push(StepRule { id: step.id.clone(), act, retry, on_error, next, otherwise: next });
+        program.steps.push(CompiledStep { id: step.id.clone(), at: at.to_owned(), kind });
+    }
+
+    fn template(&mut self, value: &Value, at: &str, place: &Place) -> Option<Template> {
+        let compiled = Template::compile(value, &self.definition.maps, &self.names(place));
+        self.or_problems(compiled, at)
+    }
+
+    fn condition(&mut self, condition: &str, at: &str, place: &Place) -> Option<Condition> {
+        let compiled = Condition::compile(condition, &self.names(place));
+        self.or_problems(compiled, at)
+    }
+
+    fn or_problems<T>(&mut self, compiled: Result<T, Vec<Problem>>, at: &str) -> Option<T> {
+        compiled
+            .map_err(|problems| {
+                self.problems.extend(
+                    problems
+                        .into_iter()
+                        .map(|problem| Problem::new(format!("{at}{}", problem.at), problem.message)),
+                );
+            })
+            .ok()
+    }
+}
+
+/// The manifest's action, or what is wrong with naming it in the step at `at`.
+pub(super) fn action_of(
+    catalog: &dyn Catalog,
+    app: &str,
+    action: &str,
+    at: &str,
+) -> Result<ActionSpec, Problem> {
+    let Some(manifest) = catalog.manifest(app) else {
+        return Err(Problem::new(format!("{at}/app"), check::unknown_app(app)));
+    };
+    manifest.action(action).cloned().ok_or_else(|| {
+        let known = check::listed(manifest.actions.iter().map(|action| action.id.as_str()));
+        Problem::new(
+            format!("{at}/action"),
+            format!("`{app}` {} has no action `{action}`; it has {known}", manifest.version),
+        )
+    })
+}

@@ -1,0 +1,301 @@
+//! What stands inside a `for_each`: each item is a small run of its own, decided by the same machine.
+//!
+//! Invariants: an item's state is durable before anything is performed that could not be repeated unknown; items
+//! are found again by run, path and index after any stop; they are removed by the very commit that records what
+//! the `for_each` came to, or that ends the run.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use serde_json::{Map, Value, json};
+use trunnion_core::{
+    call::CallError,
+    clock::Timestamp,
+    id::RunId,
+    machine::{self, Act, Decision, Event, Journal, Next, OnError, Outcome, RunState, Status},
+    manifest::Repeat,
+    records::{LiveItem, LogLevel, LogLine},
+    release::{CompiledKind, Program},
+    scope::Scope,
+};
+use trunnion_store::{Batch, Select, Store, Version, tables::LiveItems};
+
+use super::{
+    act::{Doing, Place},
+    execute::{Executor, push_line},
+};
+use crate::error::{Error, Result};
+
+/// Key of an item: the run, the path of its `for_each`, its index.
+pub(super) type ItemKey = (RunId, String, u32);
+
+/// Items that a commit of their run makes superfluous.
+pub(super) type Spent = Vec<(ItemKey, Version)>;
+
+/// What performing a step came to.
+pub(super) struct Acted {
+    pub(super) event: Event,
+    pub(super) spent: Spent,
+}
+
+/// An item as far as it came.
+struct Driven {
+    index: usize,
+    state: RunState,
+    log: Vec<LogLine>,
+    /// Its stored version; none where it never had to be stored.
+    version: Option<Version>,
+}
+
+impl Driven {
+    const fn is_cancelled(&self) -> bool {
+        matches!(self.state.status, Status::Ended { outcome: Outcome::Cancelled, .. })
+    }
+}
+
+/// Whether a program has items that may have been stored.
+pub(super) fn has_items(program: &Program) -> bool {
+    program.steps.iter().any(|step| matches!(step.kind, CompiledKind::ForEach { .. }))
+}
+
+/// Whatever items of a run there are.
+pub(super) async fn items_of(store: &Store, scope: &Scope, run: RunId) -> Result<Spent> {
+    let entries = store.list::<LiveItems>(scope, Select::all().prefix(&run)).await?;
+    Ok(entries.into_iter().map(|entry| (entry.key, entry.version)).collect())
+}
+
+/// Removes items with whatever else a batch does.
+pub(super) fn remove_items(batch: &mut Batch, scope: &Scope, spent: &Spent) {
+    for (key, version) in spent {
+        batch.remove::<LiveItems>(scope, key, *version);
+    }
+}
+
+impl Executor {
+    /// Goes on with every item of a `for_each` as far as each goes now. Boxed, since an item may hold a
+    /// `for_each` itself.
+    pub(super) fn items<'a>(
+        &'a self,
+        place: Place<'a>,
+        step: usize,
+        items: Vec<Value>,
+        started_at: Timestamp,
+        log: &'a mut Vec<LogLine>,
+    ) -> BoxFuture<'a, Result<Acted>> {
+        Box::pin(self.every_item(place, step, items, started_at, log))
+    }
+
+    async fn every_item(
+        &self,
+        place: Place<'_>,
+        step: usize,
+        items: Vec<Value>,
+        started_at: Timestamp,
+        log: &mut Vec<LogLine>,
+    ) -> Result<Acted> {
+        let (Some(compiled), Some(rule)) = (place.program.steps.get(step), place.program.rules.get(step))
+        else {
+            return Err(Error::Internal(format!("step {step} is not there")));
+        };
+        let CompiledKind::ForEach { concurrency, body, .. } = &compiled.kind else {
+            return Err(Error::Internal(format!("step `{}` is no `for_each`", compiled.id)));
+        };
+        let path = format!("{}{}", place.path, compiled.id);
+        let mut known = self.known(&place, &path).await?;
+        let mut driven: Vec<Driven> = Vec::with_capacity(items.len());
+        let mut under_way = FuturesUnordered::new();
+        for (index, item) in items.iter().enumerate() {
+            if under_way.len() >= (*concurrency).max(1)
+                && let Some(end) = under_way.next().await
+            {
+                driven.push(end?);
+            }
+            let known = known.remove(&index);
+            under_way.push(self.item(place, body, &path, (item, index), known));
+        }
+        while let Some(end) = under_way.next().await {
+            driven.push(end?);
+        }
+        drop(under_way);
+        driven.sort_by_key(|item| item.index);
+        // An item that was cancelled means that the run is to end here, which parking it does.
+        let cancelled = driven.iter().any(Driven::is_cancelled).then(|| self.context.now());
+        let waiting = driven.iter().filter_map(|item| item.state.due()).min();
+        if let (Some(until), None) = (waiting, cancelled) {
+            return Ok(Acted { event: Event::Parked { until }, spent: Spent::new() });
+        }
+        let mut spent = Spent::new();
+        for item in &mut driven {
+            let index = item.index;
+            for line in item.log.drain(..) {
+                let step = line.step.map(|step| format!("{}[{index}].{step}", compiled.id));
+                push_line(log, LogLine { step, ..line });
+            }
+            if let Some(version) = item.version {
+                spent.push(((place.run.id, path.clone(), narrow(index)?), version));
+            }
+        }
+        if let Some(until) = cancelled {
+            return Ok(Acted { event: Event::Parked { until }, spent: Spent::new() });
+        }
+        let Told { output, first_error, failed } = told(&driven);
+        let event = match first_error.filter(|_| rule.on_error == OnError::Fail) {
+            None => Event::Done { started_at, input: Value::Null, output },
+            Some((index, error)) => {
+                let count = items.len();
+                let message =
+                    format!("{failed} of {count} items failed; the first was item {index}: {error}");
+                log.push(self.line(Some(compiled.id.clone()), LogLevel::Error, message.clone()));
+                let error = CallError::Other { code: "items_failed".to_owned(), message };
+                Event::Failed { started_at, input: output, error, jitter: 0 }
+            }
+        };
+        Ok(Acted { event, spent })
+    }
+
+    /// The items that were stored, by index.
+    async fn known(&self, place: &Place<'_>, path: &str) -> Result<BTreeMap<usize, (LiveItem, Version)>> {
+        let select = Select::all().prefix(&(place.run.id, path.to_owned()));
+        let entries = self.context.store.list::<LiveItems>(place.scope, select).await?;
+        Ok(entries
+            .into_iter()
+            .filter_map(|entry| Some((usize::try_from(entry.key.2).ok()?, (entry.record, entry.version))))
+            .collect())
+    }
+
+    /// Drives one item until it ends or waits.
+    async fn item(
+        &self,
+        around: Place<'_>,
+        body: &Program,
+        path: &str,
+        (item, index): (&Value, usize),
+        known: Option<(LiveItem, Version)>,
+    ) -> Result<Driven> {
+        let now = self.context.now();
+        let mut driven = match known {
+            Some((known, version)) => {
+                Driven { index, state: known.state, log: known.log, version: Some(version) }
+            }
+            None => Driven { index, state: RunState::queued(now), log: Vec::new(), version: None },
+        };
+        let mut spent = Spent::new();
+        let mut event = if self.queue.is_cancelled(around.run.id) {
+            Event::Cancel
+        } else {
+            Event::Leased(self.queue.lease(now))
+        };
+        loop {
+            let first = matches!(event, Event::Leased(_)) && driven.version.is_none();
+            let before = driven.state.clone();
+            let Decision { state, next, journal } =
+                machine::apply(before, &body.rules, event, self.context.now());
+            driven.state = state;
+            // Of an item that is not stored yet, nothing is known to have begun: where that may be repeated
+            // unknown, its end is all that need be durable.
+            let repeatable = matches!(next, Next::Perform(step) if may_repeat(body, step));
+            if next == Next::End || (journal == Journal::First && !(first && repeatable)) {
+                self.store_item(&around, path, &mut driven, std::mem::take(&mut spent)).await?;
+            }
+            let (step, doing) = match next {
+                Next::End | Next::Nothing | Next::Wait(_) => return Ok(driven),
+                Next::Intend(_) => {
+                    event = Event::Intended;
+                    continue;
+                }
+                Next::Perform(step) => (step, Doing::Perform),
+                Next::Reconcile(step) => (step, Doing::Reconcile),
+            };
+            let outer = around.results();
+            let inner = format!("{path}[{index}].");
+            let place = Place {
+                program: body,
+                state: &driven.state,
+                outer: Some(&outer),
+                item: Some((item, index)),
+                path: &inner,
+                ..around
+            };
+            let mut log = Vec::new();
+            let acted = self.act_at(place, step, doing, self.context.now(), &mut log).await?;
+            spent = acted.spent;
+            event = acted.event;
+            for line in log {
+                push_line(&mut driven.log, line);
+            }
+        }
+    }
+
+    async fn store_item(
+        &self,
+        around: &Place<'_>,
+        path: &str,
+        driven: &mut Driven,
+        spent: Spent,
+    ) -> Result<()> {
+        let key = (around.run.id, path.to_owned(), narrow(driven.index)?);
+        let record = LiveItem { user: around.run.user, state: driven.state.clone(), log: driven.log.clone() };
+        let mut batch = Batch::new();
+        match driven.version {
+            Some(version) => batch.replace::<LiveItems>(around.scope, &key, &record, version),
+            None => batch.insert::<LiveItems>(around.scope, &key, &record),
+        }
+        remove_items(&mut batch, around.scope, &spent);
+        match self.context.store.commit(batch).await {
+            Ok(version) => {
+                driven.version = Some(version);
+                Ok(())
+            }
+            // After a conflict, somebody else works on this run; taking it up again finds out.
+            Err(error) => Err(Error::Commit(error)),
+        }
+    }
+}
+
+/// Whether performing a step that is not known to have begun may repeat it without asking.
+fn may_repeat(body: &Program, step: usize) -> bool {
+    let act = body.rules.get(step).map(|rule| rule.act);
+    !matches!(act, None | Some(Act::Outside(Repeat::Lookup | Repeat::Never)))
+}
+
+fn narrow(index: usize) -> Result<u32> {
+    u32::try_from(index).map_err(|_| Error::Internal(format!("item {index} is beyond what can be counted")))
+}
+
+/// What a `for_each` came to.
+struct Told {
+    output: Value,
+    first_error: Option<(usize, CallError)>,
+    failed: usize,
+}
+
+/// Per item how it ended and what its steps gave, with counts.
+fn told(items: &[Driven]) -> Told {
+    let (mut results, mut first_error) = (Vec::with_capacity(items.len()), None);
+    let (mut succeeded, mut failed, mut filtered) = (0, 0, 0);
+    for item in items {
+        let steps: Map<String, Value> =
+            item.state.results.iter().map(|result| (result.id.clone(), result.output.clone())).collect();
+        let (status, error) = match &item.state.status {
+            Status::Ended { outcome: Outcome::Succeeded, .. } => {
+                succeeded += 1;
+                ("succeeded", None)
+            }
+            Status::Ended { outcome: Outcome::Filtered { .. }, .. } => {
+                filtered += 1;
+                ("filtered", None)
+            }
+            Status::Ended { outcome: Outcome::Failed { error, .. }, .. } => {
+                failed += 1;
+                first_error = first_error.or_else(|| Some((item.index, error.clone())));
+                ("failed", Some(json!({ "kind": error.kind(), "message": error.to_string() })))
+            }
+            Status::Ended { outcome: Outcome::Cancelled, .. } => ("cancelled", None),
+            Status::Queued { .. } | Status::Leased { .. } => ("waiting", None),
+        };
+        results.push(json!({ "index": item.index, "status": status, "steps": steps, "error": error }));
+    }
+    let output =
+        json!({ "results": results, "succeeded": succeeded, "failed": failed, "filtered": filtered });
+    Told { output, first_error, failed }
+}
