@@ -176,7 +176,7 @@ impl Executor {
             Ok(Effect::Filtered) => Event::Filtered,
             Ok(Effect::Guarded(holds)) => {
                 let outcome = if holds { "this way" } else { "not this way" };
-                log.push(self.line(id, LogLevel::Debug, self.way(&place, step, outcome)));
+                log.push(self.line(id, LogLevel::Debug, way(&place, step, outcome)));
                 Event::Guarded { holds }
             }
             Ok(Effect::Parked(until)) => Event::Parked { until },
@@ -193,14 +193,6 @@ impl Executor {
 
     pub(super) fn line(&self, step: Option<String>, level: LogLevel, message: String) -> LogLine {
         LogLine { at: self.context.now(), step, level, message }
-    }
-
-    fn way(&self, place: &Place<'_>, step: usize, outcome: &str) -> String {
-        match place.program.steps.get(step).map(|step| &step.kind) {
-            Some(CompiledKind::Guard { way: 0, .. }) => format!("no condition holds: {outcome}"),
-            Some(CompiledKind::Guard { way, .. }) => format!("branch {way}: {outcome}"),
-            _ => outcome.to_owned(),
-        }
     }
 
     /// Asks the machine and makes its decision durable where it says so.
@@ -301,5 +293,14 @@ pub(super) fn push_line(log: &mut Vec<LogLine>, line: LogLine) {
         log.push(line);
     } else if let Some(last) = log.last_mut() {
         last.message = format!("more than {MAX_LOG_LINES} lines; the rest was dropped");
+    }
+}
+
+/// What a guard's outcome means, in the words of the definition.
+fn way(place: &Place<'_>, step: usize, outcome: &str) -> String {
+    match place.program.steps.get(step).map(|step| &step.kind) {
+        Some(CompiledKind::Guard { way: 0, .. }) => format!("no condition holds: {outcome}"),
+        Some(CompiledKind::Guard { way, .. }) => format!("branch {way}: {outcome}"),
+        _ => outcome.to_owned(),
     }
 }

@@ -187,9 +187,8 @@ impl Executor {
         };
         loop {
             let first = matches!(event, Event::Leased(_)) && driven.version.is_none();
-            let before = driven.state.clone();
             let Decision { state, next, journal } =
-                machine::apply(before, &body.rules, event, self.context.now());
+                machine::apply(driven.state, &body.rules, event, self.context.now());
             driven.state = state;
             // Of an item that is not stored yet, nothing is known to have begun: where that may be repeated
             // unknown, its end is all that need be durable.
