@@ -17,8 +17,10 @@ use wasm_encoder::{
 use super::contract::{contract, dummy};
 
 const APP: &str = "bigcommerce";
-/// What a host at rest may have more than before; an allocator does not give back every page.
-const SLACK_KB: u64 = 24 * 1024;
+/// What a host at rest may have more than before: an allocator does not give back every page, and the sandbox
+/// keeps 2 MiB of each slot that calls ever used side by side. Less than the largest candidate here, so that one
+/// that stays in memory is seen.
+const SLACK_KB: u64 = 40 * 1024;
 
 /// A scenario with a customer, and what its operator knew before anything was pushed.
 struct Running {
@@ -173,6 +175,7 @@ async fn a_candidate_that_spins_while_compiling_is_stopped() {
 #[tokio::test]
 async fn while_one_candidate_spins_runs_go_on_and_another_is_told_to_wait() {
     let host = running("[sandbox.compile]\nmax_wall_ms = 5000\n").await;
+    host.works().await;
     let before = resident_kb(&host.scenario.host);
     let spinning = {
         let operator = host.operator.clone();
@@ -200,6 +203,7 @@ async fn while_one_candidate_spins_runs_go_on_and_another_is_told_to_wait() {
 #[tokio::test]
 async fn a_candidate_without_an_action_in_use_is_refused_naming_workflow_and_user() {
     let host = running("").await;
+    host.works().await;
     let before = resident_kb(&host.scenario.host);
     let without = component::patched(&host.component, "update_order_status", "update_order_statuz").unwrap();
     let said = host.refused(without, 409, "connector-in-use").await;
@@ -209,6 +213,7 @@ async fn a_candidate_without_an_action_in_use_is_refused_naming_workflow_and_use
     {
         assert!(named.contains(part), "`{part}` is not named: {named}");
     }
+    host.at_rest(before).await;
     // What nobody uses may go.
     let unused = component::patched(&host.component, "get_order", "see_order").unwrap();
     let answer = host.operator.push_connector(APP, unused).await.unwrap();
@@ -216,9 +221,8 @@ async fn a_candidate_without_an_action_in_use_is_refused_naming_workflow_and_use
     host.works().await;
     host.operator.roll_back(APP).await.unwrap().ok().unwrap();
     host.works().await;
-    let host_process = &host.scenario.host;
-    wait::until("the host to be at rest", || async {
-        (children(host_process).is_empty() && resident_kb(host_process) <= before + SLACK_KB).then_some(())
+    wait::until("no process of the host to be left", || async {
+        children(&host.scenario.host).is_empty().then_some(())
     })
     .await
     .unwrap();
