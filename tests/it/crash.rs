@@ -1,7 +1,17 @@
 //! `kill -9` directly after a 2xx: nothing accepted is lost, nothing happens twice beyond the commit window,
 //! and what does carries the same idempotency key.
 
-use trunnion_tests::scenario::{Merchant, Scenario};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use trunnion_tests::{
+    scenario::{FULFILMENT_EVENT, Merchant, Scenario},
+    wait,
+};
 
 const ROUNDS: usize = 50;
 
@@ -93,6 +103,39 @@ async fn killed_while_acmeco_holds_the_call_the_stream_comes_again_with_its_key(
     let runs =
         scenario.client.runs_ended(&scenario.catalogue.order_created, &merchant.user, 1).await.unwrap();
     assert_eq!((runs.len(), runs[0].status()), (1, "succeeded"), "{}", runs[0].text());
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_leaves_no_run_stuck() {
+    let scenario = Scenario::start().await.unwrap();
+    let merchant = scenario.merchant("ada").await.unwrap();
+    scenario.bigcommerce.pause_deliveries(true);
+    let order = scenario.bigcommerce.create_order(&merchant.store, 11).unwrap();
+    let data = json!({ "orderId": order.to_string(), "status": "FULFILLED" });
+    let body = json!({ "event": FULFILMENT_EVENT, "userId": merchant.user, "data": data }).to_string();
+    let address = scenario.host.base_url().trim_start_matches("http://").to_owned();
+    let request = format!(
+        "POST /2023-12/run/event HTTP/1.1\r\nhost: trunnion\r\nauthorization: Bearer {}\r\ncontent-type: \
+         application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        scenario.host.keys().development,
+        body.len()
+    );
+    // Patience of every length up to that of a whole answer, so that callers hang up at every stage.
+    for round in 0..300 {
+        let mut caller = TcpStream::connect(&address).await.unwrap();
+        caller.write_all(request.as_bytes()).await.unwrap();
+        let patience = Duration::from_micros(round * 20);
+        let answered = tokio::time::timeout(patience, caller.read_u8()).await;
+        drop((answered, caller));
+    }
+    let fulfilment = &scenario.catalogue.fulfilment;
+    wait::until("every run of a caller that hung up to end", || async {
+        let path = format!("/v1/runs?workflow_id={fulfilment}&status=running&limit=1");
+        let running = scenario.client.get(&path).await.ok()?.ok().ok()?;
+        running["data"].as_array()?.is_empty().then_some(())
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test]

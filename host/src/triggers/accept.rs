@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use trunnion_core::{
-    id::{EventId, UserId},
+    id::{EventId, RunId, UserId},
     machine::{self, Event, RunState},
     records::{EventSource, Installation, LedgerEntry, LiveRun},
     scope::Scope,
 };
 use trunnion_store::{
-    Batch, CommitError, Select, Store,
+    Batch, CommitError, Select, Store, Table as _,
     tables::{Installations, InstallationsByTrigger, Ledger, LiveRuns},
 };
 
@@ -59,7 +59,7 @@ pub struct Seen {
 #[derive(Clone, Debug, Default)]
 pub struct Accepted {
     /// Runs started.
-    pub runs: Vec<trunnion_core::id::RunId>,
+    pub runs: Vec<RunId>,
     /// Arrivals that had been seen before.
     pub duplicates: usize,
 }
@@ -141,22 +141,35 @@ impl Acceptor {
             if batch.is_empty() {
                 return Ok(accepted);
             }
-            match self.context.store.commit(batch).await {
-                Ok(version) => {
-                    for mut run in held {
-                        accepted.runs.push(run.run.id);
-                        run.version = version;
-                        self.queue.push(Work::Held(Box::new(run)));
-                    }
-                    return Ok(accepted);
-                }
-                Err(CommitError::Conflict { .. }) => {}
+            match self.commit(batch, held).await? {
+                Ok(runs) => return Ok(Accepted { runs, ..accepted }),
+                // Somebody else accepted the same just now. What `also` holds on is for the caller to read anew.
+                Err(CommitError::Conflict { table, .. }) if table == Ledger::NAME => {}
                 Err(error) => return Err(Error::Commit(error)),
             }
         }
         Err(Error::Internal(format!(
             "an event was changed by others {MAX_CONFLICTS} times while it was accepted; send it again"
         )))
+    }
+
+    /// Commits, and hands the runs it makes durable to the queue.
+    ///
+    /// In a task of its own: a caller that goes away does not take a commit back, and a run that is durable and
+    /// leased by this process but not in its queue would wait for the next start.
+    async fn commit(&self, batch: Batch, held: Vec<Held>) -> Result<Result<Vec<RunId>, CommitError>> {
+        let (context, queue) = (self.context.clone(), Arc::clone(&self.queue));
+        let committed = tokio::spawn(async move {
+            let version = context.store.commit(batch).await?;
+            let mut runs = Vec::with_capacity(held.len());
+            for mut run in held {
+                runs.push(run.run.id);
+                run.version = version;
+                queue.push(Work::Held(Box::new(run)));
+            }
+            Ok(runs)
+        });
+        committed.await.map_err(|error| Error::Internal(format!("accepting an event ended badly: {error}")))
     }
 
     async fn known(&self, scope: &Scope, seen: &Seen) -> Result<bool> {

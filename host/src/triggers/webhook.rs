@@ -154,12 +154,18 @@ impl Ingress {
         let mut batch = Batch::new();
         batch.insert::<Ledger>(scope, &ledger_key, &LedgerEntry { at: now, body_hash: None, event: None });
         batch.insert::<Deliveries>(scope, &delivery.id, &delivery);
-        match store.commit(batch).await {
-            Ok(version) => {
-                let id = delivery.id;
-                self.queue.push(Work::Delivery { scope: *scope, delivery: Box::new(delivery), version });
-                Ok(Received::Stored(id))
-            }
+        let id = delivery.id;
+        // In a task of its own: a vendor that hangs up does not take the commit back, and a delivery that is
+        // durable but not in the queue would wait for the next start.
+        let (context, queue, scope) = (self.context.clone(), Arc::clone(&self.queue), *scope);
+        let kept = tokio::spawn(async move {
+            let version = context.store.commit(batch).await?;
+            queue.push(Work::Delivery { scope, delivery: Box::new(delivery), version });
+            Ok(())
+        });
+        let kept = kept.await;
+        match kept.map_err(|error| Error::Internal(format!("keeping a delivery ended badly: {error}")))? {
+            Ok(()) => Ok(Received::Stored(id)),
             Err(CommitError::Conflict { .. }) => Ok(Received::Duplicate),
             Err(error) => Err(Error::Commit(error)),
         }
