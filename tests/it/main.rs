@@ -19,6 +19,7 @@ mod egress;
 mod flows;
 mod hostile;
 mod judge;
+mod pause;
 mod refusals;
 mod registry;
 mod retries;

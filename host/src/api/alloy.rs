@@ -9,10 +9,11 @@ mod headless;
 mod integrations;
 mod logs;
 mod users;
+mod workflows;
 
 use axum::{
     Router,
-    routing::{get, post},
+    routing::{get, post, put},
 };
 
 use super::Services;
@@ -27,6 +28,9 @@ pub fn routes() -> Router<Services> {
         .route("/integrations/{integration}", get(integrations::one))
         .route("/events", get(events::list))
         .route("/run/event", post(events::run))
+        .route("/users/{user}/deactivate-workflows", put(workflows::deactivate_all))
+        .route("/workflows/activate", put(workflows::activate))
+        .route("/workflows/deactivate", put(workflows::deactivate))
         .route("/workflows/{workflow}", axum::routing::delete(headless::remove))
         .route("/workflows/{workflow}/logs", get(logs::logs))
         .route("/workflows/{workflow}/errors", get(logs::errors))

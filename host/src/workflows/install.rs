@@ -4,7 +4,7 @@
 //! `complete` takes the values, registers webhooks and makes everything active in one commit. A failed
 //! registration leaves nothing half-installed.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde_json::Value;
 use trunnion_core::{
@@ -14,7 +14,7 @@ use trunnion_core::{
     scope::Scope,
 };
 use trunnion_store::{
-    Batch, Select, Versioned,
+    Batch, CommitError, Select, Versioned,
     tables::{
         InstallSessions, Installations, InstallationsByTrigger, InstallationsByWorkflow, Present,
         TriggerTarget,
@@ -54,6 +54,15 @@ pub struct Started {
     pub releases: Vec<StoredRelease>,
 }
 
+/// Whether an installation does its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// What comes in starts runs.
+    Active,
+    /// It starts nothing.
+    Paused,
+}
+
 /// Field values by workflow.
 pub type Values = BTreeMap<WorkflowId, BTreeMap<String, Value>>;
 
@@ -90,6 +99,42 @@ impl Installer {
     pub async fn of_user(&self, scope: &Scope, user: UserId) -> Result<Vec<Installation>> {
         let entries = self.context.store.list::<Installations>(scope, Select::all().prefix(&user)).await?;
         Ok(entries.into_iter().map(|entry| entry.record).collect())
+    }
+
+    /// Pauses a user's copy of a workflow, or lets it go on: what comes in meanwhile starts nothing. Runs under
+    /// way go on, and everything that the copy stands on stays.
+    pub async fn set_active(
+        &self,
+        scope: &Scope,
+        user: UserId,
+        workflow: WorkflowId,
+        activity: Activity,
+    ) -> Result<()> {
+        let Versioned { record, version } = self.copy(scope, user, workflow).await?;
+        let active = activity == Activity::Active;
+        if record.active == active {
+            return Ok(());
+        }
+        let changed = Installation { active, updated_at: self.context.now(), ..record };
+        let mut batch = Batch::new();
+        batch.replace::<Installations>(scope, &(user, changed.id), &changed, version);
+        self.context.store.commit(batch).await.map(drop).map_err(|error| changed_meanwhile(error, changed.id))
+    }
+
+    /// A user's copy of a workflow.
+    async fn copy(
+        &self,
+        scope: &Scope,
+        user: UserId,
+        workflow: WorkflowId,
+    ) -> Result<Versioned<Installation>> {
+        let entries = self.context.store.list::<Installations>(scope, Select::all().prefix(&user)).await?;
+        let found = entries.into_iter().find(|entry| entry.record.workflow == workflow);
+        let found = found.map(|entry| Versioned { record: entry.record, version: entry.version });
+        found.ok_or_else(|| {
+            let message = format!("user `{user}` has not installed workflow `{workflow}`");
+            Error::not_found("installation-unknown", message)
+        })
     }
 
     /// Chooses credentials and releases, and opens a session.
@@ -226,14 +271,7 @@ impl Installer {
             Ok(_) => {}
             Err(error) => {
                 self.unregister(scope, &planned).await;
-                return Err(if error.is_conflict() {
-                    Error::conflict(
-                        "installation-changed",
-                        format!("installation `{id}` was completed by somebody else at the same time"),
-                    )
-                } else {
-                    Error::Commit(error)
-                });
+                return Err(changed_meanwhile(error, id));
             }
         }
         let installations: Vec<_> = planned.into_iter().map(|plan| plan.installation).collect();
@@ -333,19 +371,16 @@ impl Installer {
 
     /// Removes a user's copy of a workflow, and its webhook where nobody else uses it. Runs under way go on.
     pub async fn remove(&self, scope: &Scope, user: UserId, workflow: WorkflowId) -> Result<()> {
-        let installed = self.of_user(scope, user).await?.into_iter().find(|known| known.workflow == workflow);
-        let Some(installation) = installed else {
-            let message = format!("user `{user}` has not installed workflow `{workflow}`");
-            return Err(Error::not_found("installation-unknown", message));
-        };
+        let Versioned { record: installation, version } = self.copy(scope, user, workflow).await?;
         let compiled = self.releases.get(scope, workflow, installation.release).await?;
         let mut batch = Batch::new();
-        batch.delete::<Installations>(scope, &(user, installation.id));
+        batch.remove::<Installations>(scope, &(user, installation.id), version);
         batch.delete::<InstallationsByWorkflow>(scope, &(workflow, user, installation.id));
         if let Some(key) = self.trigger_key(scope, &compiled.release.definition, &installation) {
             batch.delete::<InstallationsByTrigger>(scope, &(key, installation.id));
         }
-        self.context.store.commit(batch).await.map_err(Error::Commit)?;
+        let removed = self.context.store.commit(batch).await;
+        removed.map_err(|error| changed_meanwhile(error, installation.id))?;
         if let Some(subscription) = installation.subscription {
             self.subscriptions.release(scope, subscription, installation.id).await?;
         }
@@ -364,6 +399,17 @@ impl Installer {
             Trigger::App { .. } => installation.subscription.map(|id| subscription_key(store, scope, id)),
         }
     }
+}
+
+/// What a commit about an installation, or one under way, failed with.
+fn changed_meanwhile(error: CommitError, id: impl fmt::Display) -> Error {
+    if error.is_conflict() {
+        let message = format!(
+            "installation `{id}` was changed by somebody else at the same time; look at it and try again"
+        );
+        return Error::conflict("installation-changed", message);
+    }
+    Error::Commit(error)
 }
 
 /// The values of a definition's fields: what was given, else the default; every fault names the field.

@@ -174,6 +174,22 @@ impl Client {
         self.post("/2023-12/headless/completeInstallation", &complete).await?.ok().map(drop)
     }
 
+    /// `PUT /workflows/activate`, or `deactivate`.
+    pub async fn set_active(&self, user: &str, workflow: &str, active: bool) -> Result<()> {
+        let path = if active { "/2023-12/workflows/activate" } else { "/2023-12/workflows/deactivate" };
+        let answer = self.put(path, &json!({ "userId": user, "workflowId": workflow })).await?.ok()?;
+        if answer.get("activated") != Some(&json!(active)) {
+            bail!("PUT {path} answered {answer}");
+        }
+        Ok(())
+    }
+
+    /// `DELETE /workflows/{id}`: a user's copy of a workflow.
+    pub async fn uninstall(&self, user: &str, workflow: &str) -> Result<()> {
+        let path = format!("/2023-12/workflows/{workflow}?userId={user}");
+        self.send(Method::DELETE, &path, None).await?.ok().map(drop)
+    }
+
     /// `POST /run/event`, whatever the answer.
     pub async fn run_event(&self, event: &str, user: &str, data: &Value) -> Result<Answer> {
         self.post("/2023-12/run/event", &json!({ "event": event, "userId": user, "data": data })).await
