@@ -6,7 +6,7 @@ use trunnion_core::{
     clock::{Clock, Timestamp},
     id::IdSource,
 };
-use trunnion_sandbox::Broker;
+use trunnion_sandbox::Outbound;
 use trunnion_store::Store;
 
 use crate::registry::Registry;
@@ -25,7 +25,7 @@ pub struct Capabilities {
     /// The connectors.
     pub registry: Arc<Registry>,
     /// Guarded traffic of the host itself: streams.
-    pub broker: Arc<Broker>,
+    pub broker: Arc<dyn Outbound>,
     /// The URL vendors and users reach this host by, without a trailing slash.
     pub public_url: Arc<str>,
 }

@@ -5,7 +5,7 @@
 //! changes what is active, `survey` says who stands on what, `start` takes up what the data directory holds,
 //! `records` and `prune` are the durable side.
 //!
-//! Invariants: what `standing` gives was checked, compiled and probed by the sandbox; the set of active
+//! Invariants: what `standing` gives was checked, compiled and probed by the loader; the set of active
 //! connectors is replaced as a whole, after the records that say so are durable, so that whoever took it sees one
 //! moment; a definition, installation or credential becomes durable under [`Registry::settled`], so that no swap
 //! is decided between its check and its commit.
@@ -27,7 +27,7 @@ use std::{
 use quick_cache::sync::Cache;
 use tokio::sync::RwLock as Gate;
 use trunnion_core::{clock::Timestamp, manifest::Manifest, records::Digest};
-use trunnion_sandbox::{Connector, LoadError, Sandbox};
+use trunnion_sandbox::{Connector, LoadError, Loader};
 
 use self::shelf::Shelf;
 pub use self::{shelf::ShelfError, start::Error, swap::Swaps};
@@ -38,7 +38,7 @@ const OTHERS: usize = 8;
 /// The connectors.
 #[derive(Debug)]
 pub struct Registry {
-    sandbox: Sandbox,
+    loader: Arc<dyn Loader>,
     shelf: Shelf,
     standing: RwLock<Arc<Standing>>,
     /// By app: the one before the active one, to go back to at once.
@@ -92,11 +92,11 @@ impl Standing {
 }
 
 impl Registry {
-    /// A registry without connectors yet, that keeps components in `directory`.
+    /// A registry without connectors yet, that loads with `loader` and keeps components in `directory`.
     #[must_use]
-    pub fn new(sandbox: Sandbox, directory: PathBuf) -> Self {
+    pub fn new(loader: Arc<dyn Loader>, directory: PathBuf) -> Self {
         Self {
-            sandbox,
+            loader,
             shelf: Shelf::new(directory),
             standing: RwLock::default(),
             previous: RwLock::default(),
@@ -150,8 +150,8 @@ impl Registry {
 
     async fn load_kept(&self, digest: &Digest) -> Result<Connector, Gone> {
         let component = self.shelf.read(digest).await?;
-        self.sandbox
-            .load(component)
+        self.loader
+            .load(component, &mut |_| {})
             .await
             .map_err(|source| Gone::Refused { digest: digest.clone(), source: Box::new(source) })
     }
@@ -162,8 +162,9 @@ impl Registry {
         self.gate.read().await
     }
 
-    /// Makes `connector` the active one of its app, in one step for everybody; the one before it.
-    fn switch(&self, connector: Connector, since: Timestamp) -> Option<Connector> {
+    /// Makes `connector` the active one of its app, in one step for everybody; the one before it. The record that
+    /// says so is the caller's, and durable before.
+    pub fn switch(&self, connector: Connector, since: Timestamp) -> Option<Connector> {
         let app = connector.manifest().id.clone();
         let before = self.active(&app);
         // First here: a run that holds the old digest finds it in one place or the other at any moment.
@@ -193,7 +194,7 @@ impl Registry {
                 "a component is left behind; the next start removes it"
             );
         }
-        self.sandbox.forget(digest).await;
+        self.loader.forget(digest).await;
     }
 
     fn read_previous(&self) -> RwLockReadGuard<'_, BTreeMap<String, Connector>> {

@@ -153,7 +153,7 @@ impl Server {
             Arc::clone(&random),
         )?;
         let ids = IdSource::new(Arc::clone(&clock), random);
-        let registry = Arc::new(Registry::new(sandbox, data_dir.join("components")));
+        let registry = Arc::new(Registry::new(Arc::new(sandbox), data_dir.join("components")));
         let swaps = Swaps::new(Arc::clone(&registry), store.clone(), ids.clone());
         swaps.start(&data_dir.join("connectors")).await?;
 
@@ -175,7 +175,7 @@ impl Server {
             tokio::spawn(worker.run(stop.clone())),
             tokio::spawn(Retention::new(context).run(stop.clone())),
         ];
-        let listener = tokio::spawn(serve(listener, api::router(services), stop.clone()));
+        let listener = tokio::spawn(serve(listener, api::router(Services::from(services)), stop.clone()));
         Ok(Self { address, stop, listener, background, store })
     }
 
@@ -222,7 +222,10 @@ fn tidy(mut request: Request) -> Request {
     request
 }
 
-fn wire(config: &Config, context: Context, swaps: Swaps) -> (Services, Worker) {
+/// Every service over `context`, and the worker that is to run beside them. Starts nothing, so that a simulation
+/// works with exactly what a host does.
+#[must_use]
+pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Worker) {
     let holder = context.ids.next::<trunnion_core::id::Id>().to_string();
     let queue = Arc::new(Queue::new(Arc::clone(context.clock()), holder, config.max_waiting));
     let releases = Arc::new(Releases::new(context.clone()));
@@ -240,7 +243,7 @@ fn wire(config: &Config, context: Context, swaps: Swaps) -> (Services, Worker) {
     let executor = Executor::new(context.clone(), Arc::clone(&releases), actor, Arc::clone(&queue));
     let parser = Parser::new(context.clone(), acceptor.clone(), Arc::clone(&queue));
     let worker = Worker::new(context.clone(), Arc::clone(&queue), executor, parser, config.workers);
-    let services = Services::from(AllServices {
+    let services = AllServices {
         access: Access::new(context.clone()),
         users: Users::new(context.clone()),
         vault,
@@ -254,7 +257,7 @@ fn wire(config: &Config, context: Context, swaps: Swaps) -> (Services, Worker) {
         swaps,
         max_body_bytes: config.max_body_bytes,
         context,
-    });
+    };
     (services, worker)
 }
 

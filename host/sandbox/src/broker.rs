@@ -17,6 +17,7 @@ mod resolve;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use reqwest::{
     Client, Method,
     header::{HeaderMap, LOCATION},
@@ -108,6 +109,18 @@ pub struct Posted {
     pub body: Bytes,
     /// From the start to the whole answer.
     pub duration: Duration,
+}
+
+/// The host's own way out: the [`Broker`], or a stand-in where the network is simulated.
+pub trait Outbound: std::fmt::Debug + Send + Sync + 'static {
+    /// Sends one request and waits for the answer, as [`Broker::post`] describes it.
+    fn post(&self, post: Post) -> BoxFuture<'_, Result<Posted, SendError>>;
+}
+
+impl Outbound for Broker {
+    fn post(&self, post: Post) -> BoxFuture<'_, Result<Posted, SendError>> {
+        Box::pin(self.post(post))
+    }
 }
 
 /// Sends for guests and for the host, within [`EgressOptions`].

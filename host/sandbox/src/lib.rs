@@ -36,13 +36,13 @@ mod state;
 mod warm;
 
 pub use answer::{Answer, Exchange, Failed, LogLevel, LogLine, Observation};
-pub use broker::{Broker, EgressOptions};
+pub use broker::{Broker, EgressOptions, Outbound};
 pub use call::{
     Account, Call, Choice, Choices, Delivery, Freshness, Health, LookupQuery, Occurrence, Outcome, Page,
     Polled, Reconciled, Reply, Target,
 };
-pub use connector::Connector;
-pub use load::{LoadError, Stage};
+pub use connector::{Answering, Connector, Guest};
+pub use load::{LoadError, Loader, Stage};
 pub use options::{CompileOptions, Options, WarmOptions};
 pub use sandbox::{Checked, Compiled, Sandbox, SandboxError, digest_of};
 pub use secrets::Secrets;

@@ -1,6 +1,31 @@
-//! Why a candidate is refused.
+//! From bytes to a connector: who does it, and why a candidate is refused.
 
-use trunnion_core::problem::Problems;
+use std::fmt;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use trunnion_core::{problem::Problems, records::Digest};
+
+use crate::connector::Connector;
+
+/// Turns bytes into connectors: the [`Sandbox`](crate::Sandbox), or a stand-in where calls are simulated.
+pub trait Loader: fmt::Debug + Send + Sync + 'static {
+    /// Takes a candidate through the stages; `ended` hears of each as it ends, well or not.
+    fn load<'a>(
+        &'a self,
+        component: Bytes,
+        ended: &'a mut (dyn FnMut(Stage) + Send),
+    ) -> BoxFuture<'a, Result<Connector, LoadError>>;
+
+    /// New calls are not expected to come to this component any more. Calls in flight go on.
+    fn retire(&self, digest: &Digest);
+
+    /// This host does not keep the component: nothing of it is left behind.
+    fn forget<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, ()>;
+
+    /// Bytes of a component that may be a candidate.
+    fn max_component_bytes(&self) -> usize;
+}
 
 /// Where on its way a candidate was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

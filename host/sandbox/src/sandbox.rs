@@ -8,6 +8,7 @@ use std::{fmt, sync::Arc};
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 use trunnion_core::{
     clock::{Clock, Random},
@@ -25,10 +26,10 @@ use crate::{
     broker::{Broker, Subject},
     cache::Cache,
     check, compile,
-    connector::Connector,
+    connector::{Connector, Loaded},
     engine::{self, Ticker},
     exports::Exports,
-    load::LoadError,
+    load::{LoadError, Loader, Stage},
     options::Options,
     state::{Shared, State},
     warm::{Running, Warm},
@@ -175,7 +176,9 @@ impl Sandbox {
         }
         let manifest = Arc::new(Manifest::parse(&first)?);
         let subject = Subject::new(manifest).map_err(|problem| Problems(vec![problem]))?;
-        Ok(Connector::new(Arc::clone(&self.inner), pre, exports, subject, digest, imports))
+        let manifest = Arc::clone(subject.manifest());
+        let guest = Loaded::new(Arc::clone(&self.inner), pre, exports, subject, digest.clone());
+        Ok(Connector::new(manifest, digest, imports, guest))
     }
 
     /// Drops the instances kept for this component, which new calls are not expected to come to. Calls in
@@ -204,10 +207,46 @@ impl Sandbox {
         self.inner.shared.options.max_component_bytes
     }
 
+    async fn through(
+        &self,
+        component: Bytes,
+        ended: &mut (dyn FnMut(Stage) + Send),
+    ) -> Result<Connector, LoadError> {
+        let checked = self.check(component);
+        ended(Stage::Check);
+        let compiled = self.compile(checked?).await;
+        ended(Stage::Compile);
+        let connector = self.probe(compiled?).await;
+        ended(Stage::Probe);
+        connector
+    }
+
     /// How many instances are kept for reuse right now.
     #[must_use]
     pub fn warm_instances(&self) -> usize {
         self.inner.warm.len()
+    }
+}
+
+impl Loader for Sandbox {
+    fn load<'a>(
+        &'a self,
+        component: Bytes,
+        ended: &'a mut (dyn FnMut(Stage) + Send),
+    ) -> BoxFuture<'a, Result<Connector, LoadError>> {
+        Box::pin(self.through(component, ended))
+    }
+
+    fn retire(&self, digest: &Digest) {
+        self.retire(digest);
+    }
+
+    fn forget<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, ()> {
+        Box::pin(self.forget(digest))
+    }
+
+    fn max_component_bytes(&self) -> usize {
+        self.max_component_bytes()
     }
 }
 

@@ -1,13 +1,13 @@
 //! A candidate's way through the stages, and how long each took.
 //!
-//! `Candidate` → `Probed`, by the sandbox's own stages in between; nothing of a candidate that a stage refuses
+//! `Candidate` → `Probed`, by the loader's own stages in between; nothing of a candidate that a stage refuses
 //! is left in memory.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use trunnion_core::records::Digest;
-use trunnion_sandbox::{Connector, LoadError, Sandbox, digest_of};
+use trunnion_sandbox::{Connector, LoadError, Loader, Stage, digest_of};
 
 /// How long each stage took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,19 +74,19 @@ impl Candidate {
         Self { component, digest }
     }
 
-    /// Through the sandbox's stages; `stages` tells how far it came and how long it took.
+    /// Through the loader's stages; `stages` tells how far it came and how long it took.
     pub(super) async fn probe(
         self,
-        sandbox: &Sandbox,
+        loader: &dyn Loader,
         watch: &mut Stopwatch,
         stages: &mut Stages,
     ) -> Result<Probed, LoadError> {
-        let checked = sandbox.check(self.component.clone());
-        stages.check = watch.lap();
-        let compiled = sandbox.compile(checked?).await;
-        stages.compile = watch.lap();
-        let connector = sandbox.probe(compiled?).await;
-        stages.probe = watch.lap();
-        Ok(Probed { component: self.component, connector: connector? })
+        let mut ended = |stage| match stage {
+            Stage::Check => stages.check = watch.lap(),
+            Stage::Compile => stages.compile = watch.lap(),
+            Stage::Probe => stages.probe = watch.lap(),
+        };
+        let connector = loader.load(self.component.clone(), &mut ended).await?;
+        Ok(Probed { component: self.component, connector })
     }
 }

@@ -119,7 +119,7 @@ impl Swaps {
             Ok(component) => component,
             Err(source) => return Err(Error::Kept { app, source }),
         };
-        match self.registry.sandbox.load(component).await {
+        match self.registry.loader.load(component, &mut |_| {}).await {
             Ok(connector) => Ok((connector, record)),
             Err(source) => {
                 let path = self.registry.shelf.path(&record.digest);
@@ -135,7 +135,7 @@ impl Swaps {
         let cause = Cause { by: None, reason: Some(format!("connectors/{name}")) };
         let (mut watch, mut stages) = (Stopwatch::start(), Stages::default());
         let digest = candidate.digest.clone();
-        let probed = candidate.probe(&self.registry.sandbox, &mut watch, &mut stages).await;
+        let probed = candidate.probe(self.registry.loader.as_ref(), &mut watch, &mut stages).await;
         let Probed { component, connector } = match probed {
             Ok(probed) => probed,
             Err(source) => {

@@ -119,7 +119,7 @@ impl Swaps {
     /// Bytes of a component that is accepted.
     #[must_use]
     pub fn max_component_bytes(&self) -> usize {
-        self.registry.sandbox.max_component_bytes()
+        self.registry.loader.max_component_bytes()
     }
 
     /// Takes a component through the stages, keeps it, and lets it take over where that is wished.
@@ -212,7 +212,7 @@ impl Swaps {
             self.keep(&digest, candidate.component).await?;
             return Ok(unchanged(version.clone(), &watch));
         }
-        let probed = candidate.probe(&self.registry.sandbox, &mut watch, &mut stages).await;
+        let probed = candidate.probe(self.registry.loader.as_ref(), &mut watch, &mut stages).await;
         let Probed { component, connector } = match probed {
             Ok(probed) => probed,
             Err(error) => {
@@ -313,7 +313,7 @@ impl Swaps {
         let total = watch.total();
         drop(gate);
         if let Some(superseded) = superseded {
-            self.registry.sandbox.retire(superseded.digest());
+            self.registry.loader.retire(superseded.digest());
         }
         tracing::info!(app, version = %version.version, digest = %version.digest, "connector active");
         Ok(Swapped { active: true, changed: true, previous: active.previous, stages, total, version })
