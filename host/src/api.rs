@@ -22,7 +22,7 @@ use crate::{
     context::Context,
     registry::Swaps,
     runs::{Queue, RunLog},
-    triggers::{accept::Acceptor, webhook::Ingress},
+    triggers::{accept::Acceptor, schedule::Schedules, webhook::Ingress},
     users::Users,
     vault::Vault,
     workflows::{Installer, Library, Releases},
@@ -60,6 +60,8 @@ pub struct AllServices {
     pub runs: RunLog,
     /// Work that waits.
     pub queue: Arc<Queue>,
+    /// What the clock starts.
+    pub schedules: Schedules,
     /// Which connector is active.
     pub swaps: Swaps,
     /// Bytes of a request body.

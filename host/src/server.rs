@@ -39,7 +39,9 @@ use crate::{
     retention::Retention,
     runs::{Queue, RunLog, Worker, act::Actor, execute::Executor},
     streams::Streams,
-    triggers::{accept::Acceptor, parse::Parser, subscriptions::Subscriptions, webhook::Ingress},
+    triggers::{
+        accept::Acceptor, parse::Parser, schedule::Schedules, subscriptions::Subscriptions, webhook::Ingress,
+    },
     users::Users,
     vault::Vault,
     workflows::{Installer, Library, Releases},
@@ -173,6 +175,7 @@ impl Server {
         let stop = CancellationToken::new();
         let background = vec![
             tokio::spawn(worker.run(stop.clone())),
+            tokio::spawn(services.schedules.clone().run(stop.clone())),
             tokio::spawn(Retention::new(context).run(stop.clone())),
         ];
         let listener = tokio::spawn(serve(listener, api::router(Services::from(services)), stop.clone()));
@@ -232,12 +235,14 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
     let vault = Vault::new(context.clone());
     let library = Library::new(context.clone());
     let acceptor = Acceptor::new(context.clone(), Arc::clone(&releases), Arc::clone(&queue));
+    let schedules = Schedules::new(context.clone(), acceptor.clone());
     let installer = Installer::new(
         context.clone(),
         library.clone(),
         Arc::clone(&releases),
         vault.clone(),
         Subscriptions::new(context.clone()),
+        schedules.clone(),
     );
     let actor = Actor::new(context.clone(), vault.clone(), Streams::new(context.clone()));
     let executor = Executor::new(context.clone(), Arc::clone(&releases), actor, Arc::clone(&queue));
@@ -254,6 +259,7 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         runs: RunLog::new(context.clone(), Arc::clone(&releases), Arc::clone(&queue)),
         releases,
         queue,
+        schedules,
         swaps,
         max_body_bytes: config.max_body_bytes,
         context,

@@ -1,11 +1,13 @@
 //! Triggers: everything that starts work, each through the one way in.
 //!
 //! `accept` makes events durable and starts runs; `webhook` takes vendors' deliveries in; `verify` knows
-//! signatures; `parse` turns stored deliveries into occurrences; `subscriptions` registers at vendors.
+//! signatures; `parse` turns stored deliveries into occurrences; `subscriptions` registers at vendors;
+//! `schedule` starts what the clock starts.
 
 pub mod accept;
 pub mod custom;
 pub mod parse;
+pub mod schedule;
 pub mod subscriptions;
 pub mod verify;
 pub mod webhook;

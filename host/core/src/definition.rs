@@ -15,6 +15,7 @@ use crate::{
     machine::OnError,
     problem::{Problem, Problems},
     retry::RetryPolicy,
+    schedule::Timing,
 };
 
 /// A workflow: one trigger and its steps.
@@ -51,6 +52,8 @@ pub enum Trigger {
         /// The event's name.
         event: String,
     },
+    /// The clock.
+    Schedule(Timing),
 }
 
 /// A value map: a value on the left becomes the value on the right; any other is an error that names it.
@@ -258,7 +261,7 @@ impl Definition {
         let mut apps = Vec::new();
         let trigger = match &self.trigger {
             Trigger::App { app, .. } => Some(app.as_str()),
-            Trigger::Event { .. } => None,
+            Trigger::Event { .. } | Trigger::Schedule(_) => None,
         };
         let steps = self.every_step();
         let steps = steps.iter().filter_map(|(_, step)| match &step.kind {

@@ -17,6 +17,7 @@ use crate::{
         SubscriptionId, UserId, WorkflowId, WorkspaceId,
     },
     machine::RunState,
+    schedule::Timing,
     scope::Scope,
 };
 
@@ -205,6 +206,20 @@ pub struct Installation {
     pub updated_at: Timestamp,
 }
 
+/// How far the ticks of a scheduled installation have been dealt with. Made, changed and removed in the
+/// installation's own commits, and moved in those that accept ticks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduleMark {
+    /// Whose installation it is.
+    pub user: UserId,
+    /// When it ticks, as its release has it.
+    pub timing: Timing,
+    /// Whether the installation is active: ticks of a paused one are missed ones.
+    pub active: bool,
+    /// Everything up to here has been dealt with.
+    pub handled: Timestamp,
+}
+
 /// An installation under way: credentials chosen, fields being filled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstallSession {
@@ -332,6 +347,11 @@ pub enum EventSource {
         delivery: DeliveryId,
         /// The connector's occurrence id.
         occurrence: String,
+    },
+    /// A tick of an installation's schedule.
+    Schedule {
+        /// When it was due.
+        scheduled_at: Timestamp,
     },
 }
 

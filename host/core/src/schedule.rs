@@ -22,7 +22,7 @@ use std::fmt;
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::{cron::Cron, interval::Interval};
 use crate::{
@@ -74,6 +74,28 @@ pub struct Tick {
     pub at: Timestamp,
     /// How many ticks it stands for, itself included: more than one after a stop, counted up to `COUNTED`.
     pub count: u64,
+}
+
+impl Tick {
+    /// `trigger` in the mappings of a workflow that is started by it.
+    #[must_use]
+    pub fn data(&self) -> Value {
+        json!({ "scheduled_at": self.at.to_string(), "count": self.count })
+    }
+
+    /// The JSON Schema of `data`.
+    #[must_use]
+    pub fn schema() -> Value {
+        json!({
+            "type": "object",
+            "properties": {
+                "scheduled_at": { "type": "string", "format": "date-time" },
+                "count": { "type": "integer", "minimum": 1 },
+            },
+            "required": ["scheduled_at", "count"],
+            "additionalProperties": false,
+        })
+    }
 }
 
 /// A checked schedule.

@@ -9,15 +9,15 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use serde_json::Value;
 use trunnion_core::{
     definition::{ConfigField, Definition, FieldKind, Trigger},
-    id::{ConnectionId, InstallSessionId, IntegrationId, UserId, WorkflowId},
-    records::{Connection, InstallSession, Installation, StoredRelease, Subscription},
+    id::{ConnectionId, InstallSessionId, InstallationId, IntegrationId, UserId, WorkflowId},
+    records::{Connection, InstallSession, Installation, ScheduleMark, StoredRelease, Subscription},
     scope::Scope,
 };
 use trunnion_store::{
-    Batch, CommitError, Select, Versioned,
+    Batch, CommitError, Select, Table as _, Version, Versioned,
     tables::{
         InstallSessions, Installations, InstallationsByTrigger, InstallationsByWorkflow, Present,
-        TriggerTarget,
+        ScheduleMarks, TriggerTarget,
     },
 };
 
@@ -27,10 +27,14 @@ use crate::{
     error::{Error, Result},
     triggers::{
         accept::{custom_key, subscription_key},
+        schedule::{Schedules, schedule_key},
         subscriptions::{Fed, Subscriptions},
     },
     vault::Vault,
 };
+
+/// How often a commit is tried again after somebody else changed the same records.
+const MAX_CONFLICTS: u32 = 8;
 
 /// What `start` is asked for.
 #[derive(Clone, Debug)]
@@ -74,6 +78,7 @@ pub struct Installer {
     releases: Arc<Releases>,
     vault: Vault,
     subscriptions: Subscriptions,
+    schedules: Schedules,
 }
 
 struct Planned {
@@ -91,8 +96,9 @@ impl Installer {
         releases: Arc<Releases>,
         vault: Vault,
         subscriptions: Subscriptions,
+        schedules: Schedules,
     ) -> Self {
-        Self { context, library, releases, vault, subscriptions }
+        Self { context, library, releases, vault, subscriptions, schedules }
     }
 
     /// A user's installations, oldest first.
@@ -110,15 +116,49 @@ impl Installer {
         workflow: WorkflowId,
         activity: Activity,
     ) -> Result<()> {
-        let Versioned { record, version } = self.copy(scope, user, workflow).await?;
         let active = activity == Activity::Active;
-        if record.active == active {
-            return Ok(());
+        for _ in 0..MAX_CONFLICTS {
+            let Versioned { record, version } = self.copy(scope, user, workflow).await?;
+            if record.active == active {
+                return Ok(());
+            }
+            let key = (user, record.id);
+            let changed = Installation { active, updated_at: self.context.now(), ..record };
+            let mut batch = Batch::new();
+            batch.replace::<Installations>(scope, &key, &changed, version);
+            if let Some(mark) = self.context.store.get::<ScheduleMarks>(scope, &key).await? {
+                let moved = ScheduleMark { active, ..mark.record };
+                batch.replace::<ScheduleMarks>(scope, &key, &moved, mark.version);
+            }
+            match self.commit(scope, batch, vec![key]).await? {
+                Ok(()) => return Ok(()),
+                // A tick came between: the mark is another now.
+                Err(CommitError::Conflict { .. }) => {}
+                Err(error) => return Err(Error::Commit(error)),
+            }
         }
-        let changed = Installation { active, updated_at: self.context.now(), ..record };
-        let mut batch = Batch::new();
-        batch.replace::<Installations>(scope, &(user, changed.id), &changed, version);
-        self.context.store.commit(batch).await.map(drop).map_err(|error| changed_meanwhile(error, changed.id))
+        Err(busy(workflow))
+    }
+
+    /// Commits, and has the schedules of what it changed looked at.
+    ///
+    /// In a task of its own: a caller that goes away does not take a commit back, and a schedule that nobody looks
+    /// at would start nothing until the next start of the host.
+    async fn commit(
+        &self,
+        scope: &Scope,
+        batch: Batch,
+        changed: Vec<(UserId, InstallationId)>,
+    ) -> Result<Result<(), CommitError>> {
+        let (context, schedules, scope) = (self.context.clone(), self.schedules.clone(), *scope);
+        let committed = tokio::spawn(async move {
+            context.store.commit(batch).await?;
+            for (user, installation) in changed {
+                schedules.changed(scope, user, installation);
+            }
+            Ok(())
+        });
+        committed.await.map_err(|error| Error::Internal(format!("an installation ended badly: {error}")))
     }
 
     /// A user's copy of a workflow.
@@ -218,7 +258,21 @@ impl Installer {
     }
 
     /// Takes field values, registers webhooks and makes the workflows active.
+    ///
+    /// In a task of its own: what was registered at a vendor is installed or taken back, even where the caller goes
+    /// away meanwhile.
     pub async fn complete(
+        &self,
+        scope: &Scope,
+        id: InstallSessionId,
+        values: Values,
+    ) -> Result<Vec<Installation>> {
+        let (this, scope) = (self.clone(), *scope);
+        let completed = tokio::spawn(async move { this.complete_here(&scope, id, &values).await });
+        completed.await.map_err(|error| Error::Internal(format!("an installation ended badly: {error}")))?
+    }
+
+    async fn complete_here(
         &self,
         scope: &Scope,
         id: InstallSessionId,
@@ -261,22 +315,63 @@ impl Installer {
             self.unregister(scope, &planned).await;
             return Err(error);
         }
-        let mut batch = Batch::new();
-        batch.remove::<InstallSessions>(scope, &id, version);
-        for plan in &planned {
-            let known = existing.iter().find(|installation| installation.id == plan.installation.id);
-            self.write(scope, plan, known, &mut batch).await?;
-        }
-        match self.context.store.commit(batch).await {
-            Ok(_) => {}
-            Err(error) => {
-                self.unregister(scope, &planned).await;
-                return Err(changed_meanwhile(error, id));
-            }
+        if let Err(error) = self.keep(scope, (id, version), &planned, &existing).await {
+            self.unregister(scope, &planned).await;
+            return Err(error);
         }
         let installations: Vec<_> = planned.into_iter().map(|plan| plan.installation).collect();
         self.retire(scope, &existing, &installations).await?;
         Ok(installations)
+    }
+
+    /// ONE COMMIT: the session's end and every installation, with what finds it and when it ticks.
+    async fn keep(
+        &self,
+        scope: &Scope,
+        (session, version): (InstallSessionId, Version),
+        planned: &[Planned],
+        existing: &[Installation],
+    ) -> Result<()> {
+        let keys: Vec<_> =
+            planned.iter().map(|plan| (plan.installation.user, plan.installation.id)).collect();
+        for _ in 0..MAX_CONFLICTS {
+            let mut batch = Batch::new();
+            batch.remove::<InstallSessions>(scope, &session, version);
+            for plan in planned {
+                let known = existing.iter().find(|installation| installation.id == plan.installation.id);
+                self.write(scope, plan, known, &mut batch).await?;
+                self.schedule(scope, plan, &mut batch).await?;
+            }
+            match self.commit(scope, batch, keys.clone()).await? {
+                Ok(()) => return Ok(()),
+                // A tick came between: the mark is another now.
+                Err(CommitError::Conflict { table, .. }) if table == ScheduleMarks::NAME => {}
+                Err(error) => return Err(changed_meanwhile(error, session)),
+            }
+        }
+        Err(busy(session))
+    }
+
+    /// Makes or removes the mark of an installation's schedule. One whose times stay keeps its mark: what fell due
+    /// while it was paused is still due. New times count from now.
+    async fn schedule(&self, scope: &Scope, plan: &Planned, batch: &mut Batch) -> Result<()> {
+        let Installation { user, id, active, .. } = plan.installation;
+        let key = (user, id);
+        let known = self.context.store.get::<ScheduleMarks>(scope, &key).await?;
+        let Trigger::Schedule(timing) = &plan.definition.trigger else {
+            if let Some(known) = known {
+                batch.remove::<ScheduleMarks>(scope, &key, known.version);
+            }
+            return Ok(());
+        };
+        let kept = known.as_ref().filter(|known| known.record.timing == *timing);
+        let handled = kept.map_or_else(|| self.context.now(), |known| known.record.handled);
+        let mark = ScheduleMark { user, timing: timing.clone(), active, handled };
+        match known {
+            Some(known) => batch.replace::<ScheduleMarks>(scope, &key, &mark, known.version),
+            None => batch.insert::<ScheduleMarks>(scope, &key, &mark),
+        }
+        Ok(())
     }
 
     async fn register(&self, scope: &Scope, planned: &mut [Planned]) -> Result<()> {
@@ -376,6 +471,8 @@ impl Installer {
         let mut batch = Batch::new();
         batch.remove::<Installations>(scope, &(user, installation.id), version);
         batch.delete::<InstallationsByWorkflow>(scope, &(workflow, user, installation.id));
+        // A tick that is being accepted holds on to its mark, and is refused from here on.
+        batch.delete::<ScheduleMarks>(scope, &(user, installation.id));
         if let Some(key) = self.trigger_key(scope, &compiled.release.definition, &installation) {
             batch.delete::<InstallationsByTrigger>(scope, &(key, installation.id));
         }
@@ -397,8 +494,14 @@ impl Installer {
         match &definition.trigger {
             Trigger::Event { event } => Some(custom_key(store, scope, installation.user, event)),
             Trigger::App { .. } => installation.subscription.map(|id| subscription_key(store, scope, id)),
+            Trigger::Schedule(_) => Some(schedule_key(store, scope, installation.id)),
         }
     }
+}
+
+fn busy(id: impl fmt::Display) -> Error {
+    let message = format!("`{id}` was changed by others {MAX_CONFLICTS} times meanwhile; try again");
+    Error::conflict("installation-changed", message)
 }
 
 /// What a commit about an installation, or one under way, failed with.

@@ -13,7 +13,8 @@ use trunnion_core::{
     records::{
         ApiKey, Connection, ConnectorChange, ConnectorVersion, DeadLetter, DeadWork, Delivery, Digest,
         EndedRun, EventSchema, InstallSession, Installation, Integration, LedgerEntry, LiveItem, LiveRun,
-        StoredRelease, StreamDestination, Subscription, User, Workflow, Workspace as WorkspaceRecord,
+        ScheduleMark, StoredRelease, StreamDestination, Subscription, User, Workflow,
+        Workspace as WorkspaceRecord,
     },
     scope::Scope,
 };
@@ -97,6 +98,8 @@ tables! {
     25 ConnectorHistory: Deployment, (String, Id) => ConnectorChange, |_| Owner::Scope;
     /// Items of runs that have not ended, by run, the path of the `for_each` and the item's index.
     26 LiveItems: Environment, (RunId, String, u32) => LiveItem, |item| Owner::User(item.user);
+    /// How far schedules have been dealt with.
+    27 ScheduleMarks: Environment, (UserId, InstallationId) => ScheduleMark, |mark| Owner::User(mark.user);
 }
 
 const fn owner_of_dead(letter: &DeadLetter) -> Owner {
@@ -173,7 +176,7 @@ mod tests {
              8 Releases, 9 EventSchemas, 10 Installations, 11 InstallationsByTrigger, 12 InstallationsByWorkflow, \
              13 InstallSessions, 14 Subscriptions, 15 SubscriptionsByPath, 16 Deliveries, 17 LiveRuns, \
              18 EndedRuns, 19 RunsByWorkflow, 20 Ledger, 21 DeadLetters, 22 ConnectorVersions, 23 ActiveConnectors, \
-             24 StreamDestinations, 25 ConnectorHistory, 26 LiveItems",
+             24 StreamDestinations, 25 ConnectorHistory, 26 LiveItems, 27 ScheduleMarks",
             "numbers are stored in every key and never change; only add at the end"
         );
     }

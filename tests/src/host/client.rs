@@ -106,7 +106,8 @@ impl RunView {
 }
 
 impl Client {
-    pub(super) fn new(base: &str, key: &str) -> Result<Self> {
+    /// Calls the host at `base` with `key`.
+    pub fn new(base: &str, key: &str) -> Result<Self> {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
         Ok(Self { http, base: base.to_owned(), key: key.to_owned() })
     }
@@ -155,7 +156,8 @@ impl Client {
         text_of(&self.post("/2023-12/headless/credentials", &body).await?.ok()?, "/credentialId")
     }
 
-    /// startInstallation and completeInstallation of these workflows, or of all the integration's.
+    /// startInstallation and completeInstallation of these workflows, or of all the integration's; with no
+    /// credential where it is empty.
     pub async fn install(
         &self,
         user: &str,
@@ -163,7 +165,8 @@ impl Client {
         credential: &str,
         workflows: &[&str],
     ) -> Result<()> {
-        let mut body = json!({ "userId": user, "integrationId": integration, "credentialIds": [credential] });
+        let credentials: Vec<_> = [credential].into_iter().filter(|id| !id.is_empty()).collect();
+        let mut body = json!({ "userId": user, "integrationId": integration, "credentialIds": credentials });
         if !workflows.is_empty()
             && let Some(members) = body.as_object_mut()
         {
@@ -212,6 +215,13 @@ impl Client {
         let id = text_of(&self.post("/v1/workflows", &body).await?.ok()?, "/id")?;
         self.post(&format!("/v1/workflows/{id}/releases"), &json!({})).await?.ok()?;
         Ok(id)
+    }
+
+    /// Another draft of a workflow, and its release.
+    pub async fn release_again(&self, workflow: &str, definition: &Value) -> Result<()> {
+        let path = format!("/v1/workflows/{workflow}");
+        self.put(&path, &json!({ "definition": definition })).await?.ok()?;
+        self.post(&format!("{path}/releases"), &json!({})).await?.ok().map(drop)
     }
 
     /// `PUT /v1/connectors/{app}/versions`, whatever the answer; needs an operator's key.

@@ -16,6 +16,7 @@ const TRIGGER: Shape = Shape::Tagged {
     cases: &[
         ("app", &[required("app", Shape::Text), required("trigger", Shape::Text)]),
         ("event", &[required("event", Shape::Text)]),
+        ("schedule", crate::schedule::MEMBERS),
     ],
 };
 

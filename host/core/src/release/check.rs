@@ -14,7 +14,8 @@ use crate::{
     definition::{ConfigField, Definition, FieldKind, Step, StepKind, Trigger},
     manifest::Manifest,
     mapping::{Node, escape},
-    problem::Problem,
+    problem::{Problem, Problems},
+    schedule::{Schedule, Tick},
 };
 
 const LONGEST_NAME: usize = 64;
@@ -242,6 +243,15 @@ impl Check<'_> {
                     );
                 }
                 Known { schema: None, sample, event: Some(event.clone()) }
+            }
+            Trigger::Schedule(timing) => {
+                if let Err(Problems(problems)) = Schedule::check(timing) {
+                    let placed = problems.into_iter();
+                    self.problems.extend(
+                        placed.map(|problem| Problem { at: format!("/trigger{}", problem.at), ..problem }),
+                    );
+                }
+                Known { schema: Some(Tick::schema()), sample: None, event: None }
             }
         }
     }

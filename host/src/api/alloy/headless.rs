@@ -118,7 +118,7 @@ pub(super) async fn complete(
         let filled = values.entry(workflow).or_default();
         filled.extend(fields.into_iter().map(|field| (field.name, field.value)));
     }
-    services.installer.complete(&scope, id, &values).await?;
+    services.installer.complete(&scope, id, values).await?;
     Ok(Json(json!({ "message": "Installation completed successfully" })))
 }
 

@@ -12,6 +12,7 @@ use trunnion_core::{
     id::{IntegrationId, UserId, WorkflowId},
     machine::idempotency_key,
     records::{Installation, Integration, StoredRelease},
+    schedule::Schedule,
     scope::Scope,
 };
 
@@ -102,6 +103,10 @@ fn blocks(services: &Services, workflow: WorkflowId, definition: &Definition) ->
     let trigger = match &definition.trigger {
         Trigger::App { app, trigger } => block(services, workflow, "trigger", trigger, app),
         Trigger::Event { event } => block(services, workflow, "trigger", event, "customEvent"),
+        Trigger::Schedule(timing) => {
+            let said = Schedule::check(timing).map_or_else(|_| "schedule".to_owned(), |it| it.to_string());
+            block(services, workflow, "trigger", &said, "cron")
+        }
     };
     let steps = definition.every_step().into_iter().map(|(_, step)| {
         let (name, kind) = match &step.kind {
