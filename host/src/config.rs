@@ -21,10 +21,21 @@ pub struct Config {
     pub log: String,
     /// Bytes of one request's body. Default: 6 MiB.
     pub max_body_bytes: usize,
-    /// Runs and deliveries that are worked on at once. Default: 256.
+    /// Runs and deliveries that are worked on at once; a quarter more for users who have few under way while others
+    /// have many. Default: 256.
     pub workers: usize,
-    /// Runs and deliveries that may wait for a worker before new ones are refused with 429. Default: 20,000.
+    /// Runs and deliveries that are worked on at once for one connection, or one destination of a user. Default: 32.
+    pub workers_per_connection: usize,
+    /// Runs and deliveries that may wait for a worker before new ones are refused with 429. Default: 1,000,000.
     pub max_waiting: usize,
+    /// Of these, one user's; nobody's are more than half of `max_waiting`. Default: 100,000.
+    pub max_waiting_per_user: usize,
+    /// Bytes of the payloads that wait, in memory or in the store. Default: 4 GiB.
+    pub max_waiting_bytes: usize,
+    /// Of these, one user's. Default: 1 GiB.
+    pub max_waiting_bytes_per_user: usize,
+    /// Bytes of payloads that wait in memory; further ones wait in the store alone. Default: 64 MiB.
+    pub max_kept_bytes: usize,
     /// Bounds on guests.
     pub sandbox: SandboxOptions,
     /// What may leave the host.
@@ -51,7 +62,12 @@ impl Default for Config {
             log: "info".to_owned(),
             max_body_bytes: 6 << 20,
             workers: 256,
-            max_waiting: 20_000,
+            workers_per_connection: 32,
+            max_waiting: 1_000_000,
+            max_waiting_per_user: 100_000,
+            max_waiting_bytes: 4 << 30,
+            max_waiting_bytes_per_user: 1 << 30,
+            max_kept_bytes: 64 << 20,
             sandbox: SandboxOptions::default(),
             egress: EgressOptions::default(),
             store: StoreConfig::default(),

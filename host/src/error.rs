@@ -65,6 +65,15 @@ pub enum Error {
         /// When to try again.
         retry_after: Duration,
     },
+    /// As much of the user's work is waiting as may.
+    #[error(
+        "this user has as much work waiting as may; other users' work is still accepted: send it again in {} s, slower, \
+         or have the operator raise `max_waiting_per_user`", retry_after.as_secs()
+    )]
+    UserBusy {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// A connector call on behalf of the request failed.
     #[error("{message}")]
     Vendor {
@@ -116,6 +125,7 @@ impl Error {
             Self::ConnectorInUse { .. } => "connector-in-use",
             Self::KeyReused { .. } => "idempotency-key-reused",
             Self::Busy { .. } => "busy",
+            Self::UserBusy { .. } => "user-busy",
             Self::Vendor { .. } => "vendor-call-failed",
             Self::Commit(_) => "store-not-writable",
             Self::Read(_) => "store-not-readable",

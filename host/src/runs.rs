@@ -13,6 +13,6 @@ pub mod worker;
 pub use self::{
     execute::Held,
     log::RunLog,
-    queue::{Queue, Work},
+    queue::{Queue, Turn, Work},
     worker::Worker,
 };

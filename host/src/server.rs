@@ -37,7 +37,12 @@ use crate::{
     keyfiles::{self, KeysFile},
     registry::{self, Registry, Swaps},
     retention::Retention,
-    runs::{Queue, RunLog, Worker, act::Actor, execute::Executor},
+    runs::{
+        Queue, RunLog, Worker,
+        act::Actor,
+        execute::Executor,
+        queue::{Bounds, Limits, Load},
+    },
     streams::Streams,
     triggers::{
         accept::Acceptor, parse::Parser, schedule::Schedules, subscriptions::Subscriptions, webhook::Ingress,
@@ -230,7 +235,7 @@ fn tidy(mut request: Request) -> Request {
 #[must_use]
 pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Worker) {
     let holder = context.ids.next::<trunnion_core::id::Id>().to_string();
-    let queue = Arc::new(Queue::new(Arc::clone(context.clock()), holder, config.max_waiting));
+    let queue = Arc::new(Queue::new(Arc::clone(context.clock()), holder, limits(config)));
     let releases = Arc::new(Releases::new(context.clone()));
     let vault = Vault::new(context.clone());
     let library = Library::new(context.clone());
@@ -247,7 +252,7 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
     let actor = Actor::new(context.clone(), vault.clone(), Streams::new(context.clone()));
     let executor = Executor::new(context.clone(), Arc::clone(&releases), actor, Arc::clone(&queue));
     let parser = Parser::new(context.clone(), acceptor.clone(), Arc::clone(&queue));
-    let worker = Worker::new(context.clone(), Arc::clone(&queue), executor, parser, config.workers);
+    let worker = Worker::new(context.clone(), Arc::clone(&queue), executor, parser);
     let services = AllServices {
         access: Access::new(context.clone()),
         users: Users::new(context.clone()),
@@ -265,6 +270,18 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         context,
     };
     (services, worker)
+}
+
+const fn limits(config: &Config) -> Limits {
+    Limits {
+        workers: config.workers,
+        per_connection: config.workers_per_connection,
+        waiting: Bounds {
+            all: Load { count: config.max_waiting, bytes: config.max_waiting_bytes },
+            per_user: Load { count: config.max_waiting_per_user, bytes: config.max_waiting_bytes_per_user },
+        },
+        kept_bytes: config.max_kept_bytes,
+    }
 }
 
 fn master(

@@ -53,7 +53,7 @@ impl From<Error> for Failure {
                 ..
             } => StatusCode::BAD_REQUEST,
             Error::Vendor { .. } => StatusCode::BAD_GATEWAY,
-            Error::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Error::Busy { .. } | Error::UserBusy { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::Commit(CommitError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Error::Commit(CommitError::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
             Error::Commit(_) | Error::Read(_) | Error::Key(_) | Error::Internal(_) => {
@@ -68,7 +68,7 @@ impl From<Error> for Failure {
             );
         }
         let retry_after = match &error {
-            Error::Busy { retry_after } => Some(*retry_after),
+            Error::Busy { retry_after } | Error::UserBusy { retry_after } => Some(*retry_after),
             _ => None,
         };
         let stage = match &error {

@@ -16,5 +16,6 @@ async fn healthy() -> Json<Value> {
 
 async fn ready(State(services): State<Services>) -> Result<Json<Value>, Failure> {
     services.queue.admit()?;
-    Ok(Json(json!({ "status": "ready", "waiting": services.queue.ready() })))
+    let waiting = services.queue.waiting();
+    Ok(Json(json!({ "status": "ready", "waiting": waiting.count, "waiting_bytes": waiting.bytes })))
 }

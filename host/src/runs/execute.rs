@@ -21,7 +21,7 @@ use trunnion_store::{
 use super::{
     act::{Actor, Doing, Effect, Performed, Place},
     items::{Acted, Spent, has_items, items_of, remove_items},
-    queue::{Queue, Work},
+    queue::{Hold, Lane, Queue, Turn, Work, lane_of, lane_of_step, likely_lane},
 };
 use crate::{
     context::Context,
@@ -49,6 +49,8 @@ pub struct Held {
     pub version: Version,
     /// What the machine said to do next.
     pub next: Next,
+    /// Says that the run is in these hands.
+    _hold: Hold,
     /// Items that the next commit of the run makes superfluous.
     pub(super) spent: Spent,
 }
@@ -59,10 +61,17 @@ impl Held {
         scope: Scope,
         run: LiveRun,
         release: Arc<Release>,
-        version: Version,
-        next: Next,
+        (version, next): (Version, Next),
+        hold: Hold,
     ) -> Self {
-        Self { scope, run, release, version, next, spent: Spent::new() }
+        Self { scope, run, release, version, next, _hold: hold, spent: Spent::new() }
+    }
+}
+
+impl Held {
+    /// What the step of index `step` calls.
+    fn lane(&self, step: usize) -> Lane {
+        self.release.program.steps.get(step).map_or(Lane::Open, |step| lane_of_step(&self.run, step))
     }
 }
 
@@ -76,7 +85,7 @@ pub struct Executor {
 }
 
 /// Whether this process goes on with a run.
-enum Hold {
+enum Hands {
     Kept,
     Lost,
 }
@@ -89,7 +98,9 @@ impl Executor {
     }
 
     /// Takes up a run whose time has come: leases it durably, then drives it.
-    pub async fn resume(&self, scope: Scope, id: RunId) -> Result<()> {
+    pub async fn resume(&self, scope: Scope, id: RunId, turn: &mut Turn) -> Result<()> {
+        // It may be in somebody's hands here, with a step that takes longer than a lease: they go on with it.
+        let Some(hold) = self.queue.hold(id.0) else { return Ok(()) };
         let Some(stored) = self.context.store.get::<LiveRuns>(&scope, &id).await? else { return Ok(()) };
         let run = stored.record;
         let now = self.context.now();
@@ -97,16 +108,17 @@ impl Executor {
             && lease.until > now
             && (self.queue.holds(lease) || !self.context.store.exclusive())
         {
-            // Somebody works on it, perhaps this very process; should they die, the lease ends.
-            self.queue.push_at(lease.until, Work::RunDue { scope, id, user: run.user });
+            // Another process works on it, or this one let it fall: when the lease ends, it counts as lost.
+            drop(hold);
+            self.queue.push_at_to(lease.until, likely_lane(&run), Work::RunDue { scope, id, user: run.user });
             return Ok(());
         }
         let release = self.releases.of_run(&scope, &run).await?;
-        let mut held = Held::new(scope, run, release, stored.version, Next::Nothing);
+        let mut held = Held::new(scope, run, release, (stored.version, Next::Nothing), hold);
         let lease = Event::Leased(self.queue.lease(now));
         match self.decide(&mut held, lease, now).await? {
-            Hold::Kept => self.drive(held).await,
-            Hold::Lost => Ok(()),
+            Hands::Kept => self.drive(held, turn).await,
+            Hands::Lost => Ok(()),
         }
     }
 
@@ -115,28 +127,50 @@ impl Executor {
         self.decide(&mut held, Event::Released, self.context.now()).await.map(drop)
     }
 
-    /// Drives a leased run until it ends or waits.
-    pub async fn drive(&self, mut held: Held) -> Result<()> {
+    /// Drives a leased run until it ends or waits, in `turn`.
+    pub async fn drive(&self, mut held: Held, turn: &mut Turn) -> Result<()> {
         loop {
             let now = self.context.now();
             let event = match held.next {
-                Next::End | Next::Nothing => {
-                    self.queue.forget(held.run.id);
+                Next::End | Next::Nothing => return Ok(()),
+                Next::Wait(until) => {
+                    let lane = lane_of(&held.run, &held.release.program, &held.run.state);
+                    let work = Work::RunDue { scope: held.scope, id: held.run.id, user: held.run.user };
+                    // Whoever takes it up must find it in nobody's hands.
+                    drop(held);
+                    self.queue.push_at_to(until, lane, work);
                     return Ok(());
                 }
-                Next::Wait(until) => {
-                    let work = Work::RunDue { scope: held.scope, id: held.run.id, user: held.run.user };
-                    self.queue.push_at(until, work);
-                    return Ok(());
+                Next::Perform(step) | Next::Reconcile(step) if !turn.enters(held.lane(step)) => {
+                    return self.put_back(held).await;
                 }
                 Next::Intend(_) => Event::Intended,
                 Next::Perform(step) => self.act(&mut held, step, Doing::Perform, now).await?,
                 Next::Reconcile(step) => self.act(&mut held, step, Doing::Reconcile, now).await?,
             };
-            if matches!(self.decide(&mut held, event, self.context.now()).await?, Hold::Lost) {
+            if matches!(self.decide(&mut held, event, self.context.now()).await?, Hands::Lost) {
                 return Ok(());
             }
         }
+    }
+
+    /// Lets a run wait whose next call must wait for others of its lane; without a worker.
+    async fn put_back(&self, mut held: Held) -> Result<()> {
+        if self.queue.keeps(&held.scope, held.run.user) {
+            self.queue.push(Work::Held(Box::new(held)));
+            return Ok(());
+        }
+        // Too many wait already: only its name does, so its lease is given back first.
+        let Hands::Kept = self.decide(&mut held, Event::Released, self.context.now()).await? else {
+            return Ok(());
+        };
+        if let Next::Wait(until) = held.next {
+            let lane = lane_of(&held.run, &held.release.program, &held.run.state);
+            let work = Work::RunDue { scope: held.scope, id: held.run.id, user: held.run.user };
+            drop(held);
+            self.queue.push_at_to(until, lane, work);
+        }
+        Ok(())
     }
 
     async fn act(&self, held: &mut Held, step: usize, doing: Doing, started_at: Timestamp) -> Result<Event> {
@@ -196,14 +230,14 @@ impl Executor {
     }
 
     /// Asks the machine and makes its decision durable where it says so.
-    async fn decide(&self, held: &mut Held, event: Event, now: Timestamp) -> Result<Hold> {
+    async fn decide(&self, held: &mut Held, event: Event, now: Timestamp) -> Result<Hands> {
         let state = held.run.state.clone();
         let Decision { state, next, journal } =
             machine::apply(state, &held.release.program.rules, event, now);
         held.run.state = state;
         held.next = next;
         if journal == Journal::Later && next != Next::End {
-            return Ok(Hold::Kept);
+            return Ok(Hands::Kept);
         }
         if held.run.state.ended() && has_items(&held.release.program) {
             held.spent = items_of(&self.context.store, &held.scope, held.run.id).await?;
@@ -212,11 +246,11 @@ impl Executor {
             Ok(version) => {
                 held.version = version;
                 held.spent.clear();
-                Ok(Hold::Kept)
+                Ok(Hands::Kept)
             }
             // A cancellation (the only other writer of a leased run) came between: take its word and go on.
             Err(CommitError::Conflict { .. }) => self.reread(held).await,
-            Err(CommitError::OwnerErased { .. }) => Ok(Hold::Lost),
+            Err(CommitError::OwnerErased { .. }) => Ok(Hands::Lost),
             Err(error) => Err(Error::Commit(error)),
         }
     }
@@ -240,16 +274,16 @@ impl Executor {
     }
 
     /// After a conflict: where somebody asked for the run to end, it ends after what was just performed.
-    async fn reread(&self, held: &mut Held) -> Result<Hold> {
+    async fn reread(&self, held: &mut Held) -> Result<Hands> {
         let Some(stored) = self.context.store.get::<LiveRuns>(&held.scope, &held.run.id).await? else {
-            return Ok(Hold::Lost);
+            return Ok(Hands::Lost);
         };
         let ours = match &stored.record.state.status {
             Status::Leased { lease, .. } => self.queue.holds(lease),
             Status::Queued { .. } | Status::Ended { .. } => false,
         };
         if !ours || !stored.record.state.cancelling {
-            return Ok(Hold::Lost);
+            return Ok(Hands::Lost);
         }
         let now = self.context.now();
         held.run.state.cancelling = true;
@@ -263,8 +297,8 @@ impl Executor {
             remove_items(&mut batch, &held.scope, &spent);
         }
         match self.context.store.commit(batch).await {
-            Ok(_) => Ok(Hold::Kept),
-            Err(CommitError::Conflict { .. } | CommitError::OwnerErased { .. }) => Ok(Hold::Lost),
+            Ok(_) => Ok(Hands::Kept),
+            Err(CommitError::Conflict { .. } | CommitError::OwnerErased { .. }) => Ok(Hands::Lost),
             Err(error) => Err(Error::Commit(error)),
         }
     }

@@ -1,11 +1,19 @@
-//! Who is next: work in memory, fair by user, and work that waits for its time.
+//! Who is next: work in memory, fair by environment and user, and work that waits for its time.
 //!
-//! Everything here is also on disk: the queue is an index of what this process has leased or will lease.
-//! Fairness: users take turns, so one user's flood delays only that user.
+//! Everything here is also on disk: the queue is an index of what this process has leased or will lease. What waits
+//! is bounded (`door`), whose turn it is is fair (`fair`), and of what waits long only the name is kept in memory:
+//! it is read again when its turn comes.
+//!
+//! Invariant: a run or delivery is in one pair of hands in this process: whoever has its [`Hold`]. As long as that
+//! lives, nobody takes the lease over, however long ago it should have ended.
+
+mod door;
+mod fair;
+mod hold;
+mod timers;
+mod work;
 
 use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,118 +21,107 @@ use std::{
 use tokio::sync::Notify;
 use trunnion_core::{
     clock::{Clock, Timestamp},
-    id::{DeliveryId, RunId, UserId},
-    machine::{LEASE, Lease},
+    id::{Id, RunId, UserId},
+    machine::{LEASE, Lease, Status},
     records::Delivery,
     scope::Scope,
 };
 use trunnion_store::Version;
 
+pub use self::{
+    door::{Bounds, Load},
+    fair::Lane,
+    hold::Hold,
+    work::{Work, lane_of, lane_of_step, likely_lane},
+};
+use self::{
+    door::{Door, Full},
+    fair::{Fair, Slots, Taken},
+    hold::Holding,
+    timers::Timers,
+    work::{Item, weight_of_delivery, weight_of_run},
+};
 use super::execute::Held;
 use crate::error::{Error, Result};
 
-/// A piece of work.
-#[derive(Debug)]
-pub enum Work {
-    /// A run that this process has leased.
-    Held(Box<Held>),
-    /// A run whose time has come; it must be leased first.
-    RunDue {
-        /// Where it is.
-        scope: Scope,
-        /// Which.
-        id: RunId,
-        /// Whose.
-        user: UserId,
-    },
-    /// A delivery that this process has leased.
-    Delivery {
-        /// Where it is.
-        scope: Scope,
-        /// The delivery.
-        delivery: Box<Delivery>,
-        /// Its stored version.
-        version: Version,
-    },
-    /// A delivery whose time has come; it must be leased first.
-    DeliveryDue {
-        /// Where it is.
-        scope: Scope,
-        /// Which.
-        id: DeliveryId,
-        /// Whose.
-        user: UserId,
-    },
+/// Pieces of one user's work that wait in memory with everything they need; of further ones only the name is kept.
+const KEPT_PER_USER: usize = 256;
+
+/// When a user who was refused may come again, and when everybody may.
+const USER_RETRY: Duration = Duration::from_secs(5);
+const HOST_RETRY: Duration = Duration::from_secs(1);
+
+/// What a queue may hold and have under way.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Pieces under way at once, whoever's.
+    pub workers: usize,
+    /// Pieces under way at once for one connection or destination of a user.
+    pub per_connection: usize,
+    /// What may wait.
+    pub waiting: Bounds,
+    /// Bytes of payloads that wait in memory; of further ones only the names are kept.
+    pub kept_bytes: usize,
 }
 
-impl Work {
-    const fn turn(&self) -> (Scope, UserId) {
-        match self {
-            Self::Held(held) => (held.scope, held.run.user),
-            Self::RunDue { scope, user, .. } | Self::DeliveryDue { scope, user, .. } => (*scope, *user),
-            Self::Delivery { scope, delivery, .. } => (*scope, delivery.user),
-        }
-    }
-}
-
-/// Work that is ready, by user, and work that waits for its time.
+/// Work that is ready, in fair order, and work that waits for its time.
 #[derive(Debug)]
 pub struct Queue {
     state: Mutex<State>,
     wake: Notify,
     clock: Arc<dyn Clock>,
     holder: String,
-    max_ready: usize,
-    cancelled: Mutex<HashSet<RunId>>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    by_user: HashMap<(Scope, UserId), VecDeque<Work>>,
-    turns: VecDeque<(Scope, UserId)>,
-    ready: usize,
-    timers: BinaryHeap<Reverse<Timer>>,
-    timers_set: u64,
+    kept_bytes: usize,
+    holding: Arc<Holding>,
 }
 
 #[derive(Debug)]
-struct Timer {
-    due: Timestamp,
-    number: u64,
-    work: Work,
+struct State {
+    fair: Fair<Item>,
+    door: Door,
+    timers: Timers<Item>,
+    /// Bytes of payloads in `fair`.
+    kept_bytes: usize,
 }
 
-impl PartialEq for Timer {
-    fn eq(&self, other: &Self) -> bool {
-        (self.due, self.number) == (other.due, other.number)
-    }
+/// A worker's turn with a piece of work. When it is dropped, its time is counted and the next piece may come.
+#[derive(Debug)]
+pub struct Turn {
+    queue: Arc<Queue>,
+    taken: Option<Taken>,
+    began: Timestamp,
 }
 
-impl Eq for Timer {}
-
-impl PartialOrd for Timer {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Timer {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.due, self.number).cmp(&(other.due, other.number))
+impl Limits {
+    /// Workers beyond `workers`, for those who have few under way while one has many.
+    const fn reserve(&self) -> usize {
+        let quarter = self.workers / 4;
+        if quarter < 2 { 2 } else { quarter }
     }
 }
 
 impl Queue {
-    /// A queue of the process named `holder`, which admits new work while fewer than `max_ready` pieces wait.
+    /// A queue of the process named `holder`.
     #[must_use]
-    pub fn new(clock: Arc<dyn Clock>, holder: String, max_ready: usize) -> Self {
+    pub fn new(clock: Arc<dyn Clock>, holder: String, limits: Limits) -> Self {
+        let slots = Slots {
+            workers: limits.workers.max(1),
+            reserve: limits.reserve(),
+            per_lane: limits.per_connection.max(1),
+        };
+        let state = State {
+            fair: Fair::new(slots),
+            door: Door::new(limits.waiting),
+            timers: Timers::default(),
+            kept_bytes: 0,
+        };
         Self {
-            state: Mutex::default(),
+            state: Mutex::new(state),
             wake: Notify::new(),
             clock,
             holder,
-            max_ready,
-            cancelled: Mutex::default(),
+            kept_bytes: limits.kept_bytes,
+            holding: Arc::default(),
         }
     }
 
@@ -140,58 +137,108 @@ impl Queue {
         lease.holder == self.holder
     }
 
-    /// Notes that a run which is under way is to end, so that it begins no further item.
-    pub fn cancel(&self, run: RunId) {
-        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner).insert(run);
+    /// Takes a run or a delivery in hand; `None` where it already is in somebody's hands here.
+    #[must_use]
+    pub fn hold(&self, id: Id) -> Option<Hold> {
+        Holding::take(&self.holding, id)
     }
 
-    /// Whether a run which is under way is to end.
+    /// Notes that a run which is in somebody's hands is to end, so that it begins no further item.
+    pub fn cancel(&self, run: RunId) {
+        self.holding.cancel(run.0);
+    }
+
+    /// Whether a run which is in somebody's hands is to end.
     #[must_use]
     pub fn is_cancelled(&self, run: RunId) -> bool {
-        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner).contains(&run)
+        self.holding.is_cancelled(run.0)
     }
 
-    /// Forgets about a run that is no longer under way.
-    pub fn forget(&self, run: RunId) {
-        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
-    }
-
-    /// Refuses new work while too much waits: before memory grows.
+    /// Refuses where the host as a whole has as much waiting as it may.
     pub fn admit(&self) -> Result<()> {
-        if self.state().ready < self.max_ready {
-            Ok(())
-        } else {
-            Err(Error::Busy { retry_after: Duration::from_secs(1) })
-        }
+        self.state().door.admits_any().map_err(refusal)
+    }
+
+    /// Refuses new work of a user while too much waits, before memory grows: whoever floods first, then their
+    /// environment, then everybody.
+    pub fn admit_user(&self, scope: &Scope, user: UserId) -> Result<()> {
+        self.state().door.admits(scope, &user).map_err(refusal)
+    }
+
+    /// Whether new work of a user is to wait in memory with everything it needs; otherwise it is stored as not yet
+    /// leased, and only its name waits here.
+    #[must_use]
+    pub fn keeps(&self, scope: &Scope, user: UserId) -> bool {
+        let state = self.state();
+        state.kept_bytes < self.kept_bytes && state.fair.waiting_of(scope, &user) < KEPT_PER_USER
     }
 
     /// Adds work that is ready now.
     pub fn push(&self, work: Work) {
-        self.state().add(work);
+        let lane = match &work {
+            Work::Held(held) => lane_of(&held.run, &held.release.program, &held.run.state),
+            Work::RunDue { .. } | Work::Delivery { .. } | Work::DeliveryDue { .. } => Lane::Open,
+        };
+        self.push_to(lane, work);
+    }
+
+    /// Adds work that is ready now and will call what `lane` says.
+    pub fn push_to(&self, lane: Lane, work: Work) {
+        self.state().add(Item::new(lane, work));
+        self.wake.notify_one();
+    }
+
+    /// Adds a run that was just accepted: as it is where it is leased, otherwise by its name.
+    pub fn push_accepted(&self, held: Held) {
+        let lane = lane_of(&held.run, &held.release.program, &held.run.state);
+        let bytes = weight_of_run(&held.run);
+        let work = match held.run.state.status {
+            Status::Leased { .. } => Work::Held(Box::new(held)),
+            Status::Queued { .. } | Status::Ended { .. } => {
+                let due = Work::RunDue { scope: held.scope, id: held.run.id, user: held.run.user };
+                // Whoever takes it up must find it in nobody's hands.
+                drop(held);
+                due
+            }
+        };
+        self.state().add(Item::weighing(bytes, lane, work));
+        self.wake.notify_one();
+    }
+
+    /// Adds a delivery that was just received: as it is where it is leased, otherwise by its name.
+    pub fn push_received(&self, lane: Lane, scope: Scope, delivery: Delivery, version: Version) {
+        let bytes = weight_of_delivery(&delivery);
+        let work = if delivery.attempts > 0 {
+            Work::Delivery { scope, delivery: Box::new(delivery), version }
+        } else {
+            Work::DeliveryDue { scope, id: delivery.id, user: delivery.user }
+        };
+        self.state().add(Item::weighing(bytes, lane, work));
         self.wake.notify_one();
     }
 
     /// Adds work for later.
     pub fn push_at(&self, due: Timestamp, work: Work) {
-        {
-            let mut state = self.state();
-            state.timers_set += 1;
-            let number = state.timers_set;
-            state.timers.push(Reverse(Timer { due, number, work }));
-        }
+        self.push_at_to(due, Lane::Open, work);
+    }
+
+    /// Adds work for later that will call what `lane` says.
+    pub fn push_at_to(&self, due: Timestamp, lane: Lane, work: Work) {
+        self.state().timers.set(due, Item::new(lane, work));
         self.wake.notify_one();
     }
 
-    /// The next piece of work, waiting for one.
-    pub async fn next(&self) -> Work {
+    /// The next piece of work and the turn with it, waiting until there is one and a worker for it.
+    pub async fn next(self: &Arc<Self>) -> (Work, Turn) {
         loop {
-            let (work, due) = {
+            let (taken, due) = {
                 let mut state = self.state();
                 state.ripen(self.clock.now());
-                (state.take(), state.timers.peek().map(|Reverse(timer)| timer.due))
+                (state.take(), state.timers.next())
             };
-            if let Some(work) = work {
-                return work;
+            if let Some((work, taken)) = taken {
+                let turn = Turn { queue: Arc::clone(self), taken: Some(taken), began: self.clock.now() };
+                return (work, turn);
             }
             let notified = self.wake.notified();
             match due {
@@ -210,14 +257,19 @@ impl Queue {
     /// Everything that is ready and that no worker took, for a process that stops.
     #[must_use]
     pub fn drain(&self) -> Vec<Work> {
-        let mut state = self.state();
-        std::iter::from_fn(|| state.take()).collect()
+        self.state().fair.drain().into_iter().map(|item| item.work).collect()
     }
 
-    /// Pieces of work that are ready and wait for a worker.
+    /// What is ready and waits for a worker.
     #[must_use]
-    pub fn ready(&self) -> usize {
-        self.state().ready
+    pub fn waiting(&self) -> Load {
+        self.state().door.load()
+    }
+
+    /// Pieces of work that are under way.
+    #[must_use]
+    pub fn busy(&self) -> usize {
+        self.state().fair.busy()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -226,99 +278,52 @@ impl Queue {
 }
 
 impl State {
-    fn add(&mut self, work: Work) {
-        let turn = work.turn();
-        let waiting = self.by_user.entry(turn).or_default();
-        if waiting.is_empty() {
-            self.turns.push_back(turn);
-        }
-        waiting.push_back(work);
-        self.ready += 1;
+    fn add(&mut self, item: Item) {
+        let stand = item.stand();
+        self.door.enter(stand.scope, stand.user, item.payload());
+        self.kept_bytes += item.kept();
+        self.fair.add(stand, item);
     }
 
     fn ripen(&mut self, now: Timestamp) {
-        while self.timers.peek().is_some_and(|Reverse(timer)| timer.due <= now) {
-            if let Some(Reverse(timer)) = self.timers.pop() {
-                self.add(timer.work);
-            }
+        while let Some(item) = self.timers.due(now) {
+            self.add(item);
         }
     }
 
-    fn take(&mut self) -> Option<Work> {
-        let turn = self.turns.pop_front()?;
-        let waiting = self.by_user.get_mut(&turn)?;
-        let work = waiting.pop_front()?;
-        if waiting.is_empty() {
-            self.by_user.remove(&turn);
-        } else {
-            self.turns.push_back(turn);
-        }
-        self.ready -= 1;
-        Some(work)
+    fn take(&mut self) -> Option<(Work, Taken)> {
+        let (item, taken) = self.fair.take()?;
+        self.door.leave(taken.stand.scope, taken.stand.user, item.payload());
+        self.kept_bytes = self.kept_bytes.saturating_sub(item.kept());
+        Some((item.work, taken))
+    }
+}
+
+impl Turn {
+    /// Whether the work may go on with what `lane` says, without a worker waiting for it: as many calls as may be
+    /// under way there already are, where not.
+    pub fn enters(&mut self, lane: Lane) -> bool {
+        // What calls nothing stays where it is, rather than to queue again for its next call.
+        lane == Lane::Open
+            || self.taken.as_mut().is_none_or(|taken| self.queue.state().fair.shift(taken, lane))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let Some(taken) = self.taken.take() else { return };
+        let time = self.queue.clock.now().since(self.began);
+        self.queue.state().fair.finish(taken, u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+        self.queue.wake.notify_one();
+    }
+}
+
+const fn refusal(full: Full) -> Error {
+    match full {
+        Full::User => Error::UserBusy { retry_after: USER_RETRY },
+        Full::Environment | Full::Host => Error::Busy { retry_after: HOST_RETRY },
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use trunnion_core::{
-        clock::ManualClock,
-        id::{Id, WorkspaceId},
-        scope::Environment,
-    };
-
-    use super::*;
-
-    fn due(user: u8, run: u8) -> Work {
-        Work::RunDue {
-            scope: Scope::new(WorkspaceId(Id::from_bytes([0; 12])), Environment::Development),
-            id: RunId(Id::from_bytes([run; 12])),
-            user: UserId(Id::from_bytes([user; 12])),
-        }
-    }
-
-    fn queue(clock: &Arc<ManualClock>) -> Queue {
-        Queue::new(Arc::<ManualClock>::clone(clock), "here".to_owned(), 3)
-    }
-
-    async fn next_user(queue: &Queue) -> u8 {
-        let (_, user) = queue.next().await.turn();
-        user.as_bytes()[0]
-    }
-
-    #[tokio::test]
-    async fn users_take_turns_whatever_one_of_them_sends() {
-        let queue = queue(&Arc::new(ManualClock::new(Timestamp::ZERO)));
-        for run in 0..3 {
-            queue.push(due(1, run));
-        }
-        queue.push(due(2, 9));
-        let order = [
-            next_user(&queue).await,
-            next_user(&queue).await,
-            next_user(&queue).await,
-            next_user(&queue).await,
-        ];
-        assert_eq!(order, [1, 2, 1, 1]);
-        assert_eq!(queue.ready(), 0);
-    }
-
-    #[tokio::test]
-    async fn work_for_later_comes_when_its_time_has() {
-        let clock = Arc::new(ManualClock::new(Timestamp::ZERO));
-        let queue = queue(&clock);
-        queue.push_at(Timestamp::from_millis(2_000), due(2, 0));
-        queue.push_at(Timestamp::from_millis(1_000), due(1, 0));
-        clock.advance(Duration::from_secs(3));
-        assert_eq!([next_user(&queue).await, next_user(&queue).await], [1, 2]);
-    }
-
-    #[test]
-    fn too_much_waiting_work_is_refused_with_a_time_to_return() {
-        let queue = queue(&Arc::new(ManualClock::new(Timestamp::ZERO)));
-        for run in 0..3 {
-            assert!(queue.admit().is_ok());
-            queue.push(due(1, run));
-        }
-        assert!(matches!(queue.admit(), Err(Error::Busy { .. })));
-    }
-}
+mod tests;

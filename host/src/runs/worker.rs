@@ -1,13 +1,13 @@
 //! The worker: takes work from the queue, a bounded number of pieces at once, and hands it to whoever does it.
 //!
-//! A piece that fails because the host itself could not work comes back after a pause; a panic ends one piece,
-//! never the worker. At start, everything that an earlier process left is taken up.
+//! A piece that fails because the host itself could not work comes back after a pause, also after a panic, which ends
+//! one piece, never the worker. How many pieces there are at once, and whose, is the queue's to say. At start,
+//! everything that an earlier process left is taken up.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use tokio::sync::Semaphore;
+use futures_util::FutureExt as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use trunnion_core::{id::UserId, scope::Scope};
 use trunnion_store::{
     Select,
     tables::{Deliveries, LiveRuns},
@@ -15,7 +15,7 @@ use trunnion_store::{
 
 use super::{
     execute::Executor,
-    queue::{Queue, Work},
+    queue::{Lane, Queue, Turn, Work, likely_lane},
 };
 use crate::{context::Context, error::Result, triggers::parse::Parser};
 
@@ -29,20 +29,13 @@ pub struct Worker {
     queue: Arc<Queue>,
     executor: Executor,
     parser: Parser,
-    concurrency: usize,
 }
 
 impl Worker {
-    /// Works on at most `concurrency` pieces at once.
+    /// Works on what `queue` gives.
     #[must_use]
-    pub const fn new(
-        context: Context,
-        queue: Arc<Queue>,
-        executor: Executor,
-        parser: Parser,
-        concurrency: usize,
-    ) -> Self {
-        Self { context, queue, executor, parser, concurrency }
+    pub const fn new(context: Context, queue: Arc<Queue>, executor: Executor, parser: Parser) -> Self {
+        Self { context, queue, executor, parser }
     }
 
     /// Takes up what earlier processes left; before the host says that it is ready.
@@ -65,7 +58,8 @@ impl Worker {
                 Some(due) if !leased || !self.context.store.exclusive() => due,
                 _ => now,
             };
-            self.queue.push_at(due, Work::RunDue { scope, id: run.id, user: run.user });
+            let work = Work::RunDue { scope, id: run.id, user: run.user };
+            self.queue.push_at_to(due, likely_lane(&run), work);
             found += 1;
         }
         Ok(found)
@@ -73,24 +67,15 @@ impl Worker {
 
     /// Works until `shutdown`, then lets what is under way end.
     pub async fn run(self, shutdown: CancellationToken) {
-        let permits = Arc::new(Semaphore::new(self.concurrency));
         let worker = Arc::new(self);
         let tasks = TaskTracker::new();
         loop {
-            let permit = tokio::select! {
-                permit = Arc::clone(&permits).acquire_owned() => permit,
-                () = shutdown.cancelled() => break,
-            };
-            let Ok(permit) = permit else { break };
-            let work = tokio::select! {
-                work = worker.queue.next() => work,
+            let (work, turn) = tokio::select! {
+                next = worker.queue.next() => next,
                 () = shutdown.cancelled() => break,
             };
             let worker = Arc::clone(&worker);
-            tasks.spawn(async move {
-                worker.work(work).await;
-                drop(permit);
-            });
+            tasks.spawn(async move { worker.work(work, turn).await });
         }
         tasks.close();
         tasks.wait().await;
@@ -105,33 +90,49 @@ impl Worker {
         }
     }
 
-    async fn work(&self, work: Work) {
-        let (again, result) = match work {
-            Work::Held(held) => {
-                let again = Work::RunDue { scope: held.scope, id: held.run.id, user: held.run.user };
-                (again, Box::pin(self.executor.drive(*held)).await)
-            }
-            Work::RunDue { scope, id, user } => {
-                (Work::RunDue { scope, id, user }, Box::pin(self.executor.resume(scope, id)).await)
-            }
-            Work::Delivery { scope, delivery, version } => {
-                let again = due_delivery(scope, &delivery.id, delivery.user);
-                (again, Box::pin(self.parser.parse(scope, *delivery, version)).await)
-            }
-            Work::DeliveryDue { scope, id, user } => {
-                (due_delivery(scope, &id, user), Box::pin(self.parser.resume(scope, id)).await)
-            }
-        };
-        if let Err(error) = result {
-            tracing::error!(
+    async fn work(&self, work: Work, mut turn: Turn) {
+        let again = again(&work);
+        let worked = AssertUnwindSafe(Box::pin(self.begin(work, &mut turn))).catch_unwind().await;
+        match worked {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "a piece of work could not go on; it will be taken up again"
-            );
-            self.queue.push_at(self.context.now() + REST, again);
+            ),
+            // The panic itself was told where it happened.
+            Err(_) => tracing::error!("a piece of work panicked; it will be taken up again"),
+        }
+        let (lane, again) = again;
+        self.queue.push_at_to(self.context.now() + REST, lane, again);
+    }
+
+    async fn begin(&self, work: Work, turn: &mut Turn) -> Result<()> {
+        match work {
+            Work::Held(held) => self.executor.drive(*held, turn).await,
+            Work::RunDue { scope, id, .. } => self.executor.resume(scope, id, turn).await,
+            Work::Delivery { scope, delivery, version } => {
+                self.parser.take_up(scope, *delivery, version).await
+            }
+            Work::DeliveryDue { scope, id, .. } => self.parser.resume(scope, id).await,
         }
     }
 }
 
-const fn due_delivery(scope: Scope, id: &trunnion_core::id::DeliveryId, user: UserId) -> Work {
-    Work::DeliveryDue { scope, id: *id, user }
+/// The same work once more, should it not go on this time.
+fn again(work: &Work) -> (Lane, Work) {
+    match work {
+        Work::Held(held) => {
+            let due = Work::RunDue { scope: held.scope, id: held.run.id, user: held.run.user };
+            (likely_lane(&held.run), due)
+        }
+        Work::RunDue { scope, id, user } => {
+            (Lane::Open, Work::RunDue { scope: *scope, id: *id, user: *user })
+        }
+        Work::Delivery { scope, delivery, .. } => {
+            (Lane::Open, Work::DeliveryDue { scope: *scope, id: delivery.id, user: delivery.user })
+        }
+        Work::DeliveryDue { scope, id, user } => {
+            (Lane::Open, Work::DeliveryDue { scope: *scope, id: *id, user: *user })
+        }
+    }
 }

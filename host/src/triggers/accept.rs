@@ -1,27 +1,28 @@
 //! The one way in: an event becomes durable, is deduplicated, and starts one run for each matching
 //! installation, all in one commit.
 //!
-//! Invariant: when `accept` returns `Ok`, every run it names is on disk and leased by this process, so that
-//! either this process ends it or the next one finds it.
+//! Invariant: when `accept` returns `Ok`, every run it names is on disk and in this process's queue, so that either
+//! this process ends it or the next one finds it. A run that soon has its turn is leased in the same commit; behind
+//! a long queue it is not, so that a process that dies takes nothing from runs that it had not begun.
 
 use std::sync::Arc;
 
 use serde_json::Value;
 use trunnion_core::{
     id::{EventId, RunId, UserId},
-    machine::{self, Event, RunState},
+    machine::{self, Event, Next, RunState},
     records::{EventSource, Installation, LedgerEntry, LiveRun},
     scope::Scope,
 };
 use trunnion_store::{
-    Batch, CommitError, Select, Store, Table as _,
+    Batch, CommitError, Select, Store, Table as _, Version,
     tables::{Installations, InstallationsByTrigger, Ledger, LiveRuns},
 };
 
 use crate::{
     context::Context,
     error::{Error, Result},
-    runs::{Held, Queue, Work},
+    runs::{Held, Queue},
     workflows::Releases,
 };
 
@@ -99,6 +100,11 @@ impl Acceptor {
         self.queue.admit()
     }
 
+    /// Refuses where as much work of a user already waits as may: whoever takes work in asks before it accepts any.
+    pub fn admit_user(&self, scope: &Scope, user: UserId) -> Result<()> {
+        self.queue.admit_user(scope, user)
+    }
+
     /// Accepts `arrivals`, in one commit with what `also` adds (the removal of the delivery they came in).
     pub async fn accept<F>(&self, scope: &Scope, arrivals: Vec<Arrival>, also: F) -> Result<Accepted>
     where
@@ -165,7 +171,7 @@ impl Acceptor {
             for mut run in held {
                 runs.push(run.run.id);
                 run.version = version;
-                queue.push(Work::Held(Box::new(run)));
+                queue.push_accepted(run);
             }
             Ok(runs)
         });
@@ -218,10 +224,19 @@ impl Acceptor {
         let compiled = self.releases.get(scope, installation.workflow, installation.release).await?;
         let release = Arc::clone(&compiled.release);
         let now = self.context.now();
-        let lease = Event::Leased(self.queue.lease(now));
-        let decision = machine::apply(RunState::queued(now), &release.program.rules, lease, now);
+        let id: RunId = self.context.ids.next();
+        let hold = self.queue.hold(id.0);
+        let hold = hold.ok_or_else(|| Error::Internal(format!("the new run's id {id} is in use")))?;
+        let queued = RunState::queued(now);
+        let (state, next) = if self.queue.keeps(scope, installation.user) {
+            let lease = Event::Leased(self.queue.lease(now));
+            let decision = machine::apply(queued, &release.program.rules, lease, now);
+            (decision.state, decision.next)
+        } else {
+            (queued, Next::Nothing)
+        };
         let run = LiveRun {
-            id: self.context.ids.next(),
+            id,
             event,
             source: arrival.source.clone(),
             trigger: arrival.data.clone(),
@@ -233,10 +248,10 @@ impl Acceptor {
             connections: installation.connections,
             config: installation.config,
             accepted_at: now,
-            state: decision.state,
+            state,
             replay_of: None,
             log: Vec::new(),
         };
-        Ok(Held::new(*scope, run, release, trunnion_store::Version::ZERO, decision.next))
+        Ok(Held::new(*scope, run, release, (Version::ZERO, next), hold))
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use trunnion_core::{
     call::CallError,
+    clock::Timestamp,
     id::DeliveryId,
     machine::{LEASE, idempotency_key},
     records::{Connection, DeadLetter, DeadWork, Delivery, DeliveryBody, EventSource, Subscription},
@@ -25,7 +26,10 @@ use super::accept::{Acceptor, Arrival, Seen, subscription_key};
 use crate::{
     context::Context,
     error::{Error, Result},
-    runs::{Queue, Work},
+    runs::{
+        Queue, Work,
+        queue::{Hold, Lane},
+    },
     vault,
 };
 
@@ -35,6 +39,12 @@ pub struct Parser {
     context: Context,
     acceptor: Acceptor,
     queue: Arc<Queue>,
+}
+
+/// When a delivery is to be parsed again, and in which lane.
+struct Again {
+    due: Timestamp,
+    lane: Lane,
 }
 
 /// What a delivery came to and stands on.
@@ -53,6 +63,8 @@ impl Parser {
 
     /// Takes up a delivery whose time has come: leases it durably, then parses it.
     pub async fn resume(&self, scope: Scope, id: DeliveryId) -> Result<()> {
+        // It may be in somebody's hands here, with a parse that takes longer than a lease: they go on with it.
+        let Some(hold) = self.queue.hold(id.0) else { return Ok(()) };
         let Some(stored) = self.context.store.get::<Deliveries>(&scope, &id).await? else { return Ok(()) };
         let mut delivery = stored.record;
         delivery.attempts += 1;
@@ -60,29 +72,47 @@ impl Parser {
         let mut batch = Batch::new();
         batch.replace::<Deliveries>(&scope, &id, &delivery, stored.version);
         match self.context.store.commit(batch).await {
-            Ok(version) => self.parse(scope, delivery, version).await,
+            Ok(version) => self.parse(scope, delivery, version, hold).await,
             Err(CommitError::Conflict { .. }) => Ok(()),
             Err(error) => Err(Error::Commit(error)),
         }
     }
 
+    /// Parses a delivery that was leased when it came in.
+    pub async fn take_up(&self, scope: Scope, delivery: Delivery, version: Version) -> Result<()> {
+        let Some(hold) = self.queue.hold(delivery.id.0) else { return Ok(()) };
+        self.parse(scope, delivery, version, hold).await
+    }
+
     /// Parses a delivery that this process has leased.
-    pub async fn parse(&self, scope: Scope, delivery: Delivery, version: Version) -> Result<()> {
+    async fn parse(&self, scope: Scope, delivery: Delivery, version: Version, hold: Hold) -> Result<()> {
+        let (id, user) = (delivery.id, delivery.user);
+        let again = self.attempt(scope, delivery, version).await?;
+        // Whoever takes it up must find it in nobody's hands.
+        drop(hold);
+        if let Some(Again { due, lane }) = again {
+            self.queue.push_at_to(due, lane, Work::DeliveryDue { scope, id, user });
+        }
+        Ok(())
+    }
+
+    async fn attempt(&self, scope: Scope, delivery: Delivery, version: Version) -> Result<Option<Again>> {
         if delivery.attempts > RetryPolicy::parse().attempts {
             let message = "the host process died while parsing it, again and again".to_owned();
             return self.bury(scope, delivery, version, CallError::Trapped { message }).await;
         }
         let standing = match self.standing(&scope, &delivery).await? {
             Ok(standing) => standing,
-            Err(error) => return self.failed(scope, delivery, version, error).await,
+            Err(error) => return self.failed(scope, delivery, version, (error, Lane::Open)).await,
         };
+        let lane = Lane::Connection(standing.connection.id);
         let occurrences = match self.call(&scope, &delivery, &standing).await {
             Ok(occurrences) => occurrences,
-            Err(error) => return self.failed(scope, delivery, version, error).await,
+            Err(error) => return self.failed(scope, delivery, version, (error, lane)).await,
         };
         let arrivals = match self.arrivals(&scope, &delivery, &standing, occurrences) {
             Ok(arrivals) => arrivals,
-            Err(error) => return self.failed(scope, delivery, version, error).await,
+            Err(error) => return self.failed(scope, delivery, version, (error, lane)).await,
         };
         let id = delivery.id;
         let accepted = self
@@ -90,7 +120,7 @@ impl Parser {
             .accept(&scope, arrivals, |batch| batch.remove::<Deliveries>(&scope, &id, version))
             .await?;
         tracing::debug!(delivery = %id, runs = accepted.runs.len(), duplicates = accepted.duplicates, "delivery parsed");
-        Ok(())
+        Ok(None)
     }
 
     async fn standing(&self, scope: &Scope, delivery: &Delivery) -> Result<Result<Standing, CallError>> {
@@ -205,8 +235,8 @@ impl Parser {
         scope: Scope,
         mut delivery: Delivery,
         version: Version,
-        error: CallError,
-    ) -> Result<()> {
+        (error, lane): (CallError, Lane),
+    ) -> Result<Option<Again>> {
         let policy = RetryPolicy::parse();
         // A wrong parse of a good delivery is the likeliest fault, and the next connector version mends it: so
         // even what cannot be retried is kept as a dead letter, never dropped.
@@ -218,18 +248,22 @@ impl Parser {
         tracing::info!(delivery = %delivery.id, attempt = delivery.attempts, %error, "parsing failed; it will be tried again");
         delivery.not_before = due;
         delivery.last_error = Some(error);
-        let (id, user) = (delivery.id, delivery.user);
         let mut batch = Batch::new();
-        batch.replace::<Deliveries>(&scope, &id, &delivery, version);
+        batch.replace::<Deliveries>(&scope, &delivery.id, &delivery, version);
         match self.context.store.commit(batch).await {
-            Ok(_) => self.queue.push_at(due, Work::DeliveryDue { scope, id, user }),
-            Err(CommitError::Conflict { .. }) => {}
-            Err(error) => return Err(Error::Commit(error)),
+            Ok(_) => Ok(Some(Again { due, lane })),
+            Err(CommitError::Conflict { .. }) => Ok(None),
+            Err(error) => Err(Error::Commit(error)),
         }
-        Ok(())
     }
 
-    async fn bury(&self, scope: Scope, delivery: Delivery, version: Version, error: CallError) -> Result<()> {
+    async fn bury(
+        &self,
+        scope: Scope,
+        delivery: Delivery,
+        version: Version,
+        error: CallError,
+    ) -> Result<Option<Again>> {
         tracing::warn!(delivery = %delivery.id, %error, "parsing was given up; the delivery is among the dead letters");
         let (id, attempts) = (delivery.id, delivery.attempts);
         let reason = format!("parsing failed after {attempts} attempts: {error}");
@@ -242,7 +276,7 @@ impl Parser {
         batch.remove::<Deliveries>(&scope, &id, version);
         batch.insert::<DeadLetters>(&scope, &id.0, &letter);
         match self.context.store.commit(batch).await {
-            Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),
+            Ok(_) | Err(CommitError::Conflict { .. }) => Ok(None),
             Err(error) => Err(Error::Commit(error)),
         }
     }

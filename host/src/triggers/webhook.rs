@@ -24,7 +24,7 @@ use super::verify::{Refusal, Request, verify};
 use crate::{
     context::Context,
     error::{Error, Result},
-    runs::{Queue, Work},
+    runs::{Queue, queue::Lane},
 };
 
 /// What became of a delivery.
@@ -91,7 +91,7 @@ impl Ingress {
         let spec = self.spec(&subscription)?;
         let secrets = self.secrets(&scope, &subscription).await?;
         verify(&spec.verify, &secrets, request, self.context.now())?;
-        self.queue.admit()?;
+        self.queue.admit_user(&scope, subscription.user)?;
         Ok(self.keep(&scope, &subscription, &spec, request).await?)
     }
 
@@ -134,6 +134,7 @@ impl Ingress {
             Verification::Hmac { .. } => None,
         };
         let keep = |name: &str| secret_header.is_none_or(|secret| !secret.eq_ignore_ascii_case(name));
+        let leased = self.queue.keeps(scope, subscription.user);
         let delivery = Delivery {
             id: self.context.ids.next(),
             subscription: subscription.id,
@@ -146,9 +147,9 @@ impl Ingress {
                 Err(_) => DeliveryBody::Base64(BASE64_STANDARD.encode(request.body)),
             },
             received_at: now,
-            // The first lease is part of this commit: nobody else parses it before the lease ends.
-            attempts: 1,
-            not_before: now + LEASE,
+            // Where it is soon parsed, the first lease is part of this commit.
+            attempts: u32::from(leased),
+            not_before: if leased { now + LEASE } else { now },
             last_error: None,
         };
         let mut batch = Batch::new();
@@ -158,9 +159,10 @@ impl Ingress {
         // In a task of its own: a vendor that hangs up does not take the commit back, and a delivery that is
         // durable but not in the queue would wait for the next start.
         let (context, queue, scope) = (self.context.clone(), Arc::clone(&self.queue), *scope);
+        let lane = Lane::Connection(subscription.connection);
         let kept = tokio::spawn(async move {
             let version = context.store.commit(batch).await?;
-            queue.push(Work::Delivery { scope, delivery: Box::new(delivery), version });
+            queue.push_received(lane, scope, delivery, version);
             Ok(())
         });
         let kept = kept.await;

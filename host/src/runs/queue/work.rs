@@ -1,0 +1,190 @@
+//! A piece of work: with everything it needs at hand, or only its name, to be read when its turn comes.
+
+use serde_json::Value;
+use trunnion_core::{
+    id::{ConnectionId, DeliveryId, RunId, UserId},
+    machine::RunState,
+    records::{Delivery, DeliveryBody, LiveRun},
+    release::{CompiledKind, CompiledStep, Program},
+    scope::Scope,
+};
+use trunnion_store::Version;
+
+use super::fair::{Lane, Stand};
+use crate::runs::execute::Held;
+
+/// What a piece of work is taken to weigh beside its payload, in bytes.
+const BARE: usize = 512;
+
+/// A piece of work.
+#[derive(Debug)]
+pub enum Work {
+    /// A run that this process has leased.
+    Held(Box<Held>),
+    /// A run whose time has come; it must be leased first.
+    RunDue {
+        /// Where it is.
+        scope: Scope,
+        /// Which.
+        id: RunId,
+        /// Whose.
+        user: UserId,
+    },
+    /// A delivery that this process has leased.
+    Delivery {
+        /// Where it is.
+        scope: Scope,
+        /// The delivery.
+        delivery: Box<Delivery>,
+        /// Its stored version.
+        version: Version,
+    },
+    /// A delivery whose time has come; it must be leased first.
+    DeliveryDue {
+        /// Where it is.
+        scope: Scope,
+        /// Which.
+        id: DeliveryId,
+        /// Whose.
+        user: UserId,
+    },
+}
+
+/// Work in the queue: where it stands, and what its payload weighs, here or in the store.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) lane: Lane,
+    bytes: u32,
+    pub(super) work: Work,
+}
+
+impl Item {
+    pub(super) fn new(lane: Lane, work: Work) -> Self {
+        let bytes = work.bytes();
+        Self::weighing(bytes, lane, work)
+    }
+
+    pub(super) fn weighing(bytes: usize, lane: Lane, work: Work) -> Self {
+        Self { lane, bytes: u32::try_from(bytes).unwrap_or(u32::MAX), work }
+    }
+
+    /// Bytes that it keeps in memory.
+    pub(super) fn kept(&self) -> usize {
+        match self.work {
+            Work::Held(_) | Work::Delivery { .. } => self.payload(),
+            Work::RunDue { .. } | Work::DeliveryDue { .. } => 0,
+        }
+    }
+
+    pub(super) const fn stand(&self) -> Stand {
+        let (scope, user) = self.work.owner();
+        Stand { scope, user, lane: self.lane }
+    }
+
+    pub(super) fn payload(&self) -> usize {
+        usize::try_from(self.bytes).unwrap_or(usize::MAX)
+    }
+}
+
+impl Work {
+    /// Where it is and whose.
+    pub(super) const fn owner(&self) -> (Scope, UserId) {
+        match self {
+            Self::Held(held) => (held.scope, held.run.user),
+            Self::RunDue { scope, user, .. } | Self::DeliveryDue { scope, user, .. } => (*scope, *user),
+            Self::Delivery { scope, delivery, .. } => (*scope, delivery.user),
+        }
+    }
+
+    /// What it keeps in memory, roughly.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Held(held) => weight_of_run(&held.run),
+            Self::Delivery { delivery, .. } => weight_of_delivery(delivery),
+            Self::RunDue { .. } | Self::DeliveryDue { .. } => 0,
+        }
+    }
+}
+
+/// What a run weighs in memory, roughly.
+pub(super) fn weight_of_run(run: &LiveRun) -> usize {
+    let results = run.state.results.iter().map(|result| weight(&result.input) + weight(&result.output));
+    BARE + weight(&run.trigger) + results.sum::<usize>()
+}
+
+/// What a delivery weighs in memory, roughly.
+pub(super) const fn weight_of_delivery(delivery: &Delivery) -> usize {
+    match &delivery.body {
+        DeliveryBody::Text(text) | DeliveryBody::Base64(text) => BARE + text.len(),
+    }
+}
+
+fn weight(value: &Value) -> usize {
+    let inside = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(weight).sum(),
+        Value::Object(members) => members.iter().map(|(name, value)| name.len() + weight(value)).sum(),
+    };
+    size_of::<Value>() + inside
+}
+
+/// The lane of what a run will call next, as far as its steps tell.
+#[must_use]
+pub fn lane_of(run: &LiveRun, program: &Program, state: &RunState) -> Lane {
+    let ahead = program.steps.get(state.step..).unwrap_or_default();
+    ahead.iter().map(|step| lane_of_step(run, step)).find(|lane| *lane != Lane::Open).unwrap_or(Lane::Open)
+}
+
+/// The lane of what a step calls. The items of a `for_each` are one piece of work, in the lane of their first call.
+#[must_use]
+pub fn lane_of_step(run: &LiveRun, step: &CompiledStep) -> Lane {
+    match &step.kind {
+        CompiledKind::Action { app, .. } => connection_lane(run.connections.get(app)),
+        CompiledKind::Stream { destination, .. } => destination_lane(destination),
+        CompiledKind::ForEach { body, .. } => {
+            let lanes = body.steps.iter().map(|step| lane_of_step(run, step));
+            lanes.into_iter().find(|lane| *lane != Lane::Open).unwrap_or(Lane::Open)
+        }
+        _ => Lane::Open,
+    }
+}
+
+/// The lane that a run most likely stands in, by its record alone: that of its connection, where it has only one.
+#[must_use]
+pub fn likely_lane(run: &LiveRun) -> Lane {
+    let mut connections = run.connections.values();
+    match (connections.next(), connections.next()) {
+        (Some(only), None) => Lane::Connection(*only),
+        _ => Lane::Open,
+    }
+}
+
+fn connection_lane(connection: Option<&ConnectionId>) -> Lane {
+    connection.map_or(Lane::Open, |connection| Lane::Connection(*connection))
+}
+
+/// FNV-1a: destinations whose names meet share a lane, which harms nobody.
+fn destination_lane(name: &str) -> Lane {
+    let hash =
+        name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    Lane::Destination(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_payload_weighs_at_least_what_its_text_does() {
+        let value = json!({ "lines": [{ "sku": "a".repeat(1_000), "qty": 1 }], "note": null });
+        assert!(weight(&value) >= value.to_string().len());
+    }
+
+    #[test]
+    fn a_name_of_work_is_small() {
+        assert!(size_of::<Item>() <= 64, "{}", size_of::<Item>());
+    }
+}
