@@ -1,20 +1,34 @@
 //! `trunnion bench`: measures this very program on this machine, against a reference from the same run.
 //!
 //! Every scenario starts a host of its own ([`host`]: a child process of this executable, in a data directory
-//! that is removed afterwards) and a vendor that answers at once and notes what arrived when ([`vendor`]).
-//! [`load`] makes the events, [`report`] says the result to people and, with `--json`, as the last line of
+//! that is removed afterwards), its reference, a process as well ([`reference`]), and a vendor that answers at once
+//! and notes what arrived when ([`vendor`], [`arrivals`]). [`load`] makes the events, [`turns`] measures host and
+//! reference in turns, [`report`] says the result to people and, with `--json`, as the last line of
 //! standard output to programs. A bound on time is reported and never enforced, since machines differ and are
 //! noisy; work that was lost or failed ends the command with an error.
 
+mod arrivals;
+mod call;
 mod candidates;
 mod component;
 mod host;
+mod idle;
+mod ingest;
 mod load;
+mod options;
+mod orders;
+mod population;
+mod process;
+mod reference;
 mod report;
+mod run;
 mod settle;
 mod shop;
+mod start;
 mod swap;
+mod turns;
 mod vendor;
+mod webhook;
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
@@ -25,8 +39,23 @@ use self::report::Report;
 /// Measures this host on this machine, beside a reference from the same run.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
+    /// Whole runs: custom event, mapping, sandboxed action, HTTP out, durable log; beside a bare proxy.
+    Run(run::Run),
+    /// The main job: verified webhook, parsed in the sandbox, streamed out; beside a bare proxy.
+    Webhook(webhook::Webhook),
+    /// Durable ingest: events on disk before they are answered; beside a bare handler that stores nothing.
+    Ingest(ingest::Ingest),
+    /// The sandbox: the same connector code in a fresh instance, in a warm one, and natively.
+    Call(call::Call),
+    /// Time until a host is ready, after a stop in good order and after SIGKILL; beside a bare server.
+    Start(start::Start),
+    /// Memory and processor time of an idle host with many installations; beside a bare server.
+    Idle(idle::Idle),
     /// Swaps connectors under load: what the swaps cost those who are not swapped, and that nothing is lost.
     Swap(swap::Swap),
+    /// The reference's own process; the scenarios start it.
+    #[command(name = "__reference", hide = true)]
+    Reference(reference::Serve),
 }
 
 /// Runs a scenario, prints its report, and fails where the scenario found a fault.
@@ -36,6 +65,13 @@ pub(crate) fn run(bench: Bench) -> anyhow::Result<()> {
         .build()
         .context("the runtime did not start")?;
     let (form, report) = match bench {
+        Bench::Run(run) => (run.form(), runtime.block_on(until_stopped(run.run()))?),
+        Bench::Webhook(webhook) => (webhook.form(), runtime.block_on(until_stopped(webhook.run()))?),
+        Bench::Ingest(ingest) => (ingest.form(), runtime.block_on(until_stopped(ingest.run()))?),
+        Bench::Call(call) => (call.form(), runtime.block_on(until_stopped(call.run()))?),
+        Bench::Start(start) => (start.form(), runtime.block_on(until_stopped(start.run()))?),
+        Bench::Idle(idle) => (idle.form(), runtime.block_on(until_stopped(idle.run()))?),
+        Bench::Reference(reference) => return runtime.block_on(reference::serve(reference)),
         Bench::Swap(swap) => (swap.form(), runtime.block_on(until_stopped(swap.run()))?),
     };
     report.print(form)?;

@@ -6,37 +6,120 @@ use serde_json::Value;
 use tokio::process::Command;
 use trunnion_tests::{component, host};
 
+/// Runs a scenario in a folder of its own; answers its report, once it has ended well and left nothing behind.
+async fn report(arguments: &[&str]) -> (Value, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let rest = ["--json", "--dir", folder.path().to_str().unwrap()];
+    let output = bench(&[arguments, &rest].concat(), folder.path()).await;
+    let (said, told) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success(), "{told}");
+    let report: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    println!("{told}{report}");
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 0, "the host's data directory is removed");
+    assert_eq!(report["scenario"], arguments[0]);
+    (report, told)
+}
+
+/// Every figure is there and says something; how large it is depends on the machine.
+fn assert_figures(report: &Value, figures: &[&str]) {
+    for figure in ["value", "reference", "ratio"].iter().chain(figures) {
+        assert!(report[figure].as_f64().is_some_and(|figure| figure > 0.0), "{figure} of {report}");
+    }
+}
+
+/// A load loses nothing, and its report has what programs read.
+async fn assert_load(arguments: &[&str], budgets: usize) {
+    let (report, told) = report(&[arguments, &["--rounds", "1", "--seconds", "1"]].concat()).await;
+    assert_eq!((report["failed"].as_u64(), report["lost"].as_u64()), (Some(0), Some(0)), "{report}");
+    let figures = ["p50", "p99", "p50_reference", "p99_reference", "half_rate", "rss_mb", "events"];
+    assert_figures(&report, &figures);
+    assert_eq!(report["budgets"].as_array().unwrap().len(), budgets, "{report}");
+    assert!(told.contains("budget"), "people read the budget as well: {told}");
+}
+
+#[tokio::test]
+async fn runs_beside_a_proxy_lose_nothing() {
+    let component = component::bigcommerce().await.unwrap();
+    assert_load(&["run", "--component", component.to_str().unwrap()], 2).await;
+}
+
+#[tokio::test]
+async fn webhooks_beside_a_proxy_lose_nothing() {
+    let component = component::shopify().await.unwrap();
+    assert_load(&["webhook", "--shopify", component.to_str().unwrap()], 1).await;
+}
+
+#[tokio::test]
+async fn events_beside_a_bare_handler_are_all_taken_in() {
+    let component = component::bigcommerce().await.unwrap();
+    assert_load(&["ingest", "--component", component.to_str().unwrap()], 1).await;
+}
+
 async fn bench(arguments: &[&str], within: &Path) -> std::process::Output {
     let binary = tokio::task::spawn_blocking(host::binary).await.unwrap().unwrap();
     Command::new(binary).arg("bench").args(arguments).current_dir(within).output().await.unwrap()
 }
 
 #[tokio::test]
+async fn a_sandboxed_call_is_held_against_the_same_code_native() {
+    let component = component::built(host::workspace().join("host/echo"), "guests").await.unwrap();
+    let component = component.to_str().unwrap();
+    let (report, told) = report(&["call", "--component", component, "--rounds", "1", "--calls", "5"]).await;
+    assert_figures(&report, &["fresh_over_native_us"]);
+    assert!(report["warm_over_native_us"].is_number(), "warm may be lost in the noise of so few: {report}");
+    for payload in ["0_4kb", "4kb", "32kb"] {
+        for figure in ["native_us", "fresh_us", "warm_us", "code_us"] {
+            assert!(report["payloads"][payload][figure].as_f64().unwrap() > 0.0, "{payload} of {report}");
+        }
+    }
+    assert_eq!(report["budgets"].as_array().unwrap().len(), 4, "{report}");
+    assert!(told.contains("32.0 KB"), "{told}");
+}
+
+/// Both connectors, and as few installations as show that there are several.
+async fn of_a_population(arguments: &[&str]) -> Value {
+    let (bigcommerce, shopify) =
+        (component::bigcommerce().await.unwrap(), component::shopify().await.unwrap());
+    let components = [
+        "--component",
+        bigcommerce.to_str().unwrap(),
+        "--shopify",
+        shopify.to_str().unwrap(),
+        "--installations",
+        "3",
+    ];
+    report(&[arguments, &components].concat()).await.0
+}
+
+#[tokio::test]
+async fn starts_are_timed_after_a_stop_and_after_a_kill_with_stored_runs() {
+    let report = of_a_population(&["start", "--runs", "100", "--rounds", "2"]).await;
+    assert_figures(
+        &report,
+        &["ready_ms", "ready_max_ms", "ready_after_kill_ms", "ready_after_kill_max_ms", "rss_mb"],
+    );
+    assert_eq!((report["installations"].as_u64(), report["runs"].as_u64()), (Some(3), Some(100)));
+}
+
+#[tokio::test]
+async fn an_idle_host_is_weighed_before_and_after_work() {
+    let report = of_a_population(&["idle", "--seconds", "1"]).await;
+    assert_figures(&report, &["rss_mb", "peak_rss_mb", "rss_after_work_mb", "events"]);
+    assert_eq!(report["failed"], 0, "{report}");
+}
+
+#[tokio::test]
 async fn swaps_under_load_lose_nothing() {
     let component = component::bigcommerce().await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let arguments = [
-        &["swap", "--json", "--swaps", "20", "--seconds", "1", "--dir", folder.path().to_str().unwrap()][..],
-        &["--component", component.to_str().unwrap()],
-    ];
-    let output = bench(&arguments.concat(), folder.path()).await;
-    let (said, told) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{told}");
-    let report: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
-    println!("{told}{report}");
+    let component = component.to_str().unwrap();
+    let (report, told) = report(&["swap", "--swaps", "20", "--seconds", "1", "--component", component]).await;
 
-    assert_eq!(report["scenario"], "swap");
     assert_eq!((report["failed"].as_u64(), report["lost"].as_u64()), (Some(0), Some(0)), "{report}");
     assert_eq!((report["swaps"].as_u64(), report["refused"].as_u64()), (Some(20), Some(4)), "{report}");
     assert_eq!(report["held_ok"], true, "{report}");
     assert!(report["share"].as_f64().unwrap() >= 0.7, "{report}");
-    for figure in
-        ["value", "reference", "ratio", "switch_ms", "activate_ms", "activate_loaded_ms", "maximum", "rate"]
-    {
-        assert!(report[figure].as_f64().is_some_and(|figure| figure > 0.0), "{figure} of {report}");
-    }
-    let left = std::fs::read_dir(folder.path()).unwrap().count();
-    assert_eq!(left, 0, "the host's data directory is removed");
+    assert_figures(&report, &["switch_ms", "activate_ms", "activate_loaded_ms", "maximum", "rate"]);
     assert!(told.contains("20 swaps") && told.contains("0 lost"), "the table is for people: {told}");
 }
 

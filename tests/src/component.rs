@@ -24,7 +24,8 @@ pub async fn guest(name: &str) -> Result<PathBuf> {
     built(workspace().join("tests/guests").join(name), "guests").await
 }
 
-async fn built(crate_dir: PathBuf, into: &str) -> Result<PathBuf> {
+/// Any connector crate, built into this folder of the target directory.
+pub async fn built(crate_dir: PathBuf, into: &str) -> Result<PathBuf> {
     let out_dir = target_dir().join(into);
     tokio::task::spawn_blocking(move || build(&crate_dir, &out_dir, &mut |line| report(line))).await?
 }

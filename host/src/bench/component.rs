@@ -1,4 +1,4 @@
-//! The connector that the scenarios run: a given component, or the BigCommerce connector of this source tree.
+//! The connectors that the scenarios run: given components, or those of this source tree, built.
 
 use std::path::{Path, PathBuf};
 
@@ -7,29 +7,89 @@ use trunnion_connector_build::{BuildOptions, build};
 
 use super::progress;
 
-/// The app that the scenarios speak to.
+/// The app that most scenarios speak to.
 pub(super) const APP: &str = "bigcommerce";
 
-const SOURCE: &str = "connectors/bigcommerce";
-
-/// The component's bytes.
-pub(super) async fn bytes(given: Option<&Path>) -> Result<Vec<u8>> {
-    if let Some(path) = given {
-        return std::fs::read(path)
-            .with_context(|| format!("the component `{}` could not be read", path.display()));
-    }
-    let here = std::env::current_dir().context("the current directory is unknown")?;
-    let source = upwards(&here).with_context(|| {
-        format!(
-            "there is no `{SOURCE}` in `{}` or above it; name the BigCommerce connector's component with --component PATH",
-            here.display()
-        )
-    })?;
-    tokio::task::spawn_blocking(move || built(source)).await?
+/// A connector of the source tree.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source {
+    /// The app.
+    pub(super) app: &'static str,
+    /// What people call it.
+    title: &'static str,
+    /// Its crate, from the root of the source tree.
+    folder: &'static str,
+    /// The vendor's hosts.
+    pub(super) hosts: &'static str,
+    /// The option that names its component.
+    option: &'static str,
 }
 
-fn upwards(from: &Path) -> Option<PathBuf> {
-    from.ancestors().map(|folder| folder.join(SOURCE)).find(|source| source.join("Cargo.toml").is_file())
+/// The connector whose action writes an order.
+pub(super) const BIGCOMMERCE: Source = Source {
+    app: APP,
+    title: "BigCommerce",
+    folder: "connectors/bigcommerce",
+    hosts: "*.bigcommerce.com",
+    option: "--component",
+};
+
+/// The connector whose deliveries carry the whole order.
+pub(super) const SHOPIFY: Source = Source {
+    app: "shopify",
+    title: "Shopify",
+    folder: "connectors/shopify",
+    hosts: "*.myshopify.com",
+    option: "--shopify",
+};
+
+/// The connector that sends back what it is given.
+pub(super) const ECHO: Source = Source {
+    app: "echo",
+    title: "echo",
+    folder: "host/echo",
+    hosts: "api.echo.example",
+    option: "--component",
+};
+
+/// A component to run.
+#[derive(Clone, Debug)]
+pub(super) struct Component {
+    /// Its app.
+    pub(super) app: &'static str,
+    /// The vendor's hosts, whose traffic goes to the bench.
+    pub(super) hosts: &'static str,
+    /// The component.
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Source {
+    /// The component: the given one, or built from the source tree around the current directory.
+    pub(super) async fn component(self, given: Option<&Path>) -> Result<Component> {
+        let bytes = match given {
+            Some(path) => std::fs::read(path)
+                .with_context(|| format!("the component `{}` could not be read", path.display()))?,
+            None => {
+                let here = std::env::current_dir().context("the current directory is unknown")?;
+                let source = self.upwards(&here).with_context(|| {
+                    format!(
+                        "there is no `{}` in `{}` or above it; name the {} connector's component with {} PATH",
+                        self.folder,
+                        here.display(),
+                        self.title,
+                        self.option,
+                    )
+                })?;
+                tokio::task::spawn_blocking(move || built(source)).await??
+            }
+        };
+        Ok(Component { app: self.app, hosts: self.hosts, bytes })
+    }
+
+    fn upwards(self, from: &Path) -> Option<PathBuf> {
+        let sources = from.ancestors().map(|folder| folder.join(self.folder));
+        sources.into_iter().find(|source| source.join("Cargo.toml").is_file())
+    }
 }
 
 fn built(source: PathBuf) -> Result<Vec<u8>> {
@@ -44,9 +104,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_source_is_found_from_deep_inside_the_tree_and_not_outside() {
+    fn the_sources_are_found_from_deep_inside_the_tree_and_not_outside() {
         let deep = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bench");
-        assert!(upwards(&deep).unwrap().ends_with(SOURCE));
-        assert_eq!(upwards(tempfile::tempdir().unwrap().path()), None);
+        for source in [BIGCOMMERCE, SHOPIFY, ECHO] {
+            assert!(source.upwards(&deep).unwrap().ends_with(source.folder));
+            assert_eq!(source.upwards(tempfile::tempdir().unwrap().path()), None);
+        }
     }
 }

@@ -5,27 +5,20 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    process::Stdio,
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use anyhow::{Context, Result, anyhow};
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    process::{Child, Command},
-    time::timeout,
-};
 
-use super::component::APP;
+use super::{
+    component::Component,
+    process::{Memory, Process},
+};
 use crate::{
     client::Client,
     keyfiles::{KeysFile, read_keys},
 };
-
-const READY: Duration = Duration::from_secs(60);
-const STOPPED: Duration = Duration::from_secs(30);
 
 /// Lines of the host's log that an error repeats.
 const LAST_WORDS: usize = 30;
@@ -33,71 +26,65 @@ const LAST_WORDS: usize = 30;
 /// How a host is started.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Start<'a> {
-    /// The one connector that it has at first.
-    pub(super) component: &'a [u8],
+    /// The connectors that it has at first.
+    pub(super) components: &'a [&'a Component],
     /// Where the vendor is.
     pub(super) vendor: &'a str,
     /// Where the data directory is made; the system's temporary directory where absent.
     pub(super) within: Option<&'a Path>,
+    /// Lines of its configuration file.
+    pub(super) config: &'a str,
 }
 
-/// A running host.
+/// A host: its data directory, and the process while it runs.
 #[derive(Debug)]
 pub(super) struct Host {
-    child: Child,
-    base: String,
+    process: Process,
     keys: KeysFile,
+    home: Home,
+}
+
+/// The data directory and what the host is started with.
+#[derive(Debug)]
+struct Home {
     folder: TempDir,
+    rewrites: Vec<String>,
 }
 
 impl Host {
     /// Starts a host and waits until it takes requests.
     pub(super) async fn start(start: Start<'_>) -> Result<Self> {
         let folder = folder(start.within)?;
-        let data = folder.path().join("data");
-        let connectors = data.join("connectors");
+        let connectors = folder.path().join("data/connectors");
         fs::create_dir_all(&connectors).with_context(|| format!("making `{}`", connectors.display()))?;
-        let component = connectors.join(format!("{APP}.wasm"));
-        fs::write(&component, start.component)
-            .with_context(|| format!("writing `{}`", component.display()))?;
-        let config = folder.path().join("trunnion.toml");
-        fs::write(&config, "log = \"warn\"\n").with_context(|| format!("writing `{}`", config.display()))?;
-        let log = log_in(&folder);
-        let log = File::create(&log).with_context(|| format!("making `{}`", log.display()))?;
-        let own = std::env::current_exe().context("this program's own path is unknown")?;
-        let mut child = Command::new(own)
-            .args(["serve", "--dev", "--listen", "127.0.0.1:0", "--public-url", "https://bench.example"])
-            .arg("--data-dir")
-            .arg(&data)
-            .arg("--config")
-            .arg(&config)
-            .arg("--rewrite-host")
-            .arg(format!("*.bigcommerce.com={}", start.vendor))
-            .env_remove("TRUNNION_MASTER_KEY")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .context("the host could not be started")?;
-        let stdout = child.stdout.take().context("the host's standard output is piped")?;
-        let mut line = String::new();
-        let said = timeout(READY, BufReader::new(stdout).read_line(&mut line)).await;
-        let base = match said {
-            Ok(Ok(_)) => line.trim().strip_prefix("listening on "),
-            Ok(Err(error)) => return Err(error).context("the host's standard output could not be read"),
-            Err(_) => None,
+        let write = |path: PathBuf, bytes: &[u8]| {
+            fs::write(&path, bytes).with_context(|| format!("writing `{}`", path.display()))
         };
-        let Some(base) = base else {
-            bail!("the host did not become ready within {} s{}", READY.as_secs(), last_words(&folder));
-        };
-        let keys = read_keys(&data.join("keys.json"))?.context("the host wrote no keys.json")?;
-        Ok(Self { child, base: base.to_owned(), keys, folder })
+        for component in start.components {
+            write(connectors.join(format!("{}.wasm", component.app)), &component.bytes)?;
+        }
+        write(folder.path().join("trunnion.toml"), format!("log = \"warn\"\n{}", start.config).as_bytes())?;
+        let rewrites = start.components.iter().map(|it| format!("{}={}", it.hosts, start.vendor)).collect();
+        let home = Home { folder, rewrites };
+        let process = home.launch().await?;
+        let keys = read_keys(&home.data().join("keys.json"))?.context("the host wrote no keys.json")?;
+        Ok(Self { process, keys, home })
+    }
+
+    /// Starts it again on the same data, once it has stopped or was killed. Says how long it took to be ready.
+    pub(super) async fn start_again(&mut self) -> Result<Duration> {
+        self.process = self.home.launch().await?;
+        Ok(self.process.ready_in())
+    }
+
+    /// Its data directory.
+    pub(super) fn data(&self) -> PathBuf {
+        self.home.data()
     }
 
     /// Where it listens.
     pub(super) fn base(&self) -> &str {
-        &self.base
+        self.process.base()
     }
 
     /// The development environment's key.
@@ -107,39 +94,87 @@ impl Host {
 
     /// Calls it as the software vendor.
     pub(super) fn vendor_client(&self) -> Result<Client> {
-        Ok(Client::new(&self.base, self.key()?)?)
+        Ok(Client::new(self.base(), self.key()?)?)
     }
 
     /// Calls it as the operator.
     pub(super) fn operator_client(&self) -> Result<Client> {
-        Ok(Client::new(&self.base, self.keys.operator.as_str())?)
+        Ok(Client::new(self.base(), self.keys.operator.as_str())?)
     }
 
-    /// The end of its log, to be put behind an error.
-    pub(super) fn last_words(&self) -> String {
-        last_words(&self.folder)
+    /// What it holds of the machine's memory.
+    pub(super) fn memory(&self) -> Result<Memory> {
+        self.process.memory()
+    }
+
+    /// Processor time it has taken so far.
+    pub(super) fn processor(&self) -> Result<Duration> {
+        self.process.processor()
+    }
+
+    /// The error, and the end of the host's log.
+    pub(super) fn explain(&self, error: &anyhow::Error) -> anyhow::Error {
+        anyhow!("{error:#}{}", self.home.last_words())
     }
 
     /// The errors that it logged, a line each.
     pub(super) fn errors(&self) -> Result<Vec<String>> {
-        let log = log_in(&self.folder);
+        let log = self.home.log();
         let text = fs::read_to_string(&log).with_context(|| format!("reading `{}`", log.display()))?;
         Ok(text.lines().filter(|line| line.contains(" ERROR ")).map(str::to_owned).collect())
     }
 
     /// Stops it in good order.
-    pub(super) async fn stop(mut self) -> Result<()> {
-        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        let id = id.with_context(|| format!("the host has ended by itself{}", self.last_words()))?;
-        kill_process(id, Signal::TERM).context("the host could not be told to stop")?;
-        let ended = timeout(STOPPED, self.child.wait()).await;
-        let status = ended.with_context(|| {
-            format!("the host did not stop within {} s{}", STOPPED.as_secs(), self.last_words())
-        })??;
-        if !status.success() {
-            bail!("the host ended with {status}{}", self.last_words());
+    pub(super) async fn stop(&mut self) -> Result<()> {
+        self.process.stop().await.map_err(|error| self.explain(&error))
+    }
+
+    /// Kills it (SIGKILL).
+    pub(super) async fn kill(&mut self) -> Result<()> {
+        self.process.kill().await.map_err(|error| self.explain(&error))
+    }
+}
+
+impl Home {
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("host.log")
+    }
+
+    async fn launch(&self) -> Result<Process> {
+        let log = self.log();
+        let log = File::options().create(true).append(true).open(&log);
+        let log = log.with_context(|| format!("making `{}`", self.log().display()))?;
+        let mut command = Process::own()?;
+        command
+            .args(["serve", "--dev", "--listen", "127.0.0.1:0", "--public-url", "https://bench.example"])
+            .arg("--data-dir")
+            .arg(self.data())
+            .arg("--config")
+            .arg(self.folder.path().join("trunnion.toml"))
+            .env_remove("TRUNNION_MASTER_KEY")
+            .stderr(log);
+        for rewrite in &self.rewrites {
+            command.arg("--rewrite-host").arg(rewrite);
         }
-        Ok(())
+        let process = Process::start(&mut command).await.context("starting a host")?;
+        process.ok_or_else(|| anyhow!("the host did not become ready{}", self.last_words()))
+    }
+
+    /// The end of the host's log, to be put behind an error; empty where it logged nothing.
+    fn last_words(&self) -> String {
+        match fs::read_to_string(self.log()) {
+            Ok(text) if text.is_empty() => String::new(),
+            Ok(text) => {
+                let lines: Vec<_> = text.lines().collect();
+                let last = lines.get(lines.len().saturating_sub(LAST_WORDS)..).unwrap_or_default();
+                format!("; the host's log ends:\n{}", last.join("\n"))
+            }
+            Err(error) => format!("; the host's log could not be read: {error}"),
+        }
     }
 }
 
@@ -151,22 +186,5 @@ fn folder(within: Option<&Path>) -> Result<TempDir> {
             .tempdir_in(within)
             .with_context(|| format!("no directory could be made in `{}`", within.display())),
         None => builder.tempdir().context("no temporary directory could be made; name a place with --dir"),
-    }
-}
-
-fn log_in(folder: &TempDir) -> PathBuf {
-    folder.path().join("host.log")
-}
-
-/// The end of the host's log, to be put behind an error; empty where it logged nothing.
-fn last_words(folder: &TempDir) -> String {
-    match fs::read_to_string(log_in(folder)) {
-        Ok(text) if text.is_empty() => String::new(),
-        Ok(text) => {
-            let lines: Vec<_> = text.lines().collect();
-            let last = lines.get(lines.len().saturating_sub(LAST_WORDS)..).unwrap_or_default();
-            format!("; the host's log ends:\n{}", last.join("\n"))
-        }
-        Err(error) => format!("; the host's log could not be read: {error}"),
     }
 }

@@ -1,6 +1,6 @@
 //! Load: as much as the host does (a closed loop), or a fixed rate whatever the host does (an open loop).
 //!
-//! An event is done when its call has arrived at the vendor. In the open loop every event has an intended
+//! An event is done when it has arrived where it was to arrive ([`Done`]). In the open loop every event has an intended
 //! start, and its time counts from there: an event that had to wait because the host was slow with earlier
 //! ones counts its wait (without this, a stall would hide itself: coordinated omission).
 
@@ -15,14 +15,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::RequestBuilder;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{host::Host, report::Latency, shop, vendor::Vendor};
+use super::{arrivals::Arrivals, report::Latency};
 
 /// Events under way at once in the closed loop.
 pub(super) const IN_FLIGHT: usize = 64;
@@ -36,20 +36,36 @@ const WARM_UP: f64 = 0.2;
 /// How long a call may take to arrive before it counts as lost.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Makes events for one merchant, numbered on from the last.
+/// Makes events, numbered on from the last.
 #[derive(Debug)]
 pub(super) struct Load {
     sender: Sender,
-    vendor: Arc<Vendor>,
-    next: u64,
+    arrivals: Arc<Arrivals>,
+    done: Done,
+    /// The next event's number; one sequence for all loads on the same arrivals.
+    next: Arc<AtomicU64>,
+}
+
+/// When an event is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Done {
+    /// When its effect has arrived at the other side.
+    Arrived,
+    /// When it is answered.
+    Answered,
 }
 
 /// Sends events.
 #[derive(Clone, Debug)]
 pub(super) struct Sender {
     http: reqwest::Client,
-    url: String,
-    authorization: String,
+    requests: Arc<dyn Requests>,
+}
+
+/// The requests that make events.
+pub(super) trait Requests: std::fmt::Debug + Send + Sync + 'static {
+    /// The request that makes the event of this number.
+    fn request(&self, http: &reqwest::Client, number: u64) -> RequestBuilder;
 }
 
 /// The events of one phase.
@@ -82,6 +98,9 @@ pub(super) struct Open {
 #[derive(Debug)]
 struct Plan {
     pace: Pace,
+    sender: Sender,
+    /// Where an answer is an arrival.
+    answers: Option<Arc<Arrivals>>,
     next: AtomicU64,
     /// The first order that is not sent any more.
     end: AtomicU64,
@@ -103,19 +122,15 @@ pub(super) struct Outcome {
 }
 
 impl Sender {
-    pub(super) fn new(host: &Host) -> Result<Self> {
+    /// Sends `requests`.
+    pub(super) fn new(requests: Arc<dyn Requests>) -> Result<Self> {
         let http = reqwest::Client::builder().no_proxy().tcp_nodelay(true).timeout(PATIENCE);
-        Ok(Self {
-            http: http.build().context("no HTTP client could be made")?,
-            url: format!("{}/run/event", host.base()),
-            authorization: format!("Bearer {}", host.key()?),
-        })
+        Ok(Self { http: http.build().context("no HTTP client could be made")?, requests })
     }
 
-    /// Sends the event that `merchant` shipped `order`; the error says why it was not acknowledged.
-    pub(super) async fn send(&self, merchant: &str, order: u64) -> Result<(), String> {
-        let request = self.http.post(&self.url).header(AUTHORIZATION, &self.authorization);
-        let request = request.header(CONTENT_TYPE, "application/json").body(shop::shipped(merchant, order));
+    /// Sends one event; the error says why it was not acknowledged.
+    pub(super) async fn send(&self, number: u64) -> Result<(), String> {
+        let request = self.requests.request(&self.http, number);
         let answer = request.send().await.map_err(|error| error.to_string())?;
         let status = answer.status();
         let body = answer.text().await.map_err(|error| error.to_string())?;
@@ -124,31 +139,48 @@ impl Sender {
 }
 
 impl Load {
-    /// Makes events whose orders are numbered from `first`.
-    pub(super) const fn new(sender: Sender, vendor: Arc<Vendor>, first: u64) -> Self {
-        Self { sender, vendor, next: first }
+    /// Makes events numbered from `first`.
+    pub(super) fn new(sender: Sender, arrivals: Arc<Arrivals>, done: Done, first: u64) -> Self {
+        Self { sender, arrivals, done, next: Arc::new(AtomicU64::new(first)) }
     }
 
-    /// The maximum: events per second with [`IN_FLIGHT`] under way, each until its call has arrived.
-    pub(super) async fn closed(&mut self, merchant: &str, length: Duration) -> Result<(f64, Sent)> {
+    /// Makes the same events another way; the two take turns, and numbers.
+    pub(super) fn another(&self, sender: Sender) -> Self {
+        Self { sender, arrivals: Arc::clone(&self.arrivals), done: self.done, next: Arc::clone(&self.next) }
+    }
+
+    /// Where an answer is an arrival.
+    fn answers(&self) -> Option<Arc<Arrivals>> {
+        (self.done == Done::Answered).then(|| Arc::clone(&self.arrivals))
+    }
+
+    /// The maximum: events per second with [`IN_FLIGHT`] under way, each until it is done.
+    pub(super) async fn closed(&self, length: Duration) -> Result<(f64, Sent)> {
         let start = Instant::now();
         let deadline = start + length;
         let counted_from = start + length.mul_f64(WARM_UP);
-        let next = Arc::new(AtomicU64::new(self.next));
+        let first = self.next.load(Ordering::Relaxed);
         let mut lanes = JoinSet::new();
         for _ in 0..IN_FLIGHT {
-            let (sender, vendor, next) = (self.sender.clone(), Arc::clone(&self.vendor), Arc::clone(&next));
-            let merchant = merchant.to_owned();
+            let (sender, arrivals, next) =
+                (self.sender.clone(), Arc::clone(&self.arrivals), Arc::clone(&self.next));
+            let done = self.done;
             lanes.spawn(async move {
                 let mut counted = 0_u32;
                 while Instant::now() < deadline {
-                    let order = next.fetch_add(1, Ordering::Relaxed);
-                    let arrival = vendor.expect(order);
-                    if let Err(reason) = sender.send(&merchant, order).await {
-                        bail!("the host refused an event: {reason}");
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let arrival = (done == Done::Arrived).then(|| arrivals.expect(number));
+                    if let Err(reason) = sender.send(number).await {
+                        bail!("event {number} was refused: {reason}");
                     }
-                    let arrived = timeout(PATIENCE, arrival).await;
-                    arrived.with_context(|| format!("the call of event {order} did not arrive"))??;
+                    match arrival {
+                        None => drop(arrivals.arrived(number)),
+                        Some(arrival) => {
+                            let arrived = timeout(PATIENCE, arrival).await;
+                            arrived
+                                .with_context(|| format!("the call of event {number} did not arrive"))??;
+                        }
+                    }
                     let now = Instant::now();
                     counted += u32::from(now > counted_from && now <= deadline);
                 }
@@ -160,33 +192,35 @@ impl Load {
             counted += lane??;
         }
         let rate = f64::from(counted) / (deadline - counted_from).as_secs_f64();
-        let pace = Pace { start, first: self.next, every: Duration::ZERO };
-        let orders = self.next..next.load(Ordering::Relaxed);
-        self.next = orders.end;
+        let pace = Pace { start, first, every: Duration::ZERO };
+        let orders = first..self.next.load(Ordering::Relaxed);
         Ok((rate, Sent { orders, refused: Vec::new(), ended: Instant::now(), pace }))
     }
 
     /// Begins to send `rate` events per second.
-    pub(super) fn open(&self, merchant: &str, rate: f64) -> Open {
+    pub(super) fn open(&self, rate: f64) -> Open {
         let every = Duration::from_secs_f64(1.0 / rate);
-        let pace = Pace { start: Instant::now(), first: self.next, every };
+        let first = self.next.load(Ordering::Relaxed);
+        let pace = Pace { start: Instant::now(), first, every };
         let plan = Arc::new(Plan {
             pace,
-            next: AtomicU64::new(self.next),
+            sender: self.sender.clone(),
+            answers: self.answers(),
+            next: AtomicU64::new(first),
             end: AtomicU64::new(u64::MAX),
             stopped: CancellationToken::new(),
             refused: Mutex::default(),
         });
         let mut lanes = JoinSet::new();
         for _ in 0..CONNECTIONS {
-            let (sender, plan, merchant) = (self.sender.clone(), Arc::clone(&plan), merchant.to_owned());
-            lanes.spawn(async move { plan.lane(&sender, &merchant).await });
+            let plan = Arc::clone(&plan);
+            lanes.spawn(async move { plan.lane().await });
         }
         Open { plan, lanes }
     }
 
     /// Ends an open loop: what was due by now is still sent.
-    pub(super) async fn stop(&mut self, mut open: Open) -> Result<Sent> {
+    pub(super) async fn stop(&self, mut open: Open) -> Result<Sent> {
         let plan = &open.plan;
         plan.end.store(plan.pace.due(Instant::now()), Ordering::Release);
         plan.stopped.cancel();
@@ -194,19 +228,19 @@ impl Load {
             lane?;
         }
         let orders = plan.pace.first..plan.end.load(Ordering::Acquire);
-        self.next = orders.end;
+        self.next.store(orders.end, Ordering::Relaxed);
         let refused = std::mem::take(&mut *plan.refused.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(Sent { orders, refused, ended: Instant::now(), pace: plan.pace })
     }
 
     /// An open loop for a while.
-    pub(super) async fn open_for(&mut self, merchant: &str, rate: f64, length: Duration) -> Result<Sent> {
-        let open = self.open(merchant, rate);
+    pub(super) async fn open_for(&self, rate: f64, length: Duration) -> Result<Sent> {
+        let open = self.open(rate);
         sleep_until(open.plan.pace.start + length).await;
         self.stop(open).await
     }
 
-    /// Waits until every acknowledged event's call has arrived, or nothing arrives any more.
+    /// Waits until every acknowledged event has arrived, or nothing arrives any more.
     pub(super) async fn outcome(&self, sent: &Sent) -> Result<Outcome> {
         let refused: HashSet<u64> = sent.refused.iter().map(|(order, _)| *order).collect();
         let mut missing: Vec<u64> = sent.orders.clone().filter(|order| !refused.contains(order)).collect();
@@ -214,7 +248,7 @@ impl Load {
         let mut last_change = Instant::now();
         loop {
             let before = missing.len();
-            missing.retain(|order| self.vendor.calls(*order).first.is_none());
+            missing.retain(|order| self.arrivals.calls(*order).first.is_none());
             let now = Instant::now();
             if missing.len() < before {
                 last_change = now;
@@ -227,7 +261,7 @@ impl Load {
         let mut latency = Latency::new()?;
         let (mut repeated, mut last) = (0, sent.ended);
         for order in sent.orders.clone() {
-            let calls = self.vendor.calls(order);
+            let calls = self.arrivals.calls(order);
             let Some(arrived) = calls.first else { continue };
             latency.record(arrived.saturating_duration_since(sent.pace.intended(order)));
             repeated += u64::from(calls.count - 1);
@@ -259,7 +293,7 @@ impl Pace {
 }
 
 impl Plan {
-    async fn lane(&self, sender: &Sender, merchant: &str) {
+    async fn lane(&self) {
         loop {
             let order = self.next.fetch_add(1, Ordering::Relaxed);
             let at = self.pace.intended(order);
@@ -272,8 +306,12 @@ impl Plan {
             if order >= self.end.load(Ordering::Acquire) {
                 return;
             }
-            if let Err(reason) = sender.send(merchant, order).await {
-                self.refused.lock().unwrap_or_else(PoisonError::into_inner).push((order, reason));
+            match (self.sender.send(order).await, &self.answers) {
+                (Ok(()), Some(arrivals)) => drop(arrivals.arrived(order)),
+                (Ok(()), None) => {}
+                (Err(reason), _) => {
+                    self.refused.lock().unwrap_or_else(PoisonError::into_inner).push((order, reason));
+                }
             }
         }
     }

@@ -34,8 +34,19 @@ pub(super) struct Report {
     pub(super) members: Vec<(&'static str, Value)>,
     /// What people read: a title and a figure.
     pub(super) rows: Vec<(String, String)>,
+    /// What the figures should be.
+    pub(super) budgets: Vec<Budget>,
     /// What must not happen, and did.
     pub(super) faults: Vec<String>,
+}
+
+/// A bound on a figure. It is told, never enforced: machines differ and are noisy.
+#[derive(Clone, Debug)]
+pub(super) struct Budget {
+    /// In words.
+    pub(super) bound: String,
+    /// Whether the figure keeps it.
+    pub(super) met: bool,
 }
 
 impl Report {
@@ -60,8 +71,13 @@ impl Report {
     }
 
     fn table(&self) -> String {
-        let width = self.rows.iter().map(|(title, _)| title.chars().count()).max().unwrap_or_default();
-        self.rows.iter().map(|(title, figure)| format!("{title:<width$}  {figure}\n")).collect()
+        let budgets = self.budgets.iter().map(|budget| {
+            let judged = if budget.met { "met" } else { "missed" };
+            ("budget".to_owned(), format!("{}: {judged}", budget.bound))
+        });
+        let rows: Vec<_> = self.rows.iter().cloned().chain(budgets).collect();
+        let width = rows.iter().map(|(title, _)| title.chars().count()).max().unwrap_or_default();
+        rows.iter().map(|(title, figure)| format!("{title:<width$}  {figure}\n")).collect()
     }
 
     fn object(&self) -> Map<String, Value> {
@@ -72,6 +88,10 @@ impl Report {
         object.insert("ratio".to_owned(), number(self.value / self.reference));
         for (name, value) in &self.members {
             object.insert((*name).to_owned(), value.clone());
+        }
+        if !self.budgets.is_empty() {
+            let budget = |budget: &Budget| json!({ "bound": budget.bound, "met": budget.met });
+            object.insert("budgets".to_owned(), self.budgets.iter().map(budget).collect());
         }
         object
     }
@@ -144,6 +164,7 @@ mod tests {
             reference: 2.0,
             members: vec![("lost", json!(0)), ("share", number(0.7504))],
             rows: vec![("maximum".to_owned(), "10/s".to_owned()), ("q".to_owned(), "p50".to_owned())],
+            budgets: vec![Budget { bound: "at least 2/s".to_owned(), met: true }],
             faults,
         }
     }
@@ -153,9 +174,9 @@ mod tests {
         let object = Value::Object(report(Vec::new()).object());
         assert_eq!(
             object.to_string(),
-            r#"{"scenario":"x","value":3.0,"reference":2.0,"ratio":1.5,"lost":0,"share":0.75}"#
+            r#"{"scenario":"x","value":3.0,"reference":2.0,"ratio":1.5,"lost":0,"share":0.75,"budgets":[{"bound":"at least 2/s","met":true}]}"#
         );
-        assert_eq!(report(Vec::new()).table(), "maximum  10/s\nq        p50\n");
+        assert_eq!(report(Vec::new()).table(), "maximum  10/s\nq        p50\nbudget   at least 2/s: met\n");
     }
 
     #[test]

@@ -1,11 +1,17 @@
-//! The work of the scenarios: custom event → `update_order_status` at the vendor, for two merchants.
+//! The work of most scenarios: custom event → `update_order_status` at the vendor, for two merchants.
 //!
 //! One merchant carries the load. The other's few events are looked at one by one.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
+use reqwest::{
+    RequestBuilder,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+};
 use serde_json::{Value, json};
 
-use super::{component::APP, host::Host};
+use super::{component::APP, host::Host, load::Requests, reference::Direct};
 use crate::client::Client;
 
 const EVENT: &str = "Fulfillment Updated";
@@ -23,38 +29,90 @@ impl Shop {
     /// Defines event and workflow, and installs them for both merchants.
     pub(super) async fn open(host: &Host) -> Result<Self> {
         let client = host.vendor_client()?;
-        let sample = json!({ "orderId": "1", "status": "FULFILLED" });
-        let event = format!("/v1/events/{}", EVENT.replace(' ', "%20"));
-        client.put(&event, &json!({ "sample": sample })).await?;
-        let integration = client.post("/v1/integrations", &json!({ "app": APP })).await?;
-        let integration = member(&integration, "id")?;
-        let workflow = json!({ "integration_id": integration, "definition": definition() });
-        let workflow = client.post("/v1/workflows", &workflow).await?;
-        client.post(&format!("/v1/workflows/{}/releases", member(&workflow, "id")?), &json!({})).await?;
+        let integration = integrate(&client).await?;
         Ok(Self {
-            busy: merchant(&client, integration, "busy").await?,
-            quiet: merchant(&client, integration, "quiet").await?,
+            busy: merchant(&client, &integration, "busy").await?,
+            quiet: merchant(&client, &integration, "quiet").await?,
         })
     }
 }
 
-/// The event that `merchant` shipped `order`.
-pub(super) fn shipped(merchant: &str, order: u64) -> String {
-    json!({ "event": EVENT, "userId": merchant, "data": { "orderId": order.to_string(), "status": "FULFILLED" } })
-        .to_string()
+/// Defines event, integration and workflow; answers the integration.
+pub(super) async fn integrate(client: &Client) -> Result<String> {
+    let sample = json!({ "orderId": "1", "status": "FULFILLED" });
+    let event = format!("/v1/events/{}", EVENT.replace(' ', "%20"));
+    client.put(&event, &json!({ "sample": sample })).await?;
+    release(client, APP, &definition()).await
 }
 
-async fn merchant(client: &Client, integration: &str, name: &str) -> Result<String> {
+/// An integration around `app` with one released workflow; answers the integration.
+pub(super) async fn release(client: &Client, app: &str, definition: &Value) -> Result<String> {
+    let integration = client.post("/v1/integrations", &json!({ "app": app })).await?;
+    let integration = member(&integration, "id")?;
+    let workflow = json!({ "integration_id": integration, "definition": definition });
+    let workflow = client.post("/v1/workflows", &workflow).await?;
+    client.post(&format!("/v1/workflows/{}/releases", member(&workflow, "id")?), &json!({})).await?;
+    Ok(integration.to_owned())
+}
+
+/// A merchant of this name with a store of this name, and the workflow installed; answers the user.
+pub(super) async fn merchant(client: &Client, integration: &str, name: &str) -> Result<String> {
+    let data = json!({ "store_hash": name, "access_token": format!("token-of-{name}") });
+    install(client, integration, name, (APP, data)).await
+}
+
+/// A user of this name with a credential for an app, and the integration installed; answers the user.
+pub(super) async fn install(
+    client: &Client,
+    integration: &str,
+    name: &str,
+    (app, credential): (&str, Value),
+) -> Result<String> {
     let user = client.post("/users", &json!({ "username": name })).await?;
     let user = member(&user, "userId")?;
-    let data = json!({ "store_hash": name, "access_token": format!("token-of-{name}") });
-    let credential = json!({ "userId": user, "credential": { "type": APP, "data": data } });
+    let credential = json!({ "userId": user, "credential": { "type": app, "data": credential } });
     client.post("/headless/credentials", &credential).await?;
     let start = json!({ "userId": user, "integrationId": integration });
     let started = client.post("/headless/startInstallation", &start).await?;
     let complete = json!({ "installationId": member(&started, "installationId")?, "data": [] });
     client.post("/headless/completeInstallation", &complete).await?;
     Ok(user.to_owned())
+}
+
+/// The events that one merchant shipped orders.
+#[derive(Debug)]
+pub(super) struct Shipped {
+    url: String,
+    authorization: String,
+    merchant: String,
+}
+
+impl Shipped {
+    /// Of `merchant`, to `host`.
+    pub(super) fn new(host: &Host, merchant: &str) -> Result<Arc<Self>> {
+        let url = format!("{}/run/event", host.base());
+        let authorization = format!("Bearer {}", host.key()?);
+        Ok(Arc::new(Self { url, authorization, merchant: merchant.to_owned() }))
+    }
+
+    fn body(&self, order: u64) -> String {
+        let data = json!({ "orderId": order.to_string(), "status": "FULFILLED" });
+        json!({ "event": EVENT, "userId": self.merchant, "data": data }).to_string()
+    }
+}
+
+impl Requests for Shipped {
+    fn request(&self, http: &reqwest::Client, order: u64) -> RequestBuilder {
+        let request = http.post(&self.url).header(AUTHORIZATION, &self.authorization);
+        request.header(CONTENT_TYPE, "application/json").body(self.body(order))
+    }
+}
+
+impl Direct for Shipped {
+    fn direct(&self, http: &reqwest::Client, base: &str, order: u64) -> RequestBuilder {
+        let request = http.put(format!("{base}/stores/direct/v2/orders/{order}"));
+        request.header(CONTENT_TYPE, "application/json").body(self.body(order))
+    }
 }
 
 fn definition() -> Value {
@@ -75,7 +133,8 @@ fn definition() -> Value {
     })
 }
 
-fn member<'a>(answer: &'a Value, name: &str) -> Result<&'a str> {
+/// A text of an answer.
+pub(super) fn member<'a>(answer: &'a Value, name: &str) -> Result<&'a str> {
     answer
         .get(name)
         .and_then(Value::as_str)

@@ -10,7 +10,7 @@ mod held;
 mod swapper;
 mod tally;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -21,13 +21,13 @@ use self::{
     tally::{Phase, Tally},
 };
 use super::{
-    component,
+    component::{BIGCOMMERCE, Component},
     host::{Host, Start},
-    load::{Load, Sender},
+    load::{Done, Load, Sender},
     progress,
     report::{Form, Report},
     settle,
-    shop::Shop,
+    shop::{Shipped, Shop},
     vendor::Vendor,
 };
 
@@ -86,43 +86,42 @@ impl Swap {
 
     /// Measures.
     pub(super) async fn run(self) -> Result<Report> {
-        let component = component::bytes(self.component.as_deref()).await?;
-        let vendor = Arc::new(Vendor::start().await?);
-        let start = Start { component: &component, vendor: vendor.url(), within: self.dir.as_deref() };
-        let host = Host::start(start).await?;
-        let tally = match self.measure(&host, &vendor, &component).await {
-            Ok(tally) => tally,
-            Err(error) => bail!("{error:#}{}", host.last_words()),
-        };
+        let component = BIGCOMMERCE.component(self.component.as_deref()).await?;
+        let vendor = Vendor::start().await?;
+        let components = &[&component];
+        let start = Start { components, vendor: vendor.url(), within: self.dir.as_deref(), config: "" };
+        let mut host = Host::start(start).await?;
+        let tally = self.measure(&host, &vendor, &component).await.map_err(|error| host.explain(&error))?;
         host.stop().await?;
         tally.report()
     }
 
-    async fn measure(&self, host: &Host, vendor: &Arc<Vendor>, component: &[u8]) -> Result<Tally> {
+    async fn measure(&self, host: &Host, vendor: &Vendor, component: &Component) -> Result<Tally> {
         let shop = Shop::open(host).await?;
         let client = host.vendor_client()?;
         let length = Duration::from_secs(self.seconds.into());
-        let sender = Sender::new(host)?;
-        let mut load = Load::new(sender.clone(), Arc::clone(vendor), HELD_ORDER + 1);
-        let mut swapper = Swapper::new(host.operator_client()?, component).await?;
+        let sender = Sender::new(Shipped::new(host, &shop.busy)?)?;
+        let load = Load::new(sender, vendor.arrivals(), Done::Arrived, HELD_ORDER + 1);
+        let mut swapper = Swapper::new(host.operator_client()?, &component.bytes).await?;
 
         progress("measuring the maximum");
-        let (maximum, sent) = load.closed(&shop.busy, length).await?;
+        let (maximum, sent) = load.closed(length).await?;
         let warm = Phase::new(sent, &load).await?;
         settle::account(&client).await?;
 
-        let pace = pace(&mut load, &shop, maximum, length).await?;
+        let pace = pace(&load, maximum, length).await?;
         settle::account(&client).await?;
 
         progress(&format!("{} swaps at {:.0} events/s, in turns with none", self.swaps, pace.rate));
-        let mut held = Held::new(sender, Arc::clone(vendor), shop.quiet.clone());
+        let quiet_sender = Sender::new(Shipped::new(host, &shop.quiet)?)?;
+        let mut held = Held::new(quiet_sender, vendor.arrivals());
         let between = (length / self.swaps).max(BETWEEN_SWAPS);
         let (mut quiet, mut swapped, mut swaps) = (Vec::new(), Vec::new(), Swaps::default());
         for round in 1..=ROUNDS {
             let until = self.swaps * round / ROUNDS;
             let turn = between * (until - swaps.count);
-            quiet.push(Phase::new(load.open_for(&shop.busy, pace.rate, turn).await?, &load).await?);
-            let open = load.open(&shop.busy, pace.rate);
+            quiet.push(Phase::new(load.open_for(pace.rate, turn).await?, &load).await?);
+            let open = load.open(pace.rate);
             swapper.swap(&mut swaps, until, between, (&mut held, self.swaps / 4)).await?;
             swapped.push(Phase::new(load.stop(open).await?, &load).await?);
         }
@@ -130,15 +129,16 @@ impl Swap {
 
         progress("from upload to active");
         let at_rest = swapper.fresh(FRESH_AT_REST).await?;
-        let open = load.open(&shop.busy, pace.rate);
+        let open = load.open(pace.rate);
         let loaded = swapper.fresh(FRESH_LOADED).await?;
         let fresh = Phase::new(load.stop(open).await?, &load).await?;
 
         progress("waiting until nothing is left");
         let account = settle::account(&client).await?;
-        let held = held.verdict(&settle::newest(&client, &shop.quiet).await?, vendor.calls(HELD_ORDER));
+        let held =
+            held.verdict(&settle::newest(&client, &shop.quiet).await?, vendor.arrivals().calls(HELD_ORDER));
         Ok(Tally {
-            component_bytes: component.len(),
+            component_bytes: component.bytes.len(),
             maximum,
             warm,
             pace,
@@ -169,12 +169,12 @@ struct Pace {
 }
 
 /// The highest of the shares that the host holds; the lowest where it holds none.
-async fn pace(load: &mut Load, shop: &Shop, maximum: f64, length: Duration) -> Result<Pace> {
+async fn pace(load: &Load, maximum: f64, length: Duration) -> Result<Pace> {
     let mut tried = Vec::new();
     for share in SHARES {
         let rate = maximum * share;
         progress(&format!("{rate:.0} events/s without swaps, {:.1} % of the maximum", share * 100.0));
-        let phase = Phase::new(load.open_for(&shop.busy, rate, length).await?, load).await?;
+        let phase = Phase::new(load.open_for(rate, length).await?, load).await?;
         let holds = phase.outcome.drained_in <= HELD_LOAD;
         tried.push(phase);
         if holds || share <= LEAST_SHARE {

@@ -1,28 +1,25 @@
-//! A vendor that answers at once: the part of BigCommerce that the scenarios' connector calls.
+//! Vendor and receiver in one: the part of BigCommerce and Shopify that the scenarios' connectors call, and a
+//! destination of streams. Everything is answered at once.
 //!
-//! It notes when the call for each order arrived, and can hold the answer to one order back. Orders are
-//! numbered by the scenario, one for each event, so that an arrival names its event.
+//! It notes what arrived when ([`Arrivals`]), and can hold one answer back. Orders are numbered by the scenario,
+//! one for each event.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
 use axum::{
     Json, Router,
     body::Bytes,
     extract::{Path, State},
-    routing::{get, put},
+    http::{HeaderMap, StatusCode},
+    routing::{get, post, put},
     serve::ListenerExt,
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::{
-    net::TcpListener,
-    sync::{oneshot, watch},
-    task::JoinHandle,
-    time::Instant,
-};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use super::arrivals::Arrivals;
 
 /// The vendor, until it is dropped.
 #[derive(Debug)]
@@ -32,61 +29,11 @@ pub(super) struct Vendor {
     server: JoinHandle<()>,
 }
 
-/// The calls for one order.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Calls {
-    /// When the first arrived.
-    pub(super) first: Option<Instant>,
-    /// How many there were.
-    pub(super) count: u32,
-}
-
 #[derive(Debug, Default)]
 struct Book {
-    pages: Mutex<Pages>,
-}
-
-#[derive(Debug, Default)]
-struct Pages {
-    /// By the order's number.
-    calls: Vec<Calls>,
-    expected: HashMap<u64, oneshot::Sender<()>>,
-    held: Option<(u64, watch::Receiver<bool>)>,
-}
-
-/// Holds the answer to one order until it is dropped.
-#[derive(Debug)]
-pub(super) struct Hold(watch::Sender<bool>);
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.0.send_replace(true);
-    }
-}
-
-impl Book {
-    fn open(&self) -> MutexGuard<'_, Pages> {
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes a call, and says until when its answer is held back.
-    fn arrived(&self, order: u64) -> Option<watch::Receiver<bool>> {
-        let now = Instant::now();
-        let mut pages = self.open();
-        let at = usize::try_from(order).unwrap_or(usize::MAX);
-        if pages.calls.len() <= at {
-            pages.calls.resize(at.saturating_add(1), Calls::default());
-        }
-        if let Some(calls) = pages.calls.get_mut(at) {
-            calls.first.get_or_insert(now);
-            calls.count += 1;
-        }
-        if let Some(expected) = pages.expected.remove(&order) {
-            // Whoever expected it may have given up.
-            let _gone = expected.send(());
-        }
-        pages.held.as_ref().filter(|(held, _)| *held == order).map(|(_, released)| released.clone())
-    }
+    arrivals: Arc<Arrivals>,
+    /// Where the host wants Shopify's deliveries.
+    hook: OnceLock<String>,
 }
 
 impl Vendor {
@@ -103,6 +50,9 @@ impl Vendor {
         let router = Router::new()
             .route("/stores/{store}/v2/store", get(async || Json(json!({ "name": "Bench store" }))))
             .route("/stores/{store}/v2/orders/{order}", put(update))
+            .route("/admin/api/{version}/graphql.json", post(graphql))
+            .route("/stream", post(stream))
+            .route("/echo", post(async |body: Bytes| ([("content-type", "application/json")], body)))
             .with_state(Arc::clone(&book));
         let server = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
@@ -117,24 +67,14 @@ impl Vendor {
         &self.url
     }
 
-    /// The calls for an order so far.
-    pub(super) fn calls(&self, order: u64) -> Calls {
-        let at = usize::try_from(order).unwrap_or(usize::MAX);
-        self.book.open().calls.get(at).copied().unwrap_or_default()
+    /// What arrived.
+    pub(super) fn arrivals(&self) -> Arc<Arrivals> {
+        Arc::clone(&self.book.arrivals)
     }
 
-    /// Resolves when the first call for an order arrives from now on.
-    pub(super) fn expect(&self, order: u64) -> oneshot::Receiver<()> {
-        let (told, arrival) = oneshot::channel();
-        self.book.open().expected.insert(order, told);
-        arrival
-    }
-
-    /// Holds the answers to an order back for as long as the value lives.
-    pub(super) fn hold(&self, order: u64) -> Hold {
-        let (release, released) = watch::channel(false);
-        self.book.open().held = Some((order, released));
-        Hold(release)
+    /// The URL that the host registered for Shopify's deliveries.
+    pub(super) fn hook(&self) -> Result<&str> {
+        self.book.hook.get().map(String::as_str).context("the host registered no webhook at the vendor")
     }
 }
 
@@ -149,7 +89,7 @@ async fn update(
     Path((_, order)): Path<(String, u64)>,
     _: Bytes,
 ) -> Json<Value> {
-    if let Some(mut released) = book.arrived(order) {
+    if let Some(mut released) = book.arrivals.arrived(order) {
         // An error means that the holder is gone, which releases as well.
         let _released = released.wait_for(|released| *released).await;
     }
@@ -158,6 +98,35 @@ async fn update(
         "date_created": "Tue, 20 Nov 2012 00:00:00 +0000", "total_inc_tax": "336.3200", "items_total": 2,
         "billing_address": { "first_name": "Ann", "last_name": "Example", "city": "Berlin", "email": "ann@example.com" },
     }))
+}
+
+/// Whose shop it is, or that the webhook is registered: all that the connector asks before deliveries come.
+async fn graphql(State(book): State<Arc<Book>>, headers: HeaderMap, Json(asked): Json<Value>) -> Json<Value> {
+    let Some(uri) = asked.pointer("/variables/webhook/uri").and_then(Value::as_str) else {
+        let shop = headers.get("x-forwarded-host").and_then(|host| host.to_str().ok()).unwrap_or_default();
+        return Json(json!({ "data": { "shop": { "name": "Bench shop", "myshopifyDomain": shop } } }));
+    };
+    book.hook.get_or_init(|| uri.to_owned());
+    let registered = json!({ "id": "gid://shopify/WebhookSubscription/1" });
+    let payload = json!({ "webhookSubscription": registered, "userErrors": [] });
+    Json(json!({ "data": { "webhookSubscriptionCreate": payload } }))
+}
+
+/// What a stream carries: an order, or what a workflow made of one.
+#[derive(Deserialize)]
+struct Streamed {
+    #[serde(alias = "id")]
+    number: u64,
+}
+
+async fn stream(State(book): State<Arc<Book>>, body: Bytes) -> StatusCode {
+    match serde_json::from_slice::<Streamed>(&body) {
+        Ok(streamed) => {
+            let _nothing_is_held = book.arrivals.arrived(streamed.number);
+            StatusCode::OK
+        }
+        Err(_) => StatusCode::BAD_REQUEST,
+    }
 }
 
 #[cfg(test)]
@@ -173,19 +142,35 @@ mod tests {
     #[tokio::test]
     async fn arrivals_are_noted_and_told() {
         let vendor = Vendor::start().await.unwrap();
-        let arrival = vendor.expect(7);
+        let arrivals = vendor.arrivals();
+        let arrival = arrivals.expect(7);
         assert_eq!((put(&vendor, 7).await, put(&vendor, 7).await), (200, 200));
         arrival.await.unwrap();
-        let calls = vendor.calls(7);
+        let calls = arrivals.calls(7);
         assert_eq!((calls.first.is_some(), calls.count), (true, 2));
-        assert_eq!((vendor.calls(6).count, vendor.calls(8).count), (0, 0));
+        assert_eq!((arrivals.calls(6).count, arrivals.calls(8).count), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_stream_arrives_with_its_number_whoever_sent_it() {
+        let vendor = Vendor::start().await.unwrap();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        for (body, status) in
+            [(r#"{"number":3,"order":{"id":9}}"#, 200), (r#"{"id":4}"#, 200), ("not JSON", 400)]
+        {
+            let sent = client.post(format!("{}/stream", vendor.url())).body(body).send().await.unwrap();
+            assert_eq!(sent.status().as_u16(), status, "{body}");
+        }
+        let count = |number| vendor.arrivals().calls(number).count;
+        assert_eq!((count(3), count(4), count(9)), (1, 1, 0));
     }
 
     #[tokio::test]
     async fn only_the_held_order_waits_and_only_until_it_is_released() {
         let vendor = Arc::new(Vendor::start().await.unwrap());
-        let hold = vendor.hold(3);
-        let arrival = vendor.expect(3);
+        let arrivals = vendor.arrivals();
+        let hold = arrivals.hold(3);
+        let arrival = arrivals.expect(3);
         let caller = Arc::clone(&vendor);
         let held = tokio::spawn(async move { put(&caller, 3).await });
         arrival.await.unwrap();

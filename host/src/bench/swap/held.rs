@@ -8,9 +8,9 @@ use tokio::time::timeout;
 
 use super::HELD_ORDER;
 use crate::bench::{
+    arrivals::{Arrivals, Calls, Hold},
     component::APP,
     load::Sender,
-    vendor::{Calls, Hold, Vendor},
 };
 
 /// How long the event may take to become a call.
@@ -20,8 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Held {
     sender: Sender,
-    vendor: Arc<Vendor>,
-    merchant: String,
+    arrivals: Arc<Arrivals>,
     hold: Option<Hold>,
     /// What was active when it was accepted.
     digest: String,
@@ -30,17 +29,17 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// The call that `merchant`'s event makes.
-    pub(super) const fn new(sender: Sender, vendor: Arc<Vendor>, merchant: String) -> Self {
-        Self { sender, vendor, merchant, hold: None, digest: String::new(), swaps: 0 }
+    /// The call that an event of `sender` makes.
+    pub(super) const fn new(sender: Sender, arrivals: Arc<Arrivals>) -> Self {
+        Self { sender, arrivals, hold: None, digest: String::new(), swaps: 0 }
     }
 
     /// Starts the run while `digest` is active, and waits until its call is at the vendor and held there.
     pub(super) async fn begin(&mut self, digest: &str) -> Result<()> {
-        self.hold = Some(self.vendor.hold(HELD_ORDER));
+        self.hold = Some(self.arrivals.hold(HELD_ORDER));
         digest.clone_into(&mut self.digest);
-        let arrival = self.vendor.expect(HELD_ORDER);
-        let sent = self.sender.send(&self.merchant, HELD_ORDER).await;
+        let arrival = self.arrivals.expect(HELD_ORDER);
+        let sent = self.sender.send(HELD_ORDER).await;
         sent.map_err(|reason| anyhow!("the event of the held call was not acknowledged: {reason}"))?;
         timeout(PATIENCE, arrival).await.context("the call to be held did not arrive at the vendor")??;
         Ok(())

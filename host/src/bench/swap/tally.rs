@@ -148,6 +148,7 @@ impl Tally {
             reference: quiet.at(0.99),
             members,
             rows: self.rows(&quiet, &swapped),
+            budgets: Vec::new(),
             faults: self.faults(),
         })
     }

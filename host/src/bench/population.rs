@@ -1,0 +1,112 @@
+//! Many merchants, each with a store of its own and the workflow installed, and stored runs: what a host has
+//! after a while.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use anyhow::{Context, Result, bail};
+use tokio::task::JoinSet;
+use trunnion_core::{
+    id::{Id, RunId},
+    records::LiveRun,
+    scope::Scope,
+};
+use trunnion_store::{
+    Batch, KeyRing, MasterKey, Select, Store,
+    journal::{Journal, Options},
+    tables::{EndedRuns, RunOutline, RunsByWorkflow},
+};
+
+use super::{host::Host, progress, shop};
+use crate::keyfiles::read_master;
+
+/// Merchants that are made at once.
+const LANES: u32 = 32;
+
+/// Stored runs of one commit.
+const BATCH: u32 = 32;
+
+/// Makes `merchants` with the workflow installed, through the host's own API; answers the first one's user.
+pub(super) async fn settle(host: &Host, merchants: u32) -> Result<String> {
+    progress(&format!("making {merchants} merchants with an installation each"));
+    let client = Arc::new(host.vendor_client()?);
+    let integration: Arc<str> = shop::integrate(&client).await?.into();
+    let first = shop::merchant(&client, &integration, "m0").await?;
+    let next = Arc::new(AtomicU32::new(1));
+    let mut lanes = JoinSet::new();
+    for _ in 0..LANES {
+        let (client, integration, next) = (Arc::clone(&client), Arc::clone(&integration), Arc::clone(&next));
+        lanes.spawn(async move {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= merchants {
+                    return anyhow::Ok(());
+                }
+                shop::merchant(&client, &integration, &format!("m{number}")).await?;
+            }
+        });
+    }
+    while let Some(lane) = lanes.join_next().await {
+        lane??;
+    }
+    Ok(first)
+}
+
+/// Stores `runs` more ended runs in the data directory of a host that is stopped: copies of its newest one, under
+/// ids of their own.
+pub(super) async fn store_runs(data: &Path, runs: u32) -> Result<()> {
+    progress(&format!("storing {runs} runs"));
+    let master = read_master(&data.join("master.key"))?;
+    let keys = KeyRing::open(data.join("keys"), &MasterKey::new(master))?;
+    let path = data.join("store");
+    let journal = tokio::task::spawn_blocking(move || Journal::open(path, &Options::default())).await??;
+    let store = Store::new(Arc::new(journal), Arc::new(keys));
+    let newest = store.all::<EndedRuns>(Select::all().backward().limit(1)).await?;
+    let Some((Some(scope), entry)) = newest.into_iter().next() else {
+        bail!("the host has no ended run to copy");
+    };
+    let (scope, run) = (Arc::new(scope), Arc::new(entry.record));
+    let next = Arc::new(AtomicU32::new(1));
+    let mut lanes = JoinSet::new();
+    for _ in 0..LANES {
+        let (store, scope, run, next) =
+            (store.clone(), Arc::clone(&scope), Arc::clone(&run), Arc::clone(&next));
+        lanes.spawn(async move {
+            loop {
+                let first = next.fetch_add(BATCH, Ordering::Relaxed);
+                if first > runs {
+                    return anyhow::Ok(());
+                }
+                let mut batch = Batch::new();
+                for number in first..(first + BATCH).min(runs + 1) {
+                    copy(&mut batch, &scope, &run, number);
+                }
+                store.commit(batch).await?;
+            }
+        });
+    }
+    while let Some(lane) = lanes.join_next().await {
+        lane??;
+    }
+    store.close().await.context("the filled store was not closed")
+}
+
+/// A copy of `run`, begun `number` milliseconds earlier.
+fn copy(batch: &mut Batch, scope: &Scope, run: &LiveRun, number: u32) {
+    let mut bytes = *run.id.as_bytes();
+    // The first six bytes are the time: so copies are in order, and older than what the host goes on to do.
+    let time = bytes.iter().take(6).fold(0_u64, |time, byte| time << 8 | u64::from(*byte));
+    let earlier = time.saturating_sub(number.into()).to_be_bytes();
+    for (to, from) in bytes.iter_mut().zip(earlier.iter().skip(2)) {
+        *to = *from;
+    }
+    let copy = LiveRun { id: RunId(Id::from_bytes(bytes)), ..run.clone() };
+    batch.insert::<EndedRuns>(scope, &copy.id, &copy);
+    let outline = RunOutline { user: copy.user, failed: false };
+    batch.insert::<RunsByWorkflow>(scope, &(copy.workflow, copy.id), &outline);
+}
