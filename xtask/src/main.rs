@@ -32,6 +32,15 @@ enum Command {
     },
     /// Runs every check: format, lints, documentation, tests, doc tests, drift.
     Test,
+    /// Rebuilds a store's files as power cuts at many random points could have left them, and reopens each.
+    PowerCut {
+        /// How many points.
+        #[arg(long, default_value_t = 500)]
+        points: usize,
+        /// Which points, and what is lost there.
+        #[arg(long, default_value_t = 4)]
+        seed: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -41,6 +50,7 @@ fn main() -> ExitCode {
             quickstart::run(if once { quickstart::Afterwards::Stop } else { quickstart::Afterwards::StayUp })
         }
         Command::Test => tests::run(),
+        Command::PowerCut { points, seed } => tests::power_cut(points, seed),
     };
     match outcome {
         Ok(()) => {

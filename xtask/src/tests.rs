@@ -94,3 +94,15 @@ fn tests() -> Result<()> {
         ),
     }
 }
+
+/// One test with more points than `cargo xtask test` gives it.
+pub(crate) fn power_cut(points: usize, seed: u64) -> Result<()> {
+    tools::run(
+        "cargo",
+        &["test", "--workspace", "--locked", "--test", "power_cut", "--", "--nocapture", "what_was"],
+        &[
+            ("TRUNNION_POWER_CUT_POINTS", points.to_string().as_str()),
+            ("TRUNNION_POWER_CUT_SEED", seed.to_string().as_str()),
+        ],
+    )
+}

@@ -1,7 +1,6 @@
 //! sled and the file system under it: opening, power-safe flushing, free space.
 //!
-//! sled 0.34 flushes with `sync_file_range`, which leaves the disk's own cache and the file's size unsynced;
-//! so every flush here is followed by `fdatasync` of sled's one log file.
+//! The sled used here ends every write with `fdatasync`, so its flush is power-safe; see `vendor/sled/TRUNNION.md`.
 
 use std::{
     fs::File,
@@ -18,7 +17,6 @@ use crate::{backend::BackendError, journal::OpenError};
 pub(crate) struct Disk {
     pub(crate) db: sled::Db,
     path: PathBuf,
-    log: std::sync::Arc<File>,
 }
 
 impl Disk {
@@ -43,8 +41,7 @@ impl Disk {
                 }
             }
         };
-        let log = File::open(path.join("db")).map_err(io("open the log of"))?;
-        log.sync_all().map_err(io("sync the log of"))?;
+        File::open(path.join("db")).and_then(|log| log.sync_all()).map_err(io("sync the log of"))?;
         File::open(path.join("conf")).and_then(|conf| conf.sync_all()).map_err(io("sync the settings of"))?;
         File::open(path).and_then(|directory| directory.sync_all()).map_err(io("sync"))?;
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -52,13 +49,13 @@ impl Disk {
                 .and_then(|directory| directory.sync_all())
                 .map_err(io("sync the directory above"))?;
         }
-        Ok(Self { db, path: path.to_owned(), log: std::sync::Arc::new(log) })
+        Ok(Self { db, path: path.to_owned() })
     }
 
     /// Returns once everything written is on disk, power-safe.
     pub(crate) fn flush(&self) -> Result<(), BackendError> {
         self.db.flush().map_err(|source| self.failed("flush", source))?;
-        self.log.sync_data().map_err(|source| self.failed("sync", source))
+        Ok(())
     }
 
     /// Bytes that may still be written.
