@@ -248,6 +248,7 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         vault.clone(),
         Subscriptions::new(context.clone()),
         schedules.clone(),
+        acceptor.clone(),
     );
     let actor = Actor::new(context.clone(), vault.clone(), Streams::new(context.clone()));
     let executor = Executor::new(context.clone(), Arc::clone(&releases), actor, Arc::clone(&queue));

@@ -54,6 +54,10 @@ pub enum Trigger {
     },
     /// The clock.
     Schedule(Timing),
+    /// A user's installation of workflows of the integration, this one among them.
+    Installed,
+    /// A user's removal of a workflow of the integration, which may be this very one.
+    Removed,
 }
 
 /// A value map: a value on the left becomes the value on the right; any other is an error that names it.
@@ -261,7 +265,7 @@ impl Definition {
         let mut apps = Vec::new();
         let trigger = match &self.trigger {
             Trigger::App { app, .. } => Some(app.as_str()),
-            Trigger::Event { .. } | Trigger::Schedule(_) => None,
+            Trigger::Event { .. } | Trigger::Schedule(_) | Trigger::Installed | Trigger::Removed => None,
         };
         let steps = self.every_step();
         let steps = steps.iter().filter_map(|(_, step)| match &step.kind {

@@ -353,6 +353,16 @@ pub enum EventSource {
         /// When it was due.
         scheduled_at: Timestamp,
     },
+    /// The user installed workflows.
+    Installed {
+        /// Of which integration.
+        integration: IntegrationId,
+    },
+    /// The user removed a workflow.
+    Removed {
+        /// Of which integration.
+        integration: IntegrationId,
+    },
 }
 
 /// A run that has not ended: everything needed to go on with it.

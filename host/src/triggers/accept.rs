@@ -56,6 +56,15 @@ pub struct Seen {
     pub body_hash: Option<String>,
 }
 
+/// What starts one known installation, which may come or go in the same commit.
+#[derive(Clone, Debug)]
+pub struct Beginning {
+    /// What happened; nothing is looked up by its trigger.
+    pub arrival: Arrival,
+    /// What it starts.
+    pub installation: Installation,
+}
+
 /// What became of arrivals.
 #[derive(Clone, Debug, Default)]
 pub struct Accepted {
@@ -157,6 +166,23 @@ impl Acceptor {
         Err(Error::Internal(format!(
             "an event was changed by others {MAX_CONFLICTS} times while it was accepted; send it again"
         )))
+    }
+
+    /// Starts a run for each of `beginnings`, in one commit with `batch`, whose own conditions say that this happens
+    /// once: a conflict is the caller's to judge.
+    pub async fn begin(
+        &self,
+        scope: &Scope,
+        mut batch: Batch,
+        beginnings: Vec<Beginning>,
+    ) -> Result<Result<Vec<RunId>, CommitError>> {
+        let mut held = Vec::new();
+        for Beginning { arrival, installation } in beginnings {
+            let run = self.start(scope, &arrival, self.context.ids.next(), installation).await?;
+            batch.insert::<LiveRuns>(scope, &run.run.id, &run.run);
+            held.push(run);
+        }
+        self.commit(batch, held).await
     }
 
     /// Commits, and hands the runs it makes durable to the queue.

@@ -58,6 +58,13 @@ impl Catalog {
         Ok(catalog)
     }
 
+    /// The same with `sample` as that of the event `name`.
+    #[must_use]
+    pub fn with_sample(mut self, name: &str, sample: Value) -> Self {
+        self.samples.insert(name.to_owned(), sample);
+        self
+    }
+
     /// The same with `manifest` as its app's.
     #[must_use]
     pub fn with(mut self, manifest: Arc<Manifest>) -> Self {

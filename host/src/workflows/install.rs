@@ -2,7 +2,9 @@
 //!
 //! Two steps, as Alloy's headless API has them: `start` chooses credentials and says which fields are open,
 //! `complete` takes the values, registers webhooks and makes everything active in one commit. A failed
-//! registration leaves nothing half-installed.
+//! registration leaves nothing half-installed. What deploy-time flows are told of either is in `deploy`.
+
+mod deploy;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -26,7 +28,7 @@ use crate::{
     context::Context,
     error::{Error, Result},
     triggers::{
-        accept::{custom_key, subscription_key},
+        accept::{Acceptor, Beginning, custom_key, subscription_key},
         schedule::{Schedules, schedule_key},
         subscriptions::{Fed, Subscriptions},
     },
@@ -79,6 +81,7 @@ pub struct Installer {
     vault: Vault,
     subscriptions: Subscriptions,
     schedules: Schedules,
+    acceptor: Acceptor,
 }
 
 struct Planned {
@@ -97,8 +100,9 @@ impl Installer {
         vault: Vault,
         subscriptions: Subscriptions,
         schedules: Schedules,
+        acceptor: Acceptor,
     ) -> Self {
-        Self { context, library, releases, vault, subscriptions, schedules }
+        Self { context, library, releases, vault, subscriptions, schedules, acceptor }
     }
 
     /// A user's installations, oldest first.
@@ -130,7 +134,7 @@ impl Installer {
                 let moved = ScheduleMark { active, ..mark.record };
                 batch.replace::<ScheduleMarks>(scope, &key, &moved, mark.version);
             }
-            match self.commit(scope, batch, vec![key]).await? {
+            match self.commit(scope, batch, vec![key], Vec::new()).await? {
                 Ok(()) => return Ok(()),
                 // A tick came between: the mark is another now.
                 Err(CommitError::Conflict { .. }) => {}
@@ -140,7 +144,7 @@ impl Installer {
         Err(busy(workflow))
     }
 
-    /// Commits, and has the schedules of what it changed looked at.
+    /// Commits with the runs of deploy-time flows, and has the schedules of what it changed looked at.
     ///
     /// In a task of its own: a caller that goes away does not take a commit back, and a schedule that nobody looks
     /// at would start nothing until the next start of the host.
@@ -149,16 +153,17 @@ impl Installer {
         scope: &Scope,
         batch: Batch,
         changed: Vec<(UserId, InstallationId)>,
+        beginnings: Vec<Beginning>,
     ) -> Result<Result<(), CommitError>> {
-        let (context, schedules, scope) = (self.context.clone(), self.schedules.clone(), *scope);
+        let (acceptor, schedules, scope) = (self.acceptor.clone(), self.schedules.clone(), *scope);
         let committed = tokio::spawn(async move {
-            context.store.commit(batch).await?;
+            let begun = acceptor.begin(&scope, batch, beginnings).await?;
             for (user, installation) in changed {
                 schedules.changed(scope, user, installation);
             }
-            Ok(())
+            Ok(begun.map(drop))
         });
-        committed.await.map_err(|error| Error::Internal(format!("an installation ended badly: {error}")))
+        committed.await.map_err(|error| Error::Internal(format!("an installation ended badly: {error}")))?
     }
 
     /// A user's copy of a workflow.
@@ -315,7 +320,8 @@ impl Installer {
             self.unregister(scope, &planned).await;
             return Err(error);
         }
-        if let Err(error) = self.keep(scope, (id, version), &planned, &existing).await {
+        let about = (session.integration, existing.as_slice());
+        if let Err(error) = self.keep(scope, (id, version), &planned, about).await {
             self.unregister(scope, &planned).await;
             return Err(error);
         }
@@ -324,14 +330,16 @@ impl Installer {
         Ok(installations)
     }
 
-    /// ONE COMMIT: the session's end and every installation, with what finds it and when it ticks.
+    /// ONE COMMIT: the session's end, every installation, with what finds it and when it ticks, and the runs of
+    /// deploy-time flows.
     async fn keep(
         &self,
         scope: &Scope,
         (session, version): (InstallSessionId, Version),
         planned: &[Planned],
-        existing: &[Installation],
+        (integration, existing): (IntegrationId, &[Installation]),
     ) -> Result<()> {
+        let told = self.tell_of_installing(scope, integration, planned, existing).await?;
         let keys: Vec<_> =
             planned.iter().map(|plan| (plan.installation.user, plan.installation.id)).collect();
         for _ in 0..MAX_CONFLICTS {
@@ -342,7 +350,7 @@ impl Installer {
                 self.write(scope, plan, known, &mut batch).await?;
                 self.schedule(scope, plan, &mut batch).await?;
             }
-            match self.commit(scope, batch, keys.clone()).await? {
+            match self.commit(scope, batch, keys.clone(), told.clone()).await? {
                 Ok(()) => return Ok(()),
                 // A tick came between: the mark is another now.
                 Err(CommitError::Conflict { table, .. }) if table == ScheduleMarks::NAME => {}
@@ -464,7 +472,8 @@ impl Installer {
         Ok(())
     }
 
-    /// Removes a user's copy of a workflow, and its webhook where nobody else uses it. Runs under way go on.
+    /// Removes a user's copy of a workflow, and its webhook where nobody else uses it. Runs under way go on, and
+    /// those of deploy-time flows begin in the same commit: a removal is told of exactly once.
     pub async fn remove(&self, scope: &Scope, user: UserId, workflow: WorkflowId) -> Result<()> {
         let Versioned { record: installation, version } = self.copy(scope, user, workflow).await?;
         let compiled = self.releases.get(scope, workflow, installation.release).await?;
@@ -476,7 +485,8 @@ impl Installer {
         if let Some(key) = self.trigger_key(scope, &compiled.release.definition, &installation) {
             batch.delete::<InstallationsByTrigger>(scope, &(key, installation.id));
         }
-        let removed = self.context.store.commit(batch).await;
+        let told = self.tell_of_removing(scope, &installation).await?;
+        let removed = self.commit(scope, batch, vec![(user, installation.id)], told).await?;
         removed.map_err(|error| changed_meanwhile(error, installation.id))?;
         if let Some(subscription) = installation.subscription {
             self.subscriptions.release(scope, subscription, installation.id).await?;
@@ -495,6 +505,8 @@ impl Installer {
             Trigger::Event { event } => Some(custom_key(store, scope, installation.user, event)),
             Trigger::App { .. } => installation.subscription.map(|id| subscription_key(store, scope, id)),
             Trigger::Schedule(_) => Some(schedule_key(store, scope, installation.id)),
+            // Their runs begin in the very commit of what they are told of.
+            Trigger::Installed | Trigger::Removed => None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 use trunnion_core::{
-    definition::Definition,
+    definition::{Definition, Trigger},
     id::{IntegrationId, WorkflowId},
     problem::Problem,
     records::{EventSchema, Integration, StoredRelease, StreamDestination, Workflow},
@@ -62,12 +62,48 @@ impl Library {
         let key = event_key(&self.context.store, scope, name);
         let now = self.context.now();
         let known = self.context.store.get::<EventSchemas>(scope, &key).await?;
+        if known.as_ref().is_some_and(|known| known.record.sample != sample) {
+            self.fits_released(scope, name, &sample).await?;
+        }
         let created_at = known.map_or(now, |known| known.record.created_at);
         let schema = EventSchema { name: name.to_owned(), description, sample, created_at, updated_at: now };
         let mut batch = Batch::new();
         batch.put::<EventSchemas>(scope, &key, &schema);
         self.context.store.commit(batch).await.map_err(Error::Commit)?;
         Ok(schema)
+    }
+
+    /// Refuses a sample under which the newest release of a workflow would be wrong that is right under the present
+    /// one: an event serves every workflow that uses it.
+    async fn fits_released(&self, scope: &Scope, name: &str, sample: &Value) -> Result<()> {
+        let mut faults = Vec::new();
+        for workflow in self.workflows(scope).await? {
+            let Some(StoredRelease { definition, number, .. }) = self.latest(scope, &workflow).await? else {
+                continue;
+            };
+            if !matches!(&definition.trigger, Trigger::Event { event } if event == name) {
+                continue;
+            }
+            let catalog = Catalog::of(&self.context, scope, &definition).await?;
+            let problems = |catalog: &Catalog| {
+                release::check(&definition, catalog).err().map_or_else(Vec::new, |problems| problems.0)
+            };
+            let before = problems(&catalog);
+            let after = problems(&catalog.with_sample(name, sample.clone()));
+            let new = after.iter().filter(|problem| before.iter().all(|known| known.at != problem.at));
+            faults.extend(new.map(|problem| {
+                format!("release {number} of workflow `{}` ({}): {problem}", definition.name, workflow.id)
+            }));
+        }
+        if faults.is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "the sample of event `{name}` is in use; with this one: {}; keep what they use, release them without it \
+             first, or define another event",
+            faults.join("; ")
+        );
+        Err(Error::conflict("event-in-use", message))
     }
 
     /// The schema of a custom event; an unknown one is an error that names those that exist.

@@ -17,6 +17,8 @@ const TRIGGER: Shape = Shape::Tagged {
         ("app", &[required("app", Shape::Text), required("trigger", Shape::Text)]),
         ("event", &[required("event", Shape::Text)]),
         ("schedule", crate::schedule::MEMBERS),
+        ("installed", &[]),
+        ("removed", &[]),
     ],
 };
 

@@ -253,6 +253,9 @@ impl Check<'_> {
                 }
                 Known { schema: Some(Tick::schema()), sample: None, event: None }
             }
+            Trigger::Installed | Trigger::Removed => {
+                Known { schema: Some(deployed()), sample: None, event: None }
+            }
         }
     }
 
@@ -297,6 +300,29 @@ impl Check<'_> {
 #[must_use]
 pub fn delay_fits(seconds: f64) -> bool {
     (0.0..=LONGEST_DELAY_SECONDS).contains(&seconds)
+}
+
+/// What deploy-time flows are told.
+fn deployed() -> Value {
+    let text = json!({ "type": "string" });
+    let workflow = json!({
+        "type": "object", "additionalProperties": false,
+        "properties": {
+            "id": text, "name": text, "trigger": text, "release": { "type": "integer" },
+            "previous_release": { "type": ["integer", "null"] }, "active": { "type": "boolean" },
+            "webhook_url": { "type": ["string", "null"] },
+        },
+    });
+    json!({
+        "type": "object", "additionalProperties": false,
+        "properties": {
+            "integration": {
+                "type": "object", "additionalProperties": false, "properties": { "id": text, "app": text },
+            },
+            "workflows": { "type": "array", "items": workflow },
+            "removed": { "type": "array", "items": workflow },
+        },
+    })
 }
 
 fn unknown_trigger(manifest: &Manifest, trigger: &str) -> String {

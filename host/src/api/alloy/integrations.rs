@@ -103,6 +103,8 @@ fn blocks(services: &Services, workflow: WorkflowId, definition: &Definition) ->
     let trigger = match &definition.trigger {
         Trigger::App { app, trigger } => block(services, workflow, "trigger", trigger, app),
         Trigger::Event { event } => block(services, workflow, "trigger", event, "customEvent"),
+        Trigger::Installed => block(services, workflow, "trigger", "installed", "installed"),
+        Trigger::Removed => block(services, workflow, "trigger", "removed", "removed"),
         Trigger::Schedule(timing) => {
             let said = Schedule::check(timing).map_or_else(|_| "schedule".to_owned(), |it| it.to_string());
             block(services, workflow, "trigger", &said, "cron")
