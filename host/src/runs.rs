@@ -1,11 +1,13 @@
 //! Runs: lease, decide, act, journal.
 //!
 //! The decisions are `trunnion_core::machine`'s; `queue` holds who is next, `execute` drives one run, `act`
-//! touches the world, `items` drives what stands inside a `for_each`, `log` is what people read afterwards.
+//! touches the world, `items` drives what stands inside a `for_each`, `log` is what people
+//! read afterwards, `keys` how they see and mend the lines of ordered workflows.
 
 pub mod act;
 pub mod execute;
 mod items;
+mod keys;
 pub mod log;
 pub mod queue;
 pub mod worker;

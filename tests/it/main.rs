@@ -22,6 +22,7 @@ mod flows;
 mod hostile;
 mod inside;
 mod judge;
+mod ordered;
 mod pause;
 mod refusals;
 mod registry;

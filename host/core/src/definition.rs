@@ -32,8 +32,32 @@ pub struct Definition {
     /// Value maps by name, used by `{"$map": NAME, "of": …}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub maps: BTreeMap<String, ValueMap>,
+    /// How many runs of one installation are under way at once.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub concurrency: Concurrency,
     /// What is done, in order.
     pub steps: Vec<Step>,
+}
+
+/// How many runs of one installation are under way at once. A run is under way from its beginning to its end, also
+/// while it waits for a retry or a delay.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Concurrency {
+    /// As many as come.
+    #[default]
+    Parallel,
+    /// At most so many; the others begin in the order in which their events were accepted.
+    Throttled {
+        /// How many.
+        limit: u32,
+    },
+    /// One for each key, strictly in the order in which their events were accepted. A run that fails holds its key
+    /// until it is redriven or skipped; runs of other keys go on.
+    Ordered {
+        /// Gives the key: text with `{{ … }}` over `trigger` and `config`.
+        by: String,
+    },
 }
 
 /// What starts a workflow.

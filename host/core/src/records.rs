@@ -3,9 +3,9 @@
 //! A record's JSON form is its stored form. It may gain members with `#[serde(default)]`; it never loses or
 //! redefines one: a change of meaning is a new record version in `trunnion-store`.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::Value;
 
 use crate::{
@@ -394,12 +394,75 @@ pub struct LiveRun {
     pub accepted_at: Timestamp,
     /// Where the run stands.
     pub state: RunState,
+    /// Its place among others, where its workflow is throttled or ordered and it still has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<LinePlace>,
     /// The run this one replays.
     #[serde(default)]
     pub replay_of: Option<RunId>,
     /// Lines logged so far.
     #[serde(default)]
     pub log: Vec<LogLine>,
+}
+
+/// Which line of an installation's runs: a keyed hash, since keys may name persons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LineKey(pub [u8; 16]);
+
+impl LineKey {
+    /// The one before all others; also the only line of a throttled workflow.
+    pub const FIRST: Self = Self([0; 16]);
+}
+
+impl fmt::Display for LineKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl FromStr for LineKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut bytes = [0; 16];
+        hex::decode_to_slice(text, &mut bytes)
+            .map(|()| Self(bytes))
+            .map_err(|_| format!("`{text}` is not a key; keys are 32 hex digits, as a listing of them shows"))
+    }
+}
+
+impl Serialize for LineKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for LineKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// A run's place in a line of runs of its installation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinePlace {
+    /// Which line.
+    pub key: LineKey,
+    /// Runs of a line begin in the order of these: that in which their events were accepted.
+    pub order: u64,
+    /// Runs of the line that may be under way at once.
+    pub limit: u32,
+    /// Whether the line is a key's of an ordered workflow, which a failed run holds.
+    pub ordered: bool,
+}
+
+/// A key that a failed run holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldKey {
+    /// Which run.
+    pub run: RunId,
+    /// Whose.
+    pub user: UserId,
 }
 
 /// A run that ended.

@@ -7,6 +7,7 @@
 //! Invariant: every step of a `Program` has its compiled form and its rule, at the same index.
 
 mod check;
+mod concurrency;
 mod fit;
 mod program;
 
@@ -23,6 +24,7 @@ use crate::{
 };
 
 pub use self::check::delay_fits;
+pub use self::concurrency::Concurrent;
 pub use self::program::{CompiledKind, CompiledStep, Program};
 
 /// What a definition may refer to.
@@ -40,6 +42,7 @@ pub trait Catalog {
 pub struct Checked {
     definition: Definition,
     program: Program,
+    concurrent: Concurrent,
 }
 
 /// An immutable, numbered, compiled version of a workflow.
@@ -55,25 +58,30 @@ pub struct Release {
     pub definition: Definition,
     /// What is performed.
     pub program: Program,
+    /// How many runs of one installation are under way at once.
+    pub concurrent: Concurrent,
 }
 
 /// Checks and compiles a definition; every problem at once.
 pub fn check(definition: &Definition, catalog: &dyn Catalog) -> Result<Checked, Problems> {
     let (program, mut problems) = program::compile(definition, catalog);
-    problems.extend(check::problems(definition, catalog, &program));
+    let (concurrent, others) = concurrency::compile(definition);
+    problems.extend(others);
+    problems.extend(check::problems(definition, catalog, &program, &concurrent));
     if !problems.is_empty() {
         problems.sort_by(|one, other| one.at.cmp(&other.at));
         problems.dedup();
         return Err(Problems(problems));
     }
-    Ok(Checked { definition: definition.clone(), program })
+    Ok(Checked { definition: definition.clone(), program, concurrent })
 }
 
 impl Checked {
     /// Makes it release `number` of `workflow`.
     #[must_use]
     pub fn release(self, workflow: WorkflowId, integration: IntegrationId, number: u32) -> Release {
-        Release { workflow, integration, number, definition: self.definition, program: self.program }
+        let Self { definition, program, concurrent } = self;
+        Release { workflow, integration, number, definition, program, concurrent }
     }
 }
 
@@ -82,11 +90,13 @@ impl Release {
     /// running it needs is checked: that its actions are still there, for their repeat classes.
     pub fn compile(stored: StoredRelease, catalog: &dyn Catalog) -> Result<Self, Problems> {
         let StoredRelease { workflow, integration, number, definition, .. } = stored;
-        let (program, problems) = program::compile(&definition, catalog);
+        let (program, mut problems) = program::compile(&definition, catalog);
+        let (concurrent, others) = concurrency::compile(&definition);
+        problems.extend(others);
         if !problems.is_empty() {
             return Err(Problems(problems));
         }
-        Ok(Self { workflow, integration, number, definition, program })
+        Ok(Self { workflow, integration, number, definition, program, concurrent })
     }
 }
 

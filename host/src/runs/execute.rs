@@ -9,19 +9,19 @@ use trunnion_core::{
     clock::Timestamp,
     id::RunId,
     machine::{self, Decision, Event, Journal, Next, Outcome, Status},
-    records::{DeadLetter, DeadWork, LiveRun, LogLevel, LogLine},
+    records::{DeadLetter, DeadWork, HeldKey, LiveRun, LogLevel, LogLine},
     release::{CompiledKind, Release},
     scope::Scope,
 };
 use trunnion_store::{
     Batch, CommitError, Version,
-    tables::{DeadLetters, EndedRuns, LiveRuns, RunOutline, RunsByWorkflow},
+    tables::{DeadLetters, EndedRuns, HeldKeys, LiveRuns, RunOutline, RunsByWorkflow},
 };
 
 use super::{
     act::{Actor, Doing, Effect, Performed, Place},
     items::{Acted, Spent, has_items, items_of, remove_items},
-    queue::{Hold, Lane, Queue, Turn, Work, lane_of, lane_of_step, likely_lane},
+    queue::{Hold, Joined, Lane, Queue, Turn, Work, holds_line, lane_of, lane_of_step, likely_lane},
 };
 use crate::{
     context::Context,
@@ -49,6 +49,8 @@ pub struct Held {
     pub version: Version,
     /// What the machine said to do next.
     pub next: Next,
+    /// Its place in a line, until it is known to be stored.
+    pub(super) joined: Option<Joined>,
     /// Says that the run is in these hands.
     _hold: Hold,
     /// Items that the next commit of the run makes superfluous.
@@ -64,7 +66,12 @@ impl Held {
         (version, next): (Version, Next),
         hold: Hold,
     ) -> Self {
-        Self { scope, run, release, version, next, _hold: hold, spent: Spent::new() }
+        Self { scope, run, release, version, next, joined: None, _hold: hold, spent: Spent::new() }
+    }
+
+    /// With its place in a line, which it joined for its accept.
+    pub(crate) fn in_line(self, joined: Option<Joined>) -> Self {
+        Self { joined, ..self }
     }
 }
 
@@ -103,6 +110,10 @@ impl Executor {
         let Some(hold) = self.queue.hold(id.0) else { return Ok(()) };
         let Some(stored) = self.context.store.get::<LiveRuns>(&scope, &id).await? else { return Ok(()) };
         let run = stored.record;
+        if self.queue.stands_back(&scope, &run) {
+            // Whoever of its line ends or is skipped lets it begin.
+            return Ok(());
+        }
         let now = self.context.now();
         if let Status::Leased { lease, .. } = &run.state.status
             && lease.until > now
@@ -246,6 +257,9 @@ impl Executor {
             Ok(version) => {
                 held.version = version;
                 held.spent.clear();
+                if held.run.state.ended() {
+                    self.queue.ended(&held.scope, &held.run);
+                }
                 Ok(Hands::Kept)
             }
             // A cancellation (the only other writer of a leased run) came between: take its word and go on.
@@ -297,7 +311,10 @@ impl Executor {
             remove_items(&mut batch, &held.scope, &spent);
         }
         match self.context.store.commit(batch).await {
-            Ok(_) => Ok(Hands::Kept),
+            Ok(_) => {
+                self.queue.ended(&held.scope, &held.run);
+                Ok(Hands::Kept)
+            }
             Err(CommitError::Conflict { .. } | CommitError::OwnerErased { .. }) => Ok(Hands::Lost),
             Err(error) => Err(Error::Commit(error)),
         }
@@ -312,14 +329,23 @@ pub(super) fn changes_of(scope: &Scope, run: &LiveRun, version: Version) -> Batc
         return batch;
     };
     batch.remove::<LiveRuns>(scope, &run.id, version);
+    record_end(&mut batch, scope, run, outcome, *at);
+    batch
+}
+
+/// Adds what is kept of a run that ended.
+pub(crate) fn record_end(batch: &mut Batch, scope: &Scope, run: &LiveRun, outcome: &Outcome, at: Timestamp) {
     batch.insert::<EndedRuns>(scope, &run.id, run);
     let failed = matches!(outcome, Outcome::Failed { .. });
     batch.insert::<RunsByWorkflow>(scope, &(run.workflow, run.id), &RunOutline { user: run.user, failed });
     if let Outcome::Failed { dead_letter: Some(reason), .. } = outcome {
         let work = DeadWork::Run { run: run.id, user: run.user };
-        batch.insert::<DeadLetters>(scope, &run.id.0, &DeadLetter { at: *at, reason: reason.clone(), work });
+        batch.insert::<DeadLetters>(scope, &run.id.0, &DeadLetter { at, reason: reason.clone(), work });
     }
-    batch
+    if let Some(place) = run.line.filter(|place| holds_line(place, &run.state.status)) {
+        let held = HeldKey { run: run.id, user: run.user };
+        batch.put::<HeldKeys>(scope, &(run.installation, place.key.0, place.order), &held);
+    }
 }
 
 pub(super) fn push_line(log: &mut Vec<LogLine>, line: LogLine) {

@@ -30,9 +30,9 @@ const MAX_CONFLICTS: u32 = 16;
 /// Reads runs.
 #[derive(Clone, Debug)]
 pub struct RunLog {
-    context: Context,
+    pub(super) context: Context,
     releases: Arc<Releases>,
-    queue: Arc<Queue>,
+    pub(super) queue: Arc<Queue>,
 }
 
 /// Which runs of a workflow to list.
@@ -140,7 +140,9 @@ impl RunLog {
             }
             match self.context.store.commit(batch).await {
                 Ok(_) => {
-                    if !run.state.ended() {
+                    if run.state.ended() {
+                        self.queue.ended(scope, &run);
+                    } else {
                         self.queue.cancel(run.id);
                     }
                     return Ok(run);

@@ -1,7 +1,8 @@
 //! Who is next: work in memory, fair by environment and user, and work that waits for its time.
 //!
 //! Everything here is also on disk: the queue is an index of what this process has leased or will lease. What waits
-//! is bounded (`door`), whose turn it is is fair (`fair`), and of what waits long only the name is kept in memory:
+//! is bounded (`door`), whose turn it is is fair (`fair`), runs of throttled and ordered workflows wait for each other
+//! (`lines`), and of what waits long only the name is kept in memory:
 //! it is read again when its turn comes.
 //!
 //! Invariant: a run or delivery is in one pair of hands in this process: whoever has its [`Hold`]. As long as that
@@ -10,6 +11,8 @@
 mod door;
 mod fair;
 mod hold;
+mod lines;
+mod standing;
 mod timers;
 mod work;
 
@@ -32,12 +35,15 @@ pub use self::{
     door::{Bounds, Load},
     fair::Lane,
     hold::Hold,
+    lines::LineView,
+    standing::{Joined, holds_line},
     work::{Work, lane_of, lane_of_step, likely_lane},
 };
 use self::{
     door::{Door, Full},
     fair::{Fair, Slots, Taken},
     hold::Holding,
+    lines::{Lines, Waiter},
     timers::Timers,
     work::{Item, weight_of_delivery, weight_of_run},
 };
@@ -73,6 +79,7 @@ pub struct Queue {
     holder: String,
     kept_bytes: usize,
     holding: Arc<Holding>,
+    lines: Mutex<Lines>,
 }
 
 #[derive(Debug)]
@@ -122,6 +129,7 @@ impl Queue {
             holder,
             kept_bytes: limits.kept_bytes,
             holding: Arc::default(),
+            lines: Mutex::default(),
         }
     }
 
@@ -188,10 +196,22 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// Adds a run that was just accepted: as it is where it is leased, otherwise by its name.
-    pub fn push_accepted(&self, held: Held) {
+    /// Adds a run that was just accepted: as it is where it is leased, otherwise by its name, and where it must wait
+    /// for others of its line, behind them.
+    pub fn push_accepted(&self, mut held: Held) {
+        if held.run.state.ended() {
+            return;
+        }
         let lane = lane_of(&held.run, &held.release.program, &held.run.state);
         let bytes = weight_of_run(&held.run);
+        if let Some(joined) = held.joined.take() {
+            let waiter = Waiter { run: held.run.id, user: held.run.user, lane, bytes, due: None };
+            if joined.waits() {
+                drop(held);
+                return joined.stored(waiter);
+            }
+            joined.stored(waiter);
+        }
         let work = match held.run.state.status {
             Status::Leased { .. } => Work::Held(Box::new(held)),
             Status::Queued { .. } | Status::Ended { .. } => {

@@ -8,9 +8,10 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use trunnion_core::{machine::Status, records::LineKey, scope::Scope};
 use trunnion_store::{
-    Select,
-    tables::{Deliveries, LiveRuns},
+    Entry,
+    tables::{Deliveries, HeldKeys, LiveRuns},
 };
 
 use super::{
@@ -41,27 +42,36 @@ impl Worker {
     /// Takes up what earlier processes left; before the host says that it is ready.
     pub async fn recover(&self) -> Result<usize> {
         let mut found = 0;
-        let now = self.context.now();
-        for (scope, entry) in self.context.store.all::<Deliveries>(Select::all()).await? {
-            let Some(scope) = scope else { continue };
+        let (now, exclusive) = (self.context.now(), self.context.store.exclusive());
+        let deliveries = |scope: Option<Scope>, entry: Entry<Deliveries>| {
+            let Some(scope) = scope else { return };
             let delivery = entry.record;
             // A store that only one process has open holds no living lease of anybody else.
-            let due = if self.context.store.exclusive() { now } else { delivery.not_before };
+            let due = if exclusive { now } else { delivery.not_before };
             self.queue.push_at(due, Work::DeliveryDue { scope, id: delivery.id, user: delivery.user });
             found += 1;
-        }
-        for (scope, entry) in self.context.store.all::<LiveRuns>(Select::all()).await? {
-            let Some(scope) = scope else { continue };
+        };
+        self.context.store.each::<Deliveries>(deliveries).await?;
+        let held = |scope: Option<Scope>, entry: Entry<HeldKeys>| {
+            let Some(scope) = scope else { return };
+            let (installation, key, order) = entry.key;
+            self.queue.hold_line(scope, (installation, LineKey(key), order), entry.record.run);
+        };
+        self.context.store.each::<HeldKeys>(held).await?;
+        let live = |scope: Option<Scope>, entry: Entry<LiveRuns>| {
+            let Some(scope) = scope else { return };
             let run = entry.record;
-            let leased = matches!(run.state.status, trunnion_core::machine::Status::Leased { .. });
+            let leased = matches!(run.state.status, Status::Leased { .. });
             let due = match run.state.due() {
-                Some(due) if !leased || !self.context.store.exclusive() => due,
+                Some(due) if !leased || !exclusive => due,
                 _ => now,
             };
-            let work = Work::RunDue { scope, id: run.id, user: run.user };
-            self.queue.push_at_to(due, likely_lane(&run), work);
+            self.queue.restore(scope, &run, due);
             found += 1;
-        }
+        };
+        self.context.store.each::<LiveRuns>(live).await?;
+        // Only now is it known who stands before whom.
+        self.queue.advance();
         Ok(found)
     }
 

@@ -5,12 +5,14 @@
 //! this process ends it or the next one finds it. A run that soon has its turn is leased in the same commit; behind
 //! a long queue it is not, so that a process that dies takes nothing from runs that it had not begun.
 
+mod line;
+
 use std::sync::Arc;
 
 use serde_json::Value;
 use trunnion_core::{
     id::{EventId, RunId, UserId},
-    machine::{self, Event, Next, RunState},
+    machine::{self, Event, Next, RunState, Status},
     records::{EventSource, Installation, LedgerEntry, LiveRun},
     scope::Scope,
 };
@@ -22,7 +24,7 @@ use trunnion_store::{
 use crate::{
     context::Context,
     error::{Error, Result},
-    runs::{Held, Queue},
+    runs::{Held, Queue, execute::record_end, queue::Joined},
     workflows::Releases,
 };
 
@@ -150,8 +152,11 @@ impl Acceptor {
                     return Err(Error::invalid("installation-missing", message.clone()));
                 }
             }
-            for run in &held {
-                batch.insert::<LiveRuns>(scope, &run.run.id, &run.run);
+            for Held { run, .. } in &held {
+                match &run.state.status {
+                    Status::Ended { outcome, at } => record_end(&mut batch, scope, run, outcome, *at),
+                    _ => batch.insert::<LiveRuns>(scope, &run.id, run),
+                }
             }
             if batch.is_empty() {
                 return Ok(accepted);
@@ -253,13 +258,17 @@ impl Acceptor {
         let id: RunId = self.context.ids.next();
         let hold = self.queue.hold(id.0);
         let hold = hold.ok_or_else(|| Error::Internal(format!("the new run's id {id} is in use")))?;
-        let queued = RunState::queued(now);
-        let (state, next) = if self.queue.keeps(scope, installation.user) {
+        let (joined, state) = match self.line(scope, &release, (&installation, id), arrival).await? {
+            Ok(joined) => (joined, RunState::queued(now)),
+            Err(error) => (None, line::unordered(error, now)),
+        };
+        let waits = joined.as_ref().is_some_and(Joined::waits);
+        let (state, next) = if !waits && self.queue.keeps(scope, installation.user) {
             let lease = Event::Leased(self.queue.lease(now));
-            let decision = machine::apply(queued, &release.program.rules, lease, now);
+            let decision = machine::apply(state, &release.program.rules, lease, now);
             (decision.state, decision.next)
         } else {
-            (queued, Next::Nothing)
+            (state, Next::Nothing)
         };
         let run = LiveRun {
             id,
@@ -275,9 +284,10 @@ impl Acceptor {
             config: installation.config,
             accepted_at: now,
             state,
+            line: joined.as_ref().map(Joined::place),
             replay_of: None,
             log: Vec::new(),
         };
-        Ok(Held::new(*scope, run, release, (Version::ZERO, next), hold))
+        Ok(Held::new(*scope, run, release, (Version::ZERO, next), hold).in_line(joined))
     }
 }

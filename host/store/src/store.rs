@@ -1,5 +1,7 @@
 //! The store as the rest of the host sees it: typed records by scope over a backend and a key ring.
 
+mod walk;
+
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},

@@ -12,8 +12,8 @@ use trunnion_core::{
     },
     records::{
         ApiKey, Connection, ConnectorChange, ConnectorVersion, DeadLetter, DeadWork, Delivery, Digest,
-        EndedRun, EventSchema, InstallSession, Installation, Integration, LedgerEntry, LiveItem, LiveRun,
-        ScheduleMark, StoredRelease, StreamDestination, Subscription, User, Workflow,
+        EndedRun, EventSchema, HeldKey, InstallSession, Installation, Integration, LedgerEntry, LiveItem,
+        LiveRun, ScheduleMark, StoredRelease, StreamDestination, Subscription, User, Workflow,
         Workspace as WorkspaceRecord,
     },
     scope::Scope,
@@ -100,6 +100,8 @@ tables! {
     26 LiveItems: Environment, (RunId, String, u32) => LiveItem, |item| Owner::User(item.user);
     /// How far schedules have been dealt with.
     27 ScheduleMarks: Environment, (UserId, InstallationId) => ScheduleMark, |mark| Owner::User(mark.user);
+    /// Keys of ordered workflows that a failed run holds: installation, hashed key, the run's place.
+    44 HeldKeys: Environment, (InstallationId, [u8; 16], u64) => HeldKey, |_| Owner::Plain;
 }
 
 const fn owner_of_dead(letter: &DeadLetter) -> Owner {
@@ -176,7 +178,7 @@ mod tests {
              8 Releases, 9 EventSchemas, 10 Installations, 11 InstallationsByTrigger, 12 InstallationsByWorkflow, \
              13 InstallSessions, 14 Subscriptions, 15 SubscriptionsByPath, 16 Deliveries, 17 LiveRuns, \
              18 EndedRuns, 19 RunsByWorkflow, 20 Ledger, 21 DeadLetters, 22 ConnectorVersions, 23 ActiveConnectors, \
-             24 StreamDestinations, 25 ConnectorHistory, 26 LiveItems, 27 ScheduleMarks",
+             24 StreamDestinations, 25 ConnectorHistory, 26 LiveItems, 27 ScheduleMarks, 44 HeldKeys",
             "numbers are stored in every key and never change; only add at the end"
         );
     }

@@ -7,8 +7,19 @@ pub(super) const DEFINITION: Shape = Shape::Object(&[
     required("trigger", TRIGGER),
     optional("fields", Shape::List(&FIELD)),
     optional("maps", Shape::Named(&Shape::Object(&[required("entries", Shape::Named(&Shape::Any))]))),
+    optional("concurrency", CONCURRENCY),
     required("steps", STEPS),
 ]);
+
+const CONCURRENCY: Shape = Shape::Tagged {
+    tag: "type",
+    common: &[],
+    cases: &[
+        ("parallel", &[]),
+        ("throttled", &[required("limit", Shape::Whole(u32::MAX as u64))]),
+        ("ordered", &[required("by", Shape::Text)]),
+    ],
+};
 
 const TRIGGER: Shape = Shape::Tagged {
     tag: "type",

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{
-    Catalog, CompiledKind, Program,
+    Catalog, CompiledKind, Concurrent, Program,
     fit::{Fit, Known, Sources},
     program::action_of,
 };
@@ -24,7 +24,12 @@ const MOST_ITEMS_AT_ONCE: u32 = 50;
 const MOST_ATTEMPTS: u32 = 100;
 const LONGEST_DELAY_SECONDS: f64 = 366.0 * 86_400.0;
 
-pub(super) fn problems(definition: &Definition, catalog: &dyn Catalog, program: &Program) -> Vec<Problem> {
+pub(super) fn problems(
+    definition: &Definition,
+    catalog: &dyn Catalog,
+    program: &Program,
+    concurrent: &Concurrent,
+) -> Vec<Problem> {
     let mut check = Check { definition, catalog, problems: Vec::new() };
     if definition.name.trim().is_empty() {
         check.problem("/name", "is empty; write what a person should call the workflow");
@@ -33,7 +38,11 @@ pub(super) fn problems(definition: &Definition, catalog: &dyn Catalog, program: 
     check.maps();
     check.steps();
     let trigger = check.trigger();
-    check.mappings(program, &mut Sources::new(trigger, &definition.fields));
+    let mut sources = Sources::new(trigger, &definition.fields);
+    if let Concurrent::Ordered { by } = concurrent {
+        check.fit(&sources, &Value::Bool(true), by.root(), "/concurrency/by");
+    }
+    check.mappings(program, &mut sources);
     check.problems
 }
 

@@ -607,6 +607,36 @@ fn a_schedule_is_checked_and_what_its_ticks_say_is_known() {
 }
 
 #[test]
+fn how_runs_wait_for_each_other_is_checked_and_compiled() {
+    let with = |concurrency: Value| {
+        let mut whole = definition(json!([{"id": "one", "type": "set", "value": 1}]));
+        whole["concurrency"] = concurrency;
+        whole
+    };
+    let compiled = |concurrency: Value| {
+        Release::compile(stored(&with(concurrency)), &Workspace::new()).unwrap().concurrent
+    };
+    assert!(matches!(compiled(json!({"type": "parallel"})), Concurrent::Parallel));
+    assert!(matches!(compiled(json!({"type": "throttled", "limit": 3})), Concurrent::Throttled { limit: 3 }));
+    let by = json!({"type": "ordered", "by": "{{ trigger.orderId }}-{{ config.channel }}"});
+    assert!(matches!(compiled(by), Concurrent::Ordered { .. }));
+    for (concurrency, at, words) in [
+        (json!({"type": "throttled", "limit": 0}), "/concurrency/limit", "1 to 1000"),
+        (json!({"type": "ordered", "by": "orderId"}), "/concurrency/by", "the same for every event"),
+        (json!({"type": "ordered", "by": "{{ trigger.nothing }}"}), "/concurrency/by", "not in the sample"),
+        (json!({"type": "ordered", "by": "{{ steps.one }}"}), "/concurrency/by", "one"),
+        (json!({"type": "ordered", "by": "{{ config.nothing }}"}), "/concurrency/by", "nothing"),
+    ] {
+        refused(&with(concurrency), at, words);
+    }
+    let plain = Definition::parse(&with(json!({"type": "parallel"}))).unwrap();
+    assert!(
+        serde_json::to_value(&plain).unwrap().get("concurrency").is_none(),
+        "what says nothing is not stored"
+    );
+}
+
+#[test]
 fn every_example_of_the_page_on_workflows_is_released() {
     let page = include_str!("../../../docs/WORKFLOWS.md");
     let examples: Vec<_> =
@@ -616,6 +646,14 @@ fn every_example_of_the_page_on_workflows_is_released() {
         let shown: Value = serde_json::from_str(example).unwrap_or_else(|error| panic!("{error}: {example}"));
         let definition = match shown.get("type") {
             Some(_) => started_by(shown, "{{ trigger }}"),
+            // Other members of a workflow are shown with its steps.
+            None if shown.is_object() => {
+                let mut whole = definition(json!([]));
+                for (member, value) in shown.as_object().unwrap() {
+                    whole[member] = value.clone();
+                }
+                whole
+            }
             None => definition(shown),
         };
         if let Err(problems) = outcome(&definition) {

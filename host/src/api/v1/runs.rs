@@ -147,7 +147,7 @@ const fn status(run: &LiveRun) -> &'static str {
     }
 }
 
-fn outline(run: &LiveRun) -> Map<String, Value> {
+pub(super) fn outline(run: &LiveRun) -> Map<String, Value> {
     let mut shape = Map::new();
     let mut put = |name: &str, value: Value| shape.insert(name.to_owned(), value);
     put("id", json!(run.id));
@@ -157,6 +157,9 @@ fn outline(run: &LiveRun) -> Map<String, Value> {
     put("user_id", json!(run.user));
     put("installation_id", json!(run.installation));
     put("accepted_at", json!(run.accepted_at.to_string()));
+    if let Some(place) = run.line.filter(|place| place.ordered) {
+        put("key", json!(place.key));
+    }
     match &run.state.status {
         Status::Queued { not_before, last_error } => {
             put("next_attempt_at", json!(not_before.to_string()));
