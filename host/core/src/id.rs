@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::clock::{Clock, Random};
+use crate::clock::{Clock, Random, Timestamp};
 
 /// Twelve bytes: six of millisecond time, six random.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +24,13 @@ impl Id {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 12] {
         &self.0
+    }
+
+    /// When it was made, by the clock of the process that made it.
+    #[must_use]
+    pub const fn created_at(&self) -> Timestamp {
+        let [a, b, c, d, e, f, ..] = self.0;
+        Timestamp::from_millis(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
     }
 }
 
@@ -191,6 +198,7 @@ mod tests {
         clock.advance(std::time::Duration::from_millis(1));
         let second: UserId = ids.next();
         assert!(first < second);
+        assert_eq!(second.0.created_at(), Timestamp::from_millis(1_700_000_000_001));
         assert_eq!(first.to_string().len(), 24);
         assert_eq!(first.to_string().parse::<UserId>(), Ok(first));
         assert_eq!(serde_json::to_string(&first).unwrap(), format!("\"{first}\""));

@@ -149,6 +149,9 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// Whether this process alone owns the data while it is open, so that leases of earlier holders are void.
     fn exclusive(&self) -> bool;
 
+    /// Whether a small commit would be taken now: there is room for it, and no write failed for good.
+    fn writable(&self) -> Result<(), BackendError>;
+
     /// Stops cleanly: everything committed is in its final place, so that the next start is quick. Later calls
     /// answer [`BackendError::Closed`].
     fn close(&self) -> BoxFuture<'_, Result<(), BackendError>>;

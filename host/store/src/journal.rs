@@ -22,7 +22,7 @@ mod tests;
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc as thread_mpsc,
     },
@@ -33,7 +33,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use self::{
-    checkpoint::Checkpointer,
+    checkpoint::{Checkpointer, Note},
     disk::Disk,
     index::Index,
     overlay::Overlay,
@@ -54,6 +54,9 @@ pub struct Options {
     pub checkpoint_bytes: usize,
     /// A checkpoint begins after this time without one, if anything was committed. Default: 15 s.
     pub checkpoint_interval: Duration,
+    /// After so many bytes of its log, the database notes how far it was read, which a start after a crash begins
+    /// from. Default: 64 MB, a tenth of a second's reading.
+    pub note_bytes: u64,
     /// Memory for the index's pages, in bytes. Default: 32 MB.
     pub cache_bytes: u64,
     /// Commits are refused while the disk has less room than this, in bytes, so that the database never runs
@@ -66,6 +69,7 @@ impl Default for Options {
         Self {
             checkpoint_bytes: 16 << 20,
             checkpoint_interval: Duration::from_secs(15),
+            note_bytes: 64 << 20,
             cache_bytes: 32 << 20,
             min_free_bytes: 64 << 20,
         }
@@ -127,7 +131,6 @@ pub enum OpenError {
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
-    cache_bytes: u64,
     shared: Arc<Shared>,
     /// `None` only while being dropped.
     requests: Option<mpsc::Sender<Request>>,
@@ -144,6 +147,8 @@ struct Shared {
     /// `None` once closed, so that the directory is free again.
     index: RwLock<Option<Arc<Index>>>,
     min_free: AtomicU64,
+    /// Why nothing more is accepted, since a write failed.
+    failed: OnceLock<String>,
     /// Whether `close` was called: silence of the writer is then no failure.
     closing: AtomicBool,
 }
@@ -155,6 +160,23 @@ impl Shared {
 
     fn min_free_bytes(&self) -> u64 {
         self.min_free.load(Ordering::Relaxed)
+    }
+
+    /// Refuses while there is no room for a frame of `bytes`, since sled takes no more writes once one has failed.
+    fn room_for(&self, bytes: usize, disk: &Disk) -> Result<(), BackendError> {
+        let free = disk.free_bytes()?;
+        // A frame is written once as such and once or twice by the checkpoint.
+        let needed = self.min_free_bytes().saturating_add(4 * bytes as u64);
+        if free >= needed {
+            return Ok(());
+        }
+        let message = format!(
+            "the disk of {} has {} MB free and {} MB are kept in reserve; make room, and commits work again",
+            disk.path().display(),
+            free >> 20,
+            needed >> 20
+        );
+        Err(BackendError::Full { message })
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<RawRecord>, BackendError> {
@@ -196,6 +218,7 @@ impl Journal {
             gate: RwLock::new(()),
             index: RwLock::new(Some(index.clone())),
             min_free: AtomicU64::new(options.min_free_bytes),
+            failed: OnceLock::new(),
             closing: AtomicBool::new(false),
         });
         let (requests, inbox) = mpsc::channel(QUEUE);
@@ -208,6 +231,7 @@ impl Journal {
             index: index.clone(),
             requests: requests.downgrade(),
             interval: options.checkpoint_interval,
+            note: Note::of(&index.disk, options.note_bytes),
         };
         let writer = Writer {
             requests: inbox,
@@ -220,7 +244,6 @@ impl Journal {
             window: recovered.bytes,
             checkpoint_bytes: options.checkpoint_bytes,
             outstanding: 0,
-            failed: None,
             shared_last: false,
         };
         let started =
@@ -234,7 +257,6 @@ impl Journal {
         ];
         Ok(Self {
             path: path.as_ref().to_owned(),
-            cache_bytes: options.cache_bytes,
             shared,
             requests: Some(requests),
             threads: Mutex::new(threads),
@@ -308,6 +330,13 @@ impl Backend for Journal {
         true
     }
 
+    fn writable(&self) -> Result<(), BackendError> {
+        if let Some(message) = self.shared.failed.get() {
+            return Err(BackendError::broken(message.clone()));
+        }
+        self.shared.room_for(0, &self.shared.index()?.disk)
+    }
+
     fn close(&self) -> BoxFuture<'_, Result<(), BackendError>> {
         Box::pin(async move {
             self.shared.closing.store(true, Ordering::Relaxed);
@@ -319,24 +348,7 @@ impl Backend for Journal {
                     "a thread of the journal panicked; the next start replays the journal",
                 ));
             }
-            outcome?;
-            // sled notes only when it opens how far it has read its log. Noting it now, rather than at the next
-            // start, spares that start from reading everything written since the last one.
-            let (path, cache_bytes) = (self.path.clone(), self.cache_bytes);
-            let noted = tokio::task::spawn_blocking(move || Disk::open(&path, cache_bytes).map(drop)).await;
-            noted
-                .map_err(|error| {
-                    BackendError::storage(
-                        "closing the database stopped before its end; what was committed is durable",
-                        error,
-                    )
-                })?
-                .map_err(|error| {
-                    BackendError::storage(
-                        "the database was closed and does not open again; check the disk",
-                        error,
-                    )
-                })
+            outcome
         })
     }
 }

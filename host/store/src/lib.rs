@@ -24,6 +24,7 @@ pub mod memory;
 mod record;
 pub mod select;
 pub mod store;
+pub mod sweep;
 pub mod table;
 pub mod tables;
 
@@ -34,5 +35,6 @@ pub use crate::{
     keys::{KeyOwner, KeyRing, MasterKey},
     select::{Direction, Select},
     store::{Entry, Expired, Store, Versioned},
+    sweep::{Position, Swept},
     table::{Deployment, Environment, Level, Owner, Table, Workspace},
 };

@@ -104,6 +104,10 @@ impl Backend for Memory {
         true
     }
 
+    fn writable(&self) -> Result<(), BackendError> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).open()
+    }
+
     fn close(&self) -> BoxFuture<'_, Result<(), BackendError>> {
         Box::pin(async move {
             self.state.write().unwrap_or_else(PoisonError::into_inner).closed = true;

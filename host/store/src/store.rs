@@ -11,7 +11,9 @@ use bytes::Bytes;
 use trunnion_core::{clock::Timestamp, scope::Scope};
 
 use crate::{
-    backend::{Backend, BackendError, MAX_BATCH_BYTES, RawBatch, RawOp, RawRecord, RawScan, Version},
+    backend::{
+        Backend, BackendError, MAX_BATCH_BYTES, RawBatch, RawEntry, RawOp, RawRecord, RawScan, Version,
+    },
     batch::{Batch, Change, To},
     error::{CommitError, ReadError},
     keys::{KeyError, KeyRing},
@@ -96,6 +98,17 @@ impl Store {
     #[must_use]
     pub fn exclusive(&self) -> bool {
         self.backend.exclusive()
+    }
+
+    /// Whether commits are taken now.
+    ///
+    /// # Errors
+    /// [`CommitError::Full`] while the disk has too little room, [`CommitError::Storage`] where only a new start helps.
+    pub fn writable(&self) -> Result<(), CommitError> {
+        self.backend.writable().map_err(|error| match error {
+            BackendError::Full { message } => CommitError::Full { message },
+            other => CommitError::Storage(other),
+        })
     }
 
     /// Stops cleanly, so that the next start is quick. Every handle is closed by it.
@@ -224,9 +237,7 @@ impl Store {
         within: Vec<u8>,
         select: Select,
     ) -> Result<Vec<(PlaceOf<T>, Entry<T>)>, ReadError> {
-        let scan = range(within, select);
-        let found =
-            self.backend.scan(scan).await.map_err(|source| ReadError::Storage { table: T::NAME, source })?;
+        let found = self.raw_scan::<T>(range(within, select)).await?;
         let mut entries = Vec::with_capacity(found.len());
         for (raw, record) in &found {
             match self.entry::<T>(raw, record) {
@@ -238,10 +249,17 @@ impl Store {
         Ok(entries)
     }
 
+    pub(crate) async fn raw_scan<T: Table>(&self, scan: RawScan) -> Result<Vec<RawEntry>, ReadError> {
+        self.backend.scan(scan).await.map_err(|source| ReadError::Storage { table: T::NAME, source })
+    }
+
+    /// Place and key of a stored key.
+    pub(crate) fn named<T: Table>(raw: &[u8]) -> Result<(PlaceOf<T>, T::Key), ReadError> {
+        parse_key::<T>(raw).ok_or_else(|| damaged::<T>(raw, "its key is not one of this table"))
+    }
+
     fn entry<T: Table>(&self, raw: &Bytes, found: &RawRecord) -> Result<(PlaceOf<T>, Entry<T>), ReadError> {
-        let Some((place, key)) = parse_key::<T>(raw) else {
-            return Err(damaged::<T>(raw, "its key is not one of this table"));
-        };
+        let (place, key) = Self::named::<T>(raw)?;
         let record = self.unseal::<T>(&place, raw, &found.value)?;
         Ok((place, Entry { key, version: found.version, record }))
     }
@@ -269,7 +287,12 @@ impl Store {
         Ok(RawOp { key: Bytes::from(key), value, expect })
     }
 
-    fn unseal<T: Table>(&self, place: &PlaceOf<T>, raw: &[u8], value: &[u8]) -> Result<T::Record, ReadError> {
+    pub(crate) fn unseal<T: Table>(
+        &self,
+        place: &PlaceOf<T>,
+        raw: &[u8],
+        value: &[u8],
+    ) -> Result<T::Record, ReadError> {
         let decode = |json: &[u8]| {
             serde_json::from_slice(json).map_err(|source| ReadError::Decode {
                 table: T::NAME,
@@ -341,7 +364,7 @@ fn range(within: Vec<u8>, select: Select) -> RawScan {
 }
 
 /// The first key beyond all that begin with `prefix`; `None` where there is none.
-fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
         if last < u8::MAX {

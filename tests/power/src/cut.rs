@@ -148,7 +148,7 @@ impl<'a> Cutter<'a> {
                         written(content, *at, bytes, lost, &chance);
                     }
                 }
-                Event::Resized { .. } => {
+                Event::Resized { .. } | Event::Zeroed { .. } => {
                     if !lost {
                         apply(event, &mut contents, &mut names);
                     }
@@ -192,7 +192,9 @@ impl<'a> Cutter<'a> {
 /// Whether syncing `node` makes the event durable.
 fn concerns(event: &Event, node: NodeId) -> bool {
     match event {
-        Event::Written { file, .. } | Event::Resized { file, .. } => *file == node,
+        Event::Written { file, .. } | Event::Resized { file, .. } | Event::Zeroed { file, .. } => {
+            *file == node
+        }
         Event::Named { directory, .. } | Event::Unnamed { directory, .. } => *directory == node,
         Event::Moved { from, to, .. } => from.0 == node || to.0 == node,
         Event::SyncBegun { .. } | Event::SyncEnded { .. } | Event::Told(_) => false,
@@ -209,6 +211,14 @@ fn apply(event: &Event, contents: &mut [Node], names: &mut BTreeMap<(NodeId, Str
         Event::Resized { file, length } => {
             if let Some(Node::File(content)) = contents.get_mut(file.0) {
                 content.resize(offset(*length), 0);
+            }
+        }
+        Event::Zeroed { file, at, length } => {
+            if let Some(Node::File(content)) = contents.get_mut(file.0) {
+                let end = content.len().min(offset(*at).saturating_add(offset(*length)));
+                if let Some(hole) = content.get_mut(offset(*at)..end) {
+                    hole.fill(0);
+                }
             }
         }
         Event::Named { directory, name, node } => {

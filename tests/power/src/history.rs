@@ -48,6 +48,15 @@ pub enum Event {
         /// Its length.
         length: u64,
     },
+    /// A hole was made in a file; its length stays.
+    Zeroed {
+        /// Which file.
+        file: NodeId,
+        /// Where.
+        at: u64,
+        /// Bytes.
+        length: u64,
+    },
     /// A name in a directory came to mean a node.
     Named {
         /// The directory.
@@ -186,6 +195,9 @@ impl History {
             }
             Record::Resized { fd, length } => {
                 self.events.push(Event::Resized { file: of(open, fd)?, length });
+            }
+            Record::Zeroed { fd, at, length } => {
+                self.events.push(Event::Zeroed { file: of(open, fd)?, at, length });
             }
             Record::SyncBegun { fd, number } => {
                 self.events.push(Event::SyncBegun { node: of(open, fd)?, number });

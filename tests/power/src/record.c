@@ -255,8 +255,17 @@ int ftruncate(int fd, off_t length) {
 int ftruncate64(int fd, off64_t length) { return ftruncate(fd, length); }
 
 int fallocate(int fd, int mode, off_t at, off_t length) {
-    if (is_watched(fd)) die("fallocate on a watched file is not recorded yet; add it");
-    return (int)syscall(SYS_fallocate, fd, mode, at, length);
+    if (!is_watched(fd)) return (int)syscall(SYS_fallocate, fd, mode, at, length);
+    if (mode != (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE))
+        die("fallocate on a watched file is recorded only where it makes holes; add what else there is");
+    pthread_mutex_lock(&lock);
+    int outcome = (int)syscall(SYS_fallocate, fd, mode, at, length);
+    int saved = errno;
+    uint64_t size = (uint64_t)length;
+    if (outcome == 0) put('z', fd, (uint64_t)at, &size, sizeof size);
+    pthread_mutex_unlock(&lock);
+    errno = saved;
+    return outcome;
 }
 int fallocate64(int fd, int mode, off64_t at, off64_t length) { return fallocate(fd, mode, at, length); }
 

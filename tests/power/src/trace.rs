@@ -12,6 +12,7 @@ pub(crate) enum Record {
     Duplicated { fd: i32, copy: i32 },
     Written { fd: i32, at: u64, bytes: Vec<u8> },
     Resized { fd: i32, length: u64 },
+    Zeroed { fd: i32, at: u64, length: u64 },
     SyncBegun { fd: i32, number: u64 },
     SyncEnded { number: u64 },
     Renamed { from: String, to: String },
@@ -57,6 +58,10 @@ fn parse(kind: u8, fd: i32, number: u64, bytes: &[u8]) -> Result<Record> {
         b'd' => Record::Duplicated { fd, copy: i32::try_from(number).context("a descriptor is too large")? },
         b'w' => Record::Written { fd, at: number, bytes: bytes.to_vec() },
         b'l' => Record::Resized { fd, length: number },
+        b'z' => {
+            let (length, _) = bytes.split_first_chunk::<8>().context("a recorded hole lacks its length")?;
+            Record::Zeroed { fd, at: number, length: u64::from_le_bytes(*length) }
+        }
         b's' => Record::SyncBegun { fd, number },
         b'e' => Record::SyncEnded { number },
         b'r' => {

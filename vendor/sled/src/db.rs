@@ -217,6 +217,17 @@ impl Db {
         Ok(true)
     }
 
+    /// Notes on disk how far the log has been read, so that the next start, also one after a crash, reads it from
+    /// here on and not from where this start began.
+    pub fn note_snapshot(&self) -> Result<()> {
+        self.context.pagecache.note_snapshot()
+    }
+
+    /// How far the log reaches: grows with every byte written.
+    pub fn log_position(&self) -> u64 {
+        self.context.pagecache.log_position()
+    }
+
     /// Returns the trees names saved in this Db.
     pub fn tree_names(&self) -> Vec<IVec> {
         let tenants = self.tenants.read();

@@ -1,7 +1,8 @@
 //! The checkpoint: moves the frozen generation into the index, then lets go of the frames it came from.
 //!
 //! Runs beside the writer on a thread of its own. Order is what makes it safe to die anywhere: records, flush,
-//! marker, flush, and only then are frames dropped. Records written twice change nothing.
+//! marker, flush, and only then are frames dropped. Records written twice change nothing. Now and then it also has sled
+//! note how far its log was read, which bounds what a start after a crash reads.
 
 use std::{
     sync::{
@@ -15,6 +16,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Shared,
+    disk::Disk,
     index::{Index, Marker},
     log::drop_bucket,
     overlay::Cells,
@@ -46,15 +48,43 @@ pub(crate) struct Checkpointer {
     /// Asks the writer to begin one. Weak: the checkpoint does not keep the writer alive.
     pub(crate) requests: mpsc::WeakSender<Request>,
     pub(crate) interval: Duration,
+    pub(crate) note: Note,
+}
+
+/// When sled last noted how far its log was read: a start after a crash reads what was written since.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Note {
+    position: u64,
+    bytes: u64,
+    every: u64,
+}
+
+/// A note is written again only after so many times its own size of log, so that it costs a fraction of what it saves.
+const NOTE_RATIO: u64 = 4;
+
+impl Note {
+    /// As of a database that was just opened.
+    pub(crate) fn of(disk: &Disk, every: u64) -> Self {
+        Self { position: disk.log_position(), bytes: 0, every }
+    }
+
+    /// Writes one if it is time.
+    fn renew(&mut self, disk: &Disk) -> Result<(), BackendError> {
+        let position = disk.log_position();
+        if position.saturating_sub(self.position) >= self.every.max(NOTE_RATIO * self.bytes) {
+            *self = Self { position, bytes: disk.note()?, ..*self };
+        }
+        Ok(())
+    }
 }
 
 impl Checkpointer {
     /// Works until the writer is gone.
-    pub(crate) fn run(self) {
+    pub(crate) fn run(mut self) {
         loop {
             match self.jobs.recv_timeout(self.interval) {
                 Ok(job) => {
-                    let done = self.write(&job);
+                    let done = self.write(&job).and_then(|()| self.note.renew(&self.index.disk));
                     if self.done.send(done).is_err() {
                         return;
                     }

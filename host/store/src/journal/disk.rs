@@ -58,6 +58,17 @@ impl Disk {
         Ok(())
     }
 
+    /// How far sled's log reaches, in bytes.
+    pub(crate) fn log_position(&self) -> u64 {
+        self.db.log_position()
+    }
+
+    /// Notes how far the log has been read, so that the next start does not read it again; gives the note's bytes.
+    pub(crate) fn note(&self) -> Result<u64, BackendError> {
+        self.db.note_snapshot().map_err(|source| self.failed("write a snapshot of", source))?;
+        snapshot_bytes(&self.path).map_err(|source| self.failed("look at the snapshot of", source))
+    }
+
     /// Bytes that may still be written.
     pub(crate) fn free_bytes(&self) -> Result<u64, BackendError> {
         let space = rustix::fs::statvfs(&self.path)
@@ -117,6 +128,17 @@ fn open(path: &Path, cache_bytes: u64) -> Result<sled::Db, Failure> {
             Err(Failure::Other(said.unwrap_or_else(|| "sled panicked".into())))
         }
     }
+}
+
+fn snapshot_bytes(path: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with("snap.")) {
+            bytes += entry.metadata()?.len();
+        }
+    }
+    Ok(bytes)
 }
 
 fn set_snapshots_aside(path: &Path) -> io::Result<()> {

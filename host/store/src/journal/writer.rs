@@ -69,8 +69,6 @@ pub(crate) struct Writer {
     pub(crate) checkpoint_bytes: usize,
     /// Checkpoints begun whose end was not heard of.
     pub(crate) outstanding: usize,
-    /// Why nothing more is accepted.
-    pub(crate) failed: Option<String>,
     /// Whether the last group was shared: then the next one waits for others to join.
     pub(crate) shared_last: bool,
 }
@@ -147,7 +145,7 @@ impl Writer {
 
     /// Whether a batch may commit, and as what version.
     fn judge(&mut self, group: &mut Group, batch: &RawBatch) -> Result<Version, BackendError> {
-        if let Some(message) = &self.failed {
+        if let Some(message) = self.shared.failed.get() {
             return Err(BackendError::broken(message.clone()));
         }
         for (op, change) in batch.ops.iter().enumerate() {
@@ -212,7 +210,7 @@ impl Writer {
 
     fn write(&mut self, frame: Builder) -> Result<(), BackendError> {
         let bytes = frame.len();
-        self.room_for(bytes)?;
+        self.shared.room_for(bytes, &self.index.disk)?;
         let frame = frame.finish(self.log.next());
         let written = self.log.append(&frame).and_then(|()| self.index.disk.flush());
         if let Err(error) = written {
@@ -223,24 +221,6 @@ impl Writer {
         Ok(())
     }
 
-    /// Refuses while there is room for it, since sled takes no more writes once one has failed.
-    fn room_for(&self, bytes: usize) -> Result<(), BackendError> {
-        let free = self.index.disk.free_bytes()?;
-        let reserve = self.shared.min_free_bytes();
-        // A frame is written once as such and once or twice by the checkpoint.
-        let needed = reserve.saturating_add(4 * bytes as u64);
-        if free >= needed {
-            return Ok(());
-        }
-        let message = format!(
-            "the disk of {} has {} MB free and {} MB are kept in reserve; make room, and commits work again",
-            self.index.disk.path().display(),
-            free >> 20,
-            needed >> 20
-        );
-        Err(BackendError::Full { message })
-    }
-
     fn fail(&mut self, error: &BackendError) {
         let message = format!(
             "the database {} accepts nothing since a write failed, whose outcome is unknown until it is opened again; \
@@ -248,7 +228,8 @@ impl Writer {
             self.index.disk.path().display()
         );
         tracing::error!(error = error as &dyn std::error::Error, "{message}");
-        self.failed = Some(message);
+        // The first failure stays the reason.
+        drop(self.shared.failed.set(message));
     }
 
     /// Begins a checkpoint when it is time, and waits for one only when memory would run away.
@@ -256,17 +237,27 @@ impl Writer {
         while let Ok(done) = self.done.try_recv() {
             self.finished(done);
         }
-        if self.failed.is_some() {
+        if self.shared.failed.get().is_some() {
             return;
         }
         let due = self.window >= self.checkpoint_bytes || (asked && self.window > 0);
+        if due && !self.has_room_to_checkpoint() {
+            return;
+        }
         let overdue = self.window >= self.checkpoint_bytes.saturating_mul(OUTGROW);
-        while overdue && self.is_frozen() && self.failed.is_none() {
+        while overdue && self.is_frozen() && self.shared.failed.get().is_none() {
             self.wait();
         }
-        if due && !self.is_frozen() && self.failed.is_none() {
+        if due && !self.is_frozen() && self.shared.failed.get().is_none() {
             self.freeze(overdue);
         }
+    }
+
+    /// A checkpoint writes its records two or three times, into the reserve if need be. Where even that has no room,
+    /// the records wait in memory and in their frames, rather than run the database into a full disk for good; new
+    /// commits are refused by then.
+    fn has_room_to_checkpoint(&self) -> bool {
+        self.index.disk.free_bytes().is_ok_and(|free| free >= 3 * self.window as u64)
     }
 
     fn is_frozen(&self) -> bool {
@@ -294,7 +285,7 @@ impl Writer {
 
     /// Waits for every checkpoint that was begun.
     fn settle(&mut self) {
-        while self.outstanding > 0 && self.failed.is_none() {
+        while self.outstanding > 0 && self.shared.failed.get().is_none() {
             self.wait();
         }
     }
@@ -324,13 +315,19 @@ impl Writer {
             }
         }
         self.settle();
-        if self.failed.is_none() && self.window > 0 {
+        if self.shared.failed.get().is_none() && self.window > 0 && self.has_room_to_checkpoint() {
             self.freeze(true);
             self.settle();
         }
-        let outcome = match self.failed.take() {
+        // Spares the next start from reading what was written since this one.
+        if self.shared.failed.get().is_none()
+            && let Err(error) = self.index.disk.note()
+        {
+            self.fail(&error);
+        }
+        let outcome = match self.shared.failed.get() {
             None => Ok(()),
-            Some(message) => Err(BackendError::broken(message)),
+            Some(message) => Err(BackendError::broken(message.clone())),
         };
         drop(self);
         answer(reply, outcome);

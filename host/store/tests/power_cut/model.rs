@@ -92,7 +92,12 @@ fn open_keys(dir: &Path, number: u32) -> Result<KeyRing, KeyError> {
 }
 
 fn open_over(dir: &Path, keys: KeyRing) -> Result<Store, String> {
-    let options = Options { checkpoint_bytes: 200_000, cache_bytes: 4 << 20, ..Options::default() };
+    let options = Options {
+        checkpoint_bytes: 200_000,
+        note_bytes: 1 << 20,
+        cache_bytes: 4 << 20,
+        ..Options::default()
+    };
     let journal = Journal::open(dir.join("store"), &options).map_err(|error| format!("{error:?}"))?;
     Ok(Store::new(Arc::new(journal), Arc::new(keys)))
 }

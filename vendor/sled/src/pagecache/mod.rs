@@ -2142,8 +2142,7 @@ impl PageCache {
     /// into the database will keep bumping up the Lsn.
     /// Therefore, the `stable_lsn` gives us the state
     /// of the world, when the snapshot was taken.
-    #[allow(unused)]
-    fn take_fuzzy_snapshot(self) -> Snapshot {
+    fn take_fuzzy_snapshot(&self) -> Snapshot {
         let stable_lsn_now: Lsn = self.log.stable_offset();
 
         // This is how we determine the number of the pages we will snapshot.
@@ -2183,5 +2182,21 @@ impl PageCache {
             active_segment: None,
             pt: page_states,
         }
+    }
+
+    /// Notes on disk how far the log has been read, so that the next start reads it from here on, whether or not
+    /// this process ends well.
+    ///
+    /// The snapshot begins at the log's stable end and may show pages as they were somewhat later; replaying what
+    /// follows changes nothing about those. What it points at is durable before it is: the flush comes between.
+    pub(crate) fn note_snapshot(&self) -> Result<()> {
+        let snapshot = self.take_fuzzy_snapshot();
+        self.flush()?;
+        snapshot::write_snapshot(&self.config, &snapshot)
+    }
+
+    /// How far the log reaches.
+    pub(crate) fn log_position(&self) -> u64 {
+        u64::try_from(self.log.stable_offset()).unwrap_or(0)
     }
 }

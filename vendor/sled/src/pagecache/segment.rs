@@ -635,11 +635,16 @@ impl SegmentAccountant {
         for segment_base in to_free {
             self.free_segment(segment_base)?;
             io_fail!(self.config, "zero garbage segment SA");
-            pwrite_all(
-                &self.config.file,
-                &*vec![MessageKind::Corrupted.into(); self.config.segment_size],
-                segment_base,
-            )?;
+            if !give_back(&self.config, segment_base) {
+                pwrite_all(
+                    &self.config.file,
+                    &*vec![
+                        MessageKind::Corrupted.into();
+                        self.config.segment_size
+                    ],
+                    segment_base,
+                )?;
+            }
         }
 
         // we want to complete all truncations because
@@ -715,6 +720,15 @@ impl SegmentAccountant {
             } else {
                 break;
             }
+        }
+
+        // The lowest free segments are the next to be written: those keep
+        // their blocks, the others give them back to the file system.
+        if self.free.contains(&lid)
+            && self.free.range(..lid).take(KEPT_FREE_SEGMENTS).count()
+                >= KEPT_FREE_SEGMENTS
+        {
+            let _ = give_back(&self.config, lid);
         }
 
         Ok(())
@@ -1126,5 +1140,31 @@ impl SegmentAccountant {
         }
 
         idx
+    }
+}
+
+/// Free segments that keep their place on the disk, since they are used again soon.
+const KEPT_FREE_SEGMENTS: usize = 32;
+
+/// Makes a hole of a free segment: it reads as zeros, as a free segment does, and takes no room. Says whether it is
+/// one now; a file system that makes no holes keeps the room.
+fn give_back(config: &RunningConfig, lid: LogOffset) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        use std::{convert::TryFrom, os::unix::io::AsRawFd};
+        let (at, length) =
+            match (i64::try_from(lid), i64::try_from(config.segment_size)) {
+                (Ok(at), Ok(length)) => (at, length),
+                _ => return false,
+            };
+        let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+        unsafe {
+            libc::fallocate(config.file.as_raw_fd(), mode, at, length) == 0
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (config, lid);
+        false
     }
 }
