@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use trunnion_sandbox::{EgressOptions, Options as SandboxOptions};
 
+use crate::retention::RetentionConfig;
+
 /// Everything that can be set.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -42,6 +44,8 @@ pub struct Config {
     pub egress: EgressOptions,
     /// The embedded store.
     pub store: StoreConfig,
+    /// How long things are kept.
+    pub retention: RetentionConfig,
 }
 
 /// The embedded store.
@@ -71,6 +75,7 @@ impl Default for Config {
             sandbox: SandboxOptions::default(),
             egress: EgressOptions::default(),
             store: StoreConfig::default(),
+            retention: RetentionConfig::default(),
         }
     }
 }
@@ -140,8 +145,10 @@ mod tests {
             all.keys().filter(|field| !shown.contains_key(*field)).cloned().collect()
         };
         assert_eq!(missing(&shown, &all), Vec::<String>::new());
-        let store = |table: &toml::Table| table["store"].as_table().unwrap().clone();
-        assert_eq!(missing(&store(&shown), &store(&all)), Vec::<String>::new());
+        for part in ["store", "retention"] {
+            let part = |table: &toml::Table| table[part].as_table().unwrap().clone();
+            assert_eq!(missing(&part(&shown), &part(&all)), Vec::<String>::new());
+        }
     }
 
     #[test]

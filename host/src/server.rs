@@ -171,6 +171,7 @@ impl Server {
         let public_url = Arc::from(public_url.trim_end_matches('/'));
         let context = Context::from(Capabilities { store: store.clone(), ids, registry, broker, public_url });
 
+        let retention = Retention::new(store.clone(), clock, config.retention);
         let (services, worker) = wire(&config, context.clone(), swaps);
         ensure_keys(&services.access, &context, &data_dir.join("keys.json"), mode).await?;
         let left = worker.recover().await?;
@@ -181,7 +182,7 @@ impl Server {
         let background = vec![
             tokio::spawn(worker.run(stop.clone())),
             tokio::spawn(services.schedules.clone().run(stop.clone())),
-            tokio::spawn(Retention::new(context).run(stop.clone())),
+            tokio::spawn(retention.run(stop.clone())),
         ];
         let listener = tokio::spawn(serve(listener, api::router(Services::from(services)), stop.clone()));
         Ok(Self { address, stop, listener, background, store })
