@@ -10,7 +10,7 @@ use trunnion_core::{
 };
 use trunnion_store::{
     Batch, CommitError, Select,
-    tables::{DeadLetters, EndedRuns, LiveRuns, RunsByWorkflow},
+    tables::{DeadLetters, EndedRuns, LiveRuns, RunOutline, RunsByWorkflow},
 };
 
 use super::{
@@ -26,6 +26,9 @@ use crate::{
 
 /// How often a cancellation is tried again after the run moved on meanwhile.
 const MAX_CONFLICTS: u32 = 16;
+
+/// Rows of a listing read at once.
+const PAGE: usize = 128;
 
 /// Reads runs.
 #[derive(Clone, Debug)]
@@ -77,20 +80,31 @@ impl RunLog {
         if !wanted.ascending {
             select = select.backward();
         }
-        let rows = self.context.store.list::<RunsByWorkflow>(scope, select).await?;
-        let fits = |row: &trunnion_store::tables::RunOutline| {
+        let fits = |row: &RunOutline| {
             wanted.user.is_none_or(|user| user == row.user) && (!wanted.failed || row.failed)
         };
-        let chosen =
-            rows.into_iter().filter(|entry| fits(&entry.record)).skip(wanted.skip).take(wanted.limit);
+        // Page by page: a workflow may have a million ended runs, of which a listing shows the newest few.
+        let mut select = select.limit(PAGE);
+        let mut skip = wanted.skip;
         let mut runs = Vec::new();
-        for entry in chosen {
-            let (_, id) = entry.key;
-            if let Some(run) = self.context.store.get::<EndedRuns>(scope, &id).await? {
-                runs.push(run.record);
+        loop {
+            let page = self.context.store.list::<RunsByWorkflow>(scope, select.clone()).await?;
+            for entry in page.iter().filter(|entry| fits(&entry.record)) {
+                if runs.len() == wanted.limit {
+                    return Ok(runs);
+                }
+                if skip > 0 {
+                    skip -= 1;
+                    continue;
+                }
+                let (_, id) = entry.key;
+                runs.extend(self.context.store.get::<EndedRuns>(scope, &id).await?.map(|run| run.record));
+            }
+            match page.last() {
+                Some(last) if page.len() == PAGE => select = select.after(&last.key),
+                _ => return Ok(runs),
             }
         }
-        Ok(runs)
     }
 
     /// Runs, newest first: those that have not ended, then the ended ones after `after`.
