@@ -127,6 +127,7 @@ impl Error {
             Self::Busy { .. } => "busy",
             Self::UserBusy { .. } => "user-busy",
             Self::Vendor { .. } => "vendor-call-failed",
+            Self::Commit(CommitError::Full { .. }) | Self::Key(KeyError::Full { .. }) => "store-full",
             Self::Commit(_) => "store-not-writable",
             Self::Read(_) => "store-not-readable",
             Self::Key(_) => "data-key-unusable",

@@ -5,12 +5,13 @@ mod error_pages {
     use std::{collections::BTreeSet, fs, path::Path};
 
     /// What stands right before a code in the source.
-    const BEFORE: [&str; 6] = [
+    const BEFORE: [&str; 7] = [
         "Error::not_found(\"",
         "Error::invalid(\"",
         "Error::conflict(\"",
         "code: \"",
         "} => \"",
+        "}) => \"",
         "(_) => \"",
     ];
 

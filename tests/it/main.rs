@@ -16,6 +16,7 @@ mod connector_cli;
 mod contract;
 mod crash;
 mod deploy;
+mod disk_full;
 mod egress;
 mod events;
 mod flows;

@@ -12,9 +12,12 @@ use axum::{
 };
 use serde_json::json;
 use trunnion_core::{call::CallError, problem::Problem};
-use trunnion_store::CommitError;
+use trunnion_store::{CommitError, keys::KeyError};
 
 use crate::error::Error;
+
+/// When to come back after the disk was full: room is made by people, or by what runs beside the host.
+const FULL: Duration = Duration::from_secs(30);
 
 /// A request that was not carried out.
 #[derive(Clone, Debug)]
@@ -37,7 +40,12 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = error.code();
-        let message = error.to_string();
+        let message = match &error {
+            // What to do is said there, and names no secret.
+            Error::Commit(full @ CommitError::Full { .. }) => full.to_string(),
+            Error::Key(full @ KeyError::Full { .. }) => full.to_string(),
+            _ => error.to_string(),
+        };
         let status = match &error {
             Error::NotFound { .. } => StatusCode::NOT_FOUND,
             Error::Invalid { .. } | Error::ConnectorRefused { .. } => StatusCode::BAD_REQUEST,
@@ -55,7 +63,9 @@ impl From<Error> for Failure {
             Error::Vendor { .. } => StatusCode::BAD_GATEWAY,
             Error::Busy { .. } | Error::UserBusy { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::Commit(CommitError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
-            Error::Commit(CommitError::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
+            Error::Commit(CommitError::Full { .. }) | Error::Key(KeyError::Full { .. }) => {
+                StatusCode::INSUFFICIENT_STORAGE
+            }
             Error::Commit(_) | Error::Read(_) | Error::Key(_) | Error::Internal(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -69,6 +79,7 @@ impl From<Error> for Failure {
         }
         let retry_after = match &error {
             Error::Busy { retry_after } | Error::UserBusy { retry_after } => Some(*retry_after),
+            Error::Commit(CommitError::Full { .. }) | Error::Key(KeyError::Full { .. }) => Some(FULL),
             _ => None,
         };
         let stage = match &error {

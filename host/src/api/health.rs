@@ -4,6 +4,7 @@ use axum::{Json, Router, extract::State, routing::get};
 use serde_json::{Value, json};
 
 use super::{Services, error::Failure};
+use crate::error::Error;
 
 /// The routes.
 pub fn routes() -> Router<Services> {
@@ -15,6 +16,7 @@ async fn healthy() -> Json<Value> {
 }
 
 async fn ready(State(services): State<Services>) -> Result<Json<Value>, Failure> {
+    services.context.store.writable().map_err(Error::Commit)?;
     services.queue.admit()?;
     let waiting = services.queue.waiting();
     Ok(Json(json!({ "status": "ready", "waiting": waiting.count, "waiting_bytes": waiting.bytes })))
