@@ -1,11 +1,9 @@
 //! Retention over the memory backend with a clock that is moved.
 
-use std::collections::BTreeMap;
-
 use serde_json::json;
 use trunnion_core::{
     clock::{ManualClock, Random, SeededRandom},
-    id::{ConnectionId, IdSource, RunId, UserId, WorkflowId, WorkspaceId},
+    id::{EventId, IdSource, InstallationId, RunId, UserId, WorkflowId, WorkspaceId},
     machine::{Outcome, RunState, Status},
     records::{DeadLetter, DeadWork, EventSource, LedgerEntry, LiveRun},
     scope::Scope,
@@ -52,23 +50,23 @@ impl World {
         let now = self.clock.now();
         let mut state = RunState::queued(now);
         state.status = status.unwrap_or(state.status);
-        LiveRun {
-            id: self.ids.next(),
-            event: self.ids.next(),
-            source: EventSource::Custom { event: "order".to_owned() },
-            trigger: json!({}),
-            user,
-            installation: self.ids.next(),
-            workflow: self.workflow,
-            release: 1,
-            digests: BTreeMap::new(),
-            connections: BTreeMap::<String, ConnectionId>::new(),
-            config: BTreeMap::new(),
-            accepted_at: now,
-            state,
-            replay_of: None,
-            log: Vec::new(),
-        }
+        // From its stored form, so that members which later releases add have their defaults.
+        serde_json::from_value(json!({
+            "id": self.ids.next::<RunId>(),
+            "event": self.ids.next::<EventId>(),
+            "source": EventSource::Custom { event: "order".to_owned() },
+            "trigger": {},
+            "user": user,
+            "installation": self.ids.next::<InstallationId>(),
+            "workflow": self.workflow,
+            "release": 1,
+            "digests": {},
+            "connections": {},
+            "config": {},
+            "accepted_at": now,
+            "state": state,
+        }))
+        .unwrap()
     }
 
     /// A run that ended `after` it began, stored as the executor stores it, with its dead letter.

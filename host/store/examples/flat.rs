@@ -7,7 +7,6 @@
 //! listings' keys, ended. Records have the size of real ones.
 
 use std::{
-    collections::BTreeMap,
     env, fs,
     io::Write,
     path::{Path, PathBuf},
@@ -16,10 +15,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::json;
 use tokio::task::JoinSet;
 use trunnion_core::{
     clock::{ManualClock, Random, SeededRandom, Timestamp},
-    id::{IdSource, UserId, WorkspaceId},
+    id::{ConnectionId, EventId, IdSource, InstallationId, RunId, UserId, WorkspaceId},
     machine::{Outcome, RunState, Status},
     records::{EventSource, Installation, LedgerEntry, LiveRun},
     scope::{Environment, Scope},
@@ -183,18 +183,16 @@ impl World {
         let mut batch = Batch::new();
         for number in numbers {
             let now = self.ids.clock().now();
-            let installation = Installation {
-                id: self.ids.next(),
-                user: self.user(number),
-                workflow: self.workflow,
-                release: 1,
-                connections: BTreeMap::from([("shop".to_owned(), self.ids.next())]),
-                config: BTreeMap::new(),
-                active: true,
-                subscription: None,
-                created_at: now,
-                updated_at: now,
-            };
+            let installation: Installation = serde_json::from_value(json!({
+                "id": self.ids.next::<InstallationId>(),
+                "user": self.user(number),
+                "workflow": self.workflow,
+                "release": 1,
+                "connections": { "shop": self.ids.next::<ConnectionId>() },
+                "active": true,
+                "created_at": now,
+                "updated_at": now,
+            }))?;
             let target = TriggerTarget { user: installation.user, workflow: self.workflow };
             let key = (self.trigger(number), installation.id);
             batch.insert::<InstallationsByTrigger>(&self.scope, &key, &target);
@@ -237,7 +235,7 @@ impl World {
             let Some(installation) = self.store.get::<Installations>(&self.scope, &key).await? else {
                 continue;
             };
-            let mut run = self.begin(installation.record);
+            let mut run = self.begin(installation.record)?;
             let mut batch = Batch::new();
             let seen = LedgerEntry { at: run.accepted_at, body_hash: None, event: Some(run.event) };
             batch.insert::<Ledger>(&self.scope, &self.ids.bytes(), &seen);
@@ -254,25 +252,24 @@ impl World {
         Ok(())
     }
 
-    fn begin(&self, installation: Installation) -> LiveRun {
+    /// From its stored form, so that members which later releases add have their defaults.
+    fn begin(&self, installation: Installation) -> Result<LiveRun, Failure> {
         let now = self.ids.clock().now();
-        LiveRun {
-            id: self.ids.next(),
-            event: self.ids.next(),
-            source: EventSource::Custom { event: "Fulfillment Updated".to_owned() },
-            trigger: serde_json::json!({ "orderId": "100", "status": "FULFILLED", "note": "x".repeat(500) }),
-            user: installation.user,
-            installation: installation.id,
-            workflow: installation.workflow,
-            release: installation.release,
-            digests: BTreeMap::new(),
-            connections: installation.connections,
-            config: installation.config,
-            accepted_at: now,
-            state: RunState::queued(now),
-            replay_of: None,
-            log: Vec::new(),
-        }
+        Ok(serde_json::from_value(json!({
+            "id": self.ids.next::<RunId>(),
+            "event": self.ids.next::<EventId>(),
+            "source": EventSource::Custom { event: "Fulfillment Updated".to_owned() },
+            "trigger": { "orderId": "100", "status": "FULFILLED", "note": "x".repeat(500) },
+            "user": installation.user,
+            "installation": installation.id,
+            "workflow": installation.workflow,
+            "release": installation.release,
+            "digests": {},
+            "connections": installation.connections,
+            "config": {},
+            "accepted_at": now,
+            "state": RunState::queued(now),
+        }))?)
     }
 
     async fn measure(&self, installed: u64) -> Result<Cost, Failure> {
