@@ -15,6 +15,7 @@ mod host;
 mod idle;
 mod ingest;
 mod load;
+mod neighbour;
 mod options;
 mod orders;
 mod population;
@@ -53,6 +54,8 @@ pub(crate) enum Bench {
     Idle(idle::Idle),
     /// Swaps connectors under load: what the swaps cost those who are not swapped, and that nothing is lost.
     Swap(swap::Swap),
+    /// One user sends a thousand times the others' load: what the others notice of it.
+    Neighbour(neighbour::Neighbour),
     /// The reference's own process; the scenarios start it.
     #[command(name = "__reference", hide = true)]
     Reference(reference::Serve),
@@ -71,6 +74,7 @@ pub(crate) fn run(bench: Bench) -> anyhow::Result<()> {
         Bench::Call(call) => (call.form(), runtime.block_on(until_stopped(call.run()))?),
         Bench::Start(start) => (start.form(), runtime.block_on(until_stopped(start.run()))?),
         Bench::Idle(idle) => (idle.form(), runtime.block_on(until_stopped(idle.run()))?),
+        Bench::Neighbour(neighbour) => (neighbour.form(), runtime.block_on(until_stopped(neighbour.run()))?),
         Bench::Reference(reference) => return runtime.block_on(reference::serve(reference)),
         Bench::Swap(swap) => (swap.form(), runtime.block_on(until_stopped(swap.run()))?),
     };

@@ -56,6 +56,17 @@ async fn events_beside_a_bare_handler_are_all_taken_in() {
     assert_load(&["ingest", "--component", component.to_str().unwrap()], 1).await;
 }
 
+#[tokio::test]
+async fn a_flood_beside_others_loses_nothing_of_theirs() {
+    let component = component::bigcommerce().await.unwrap();
+    let component = component.to_str().unwrap();
+    let arguments = ["neighbour", "--component", component, "--seconds", "2", "--times", "20"];
+    let (report, told) = report(&arguments).await;
+    assert_eq!((report["failed"].as_u64(), report["lost"].as_u64()), (Some(0), Some(0)), "{report}");
+    assert_figures(&report, &["p50", "p50_quiet", "flood_sent", "flood_done", "rss_mb", "events"]);
+    assert!(told.contains("budget"), "people read the budget as well: {told}");
+}
+
 async fn bench(arguments: &[&str], within: &Path) -> std::process::Output {
     let binary = tokio::task::spawn_blocking(host::binary).await.unwrap().unwrap();
     Command::new(binary).arg("bench").args(arguments).current_dir(within).output().await.unwrap()

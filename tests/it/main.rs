@@ -19,6 +19,7 @@ mod deploy;
 mod disk_full;
 mod egress;
 mod events;
+mod fairness;
 mod flows;
 mod hostile;
 mod inside;

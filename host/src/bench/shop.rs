@@ -95,7 +95,8 @@ impl Shipped {
         Ok(Arc::new(Self { url, authorization, merchant: merchant.to_owned() }))
     }
 
-    fn body(&self, order: u64) -> String {
+    /// The event that it shipped `order`.
+    pub(super) fn body(&self, order: u64) -> String {
         let data = json!({ "orderId": order.to_string(), "status": "FULFILLED" });
         json!({ "event": EVENT, "userId": self.merchant, "data": data }).to_string()
     }

@@ -152,7 +152,10 @@ impl Executor {
                     self.queue.push_at_to(until, lane, work);
                     return Ok(());
                 }
-                Next::Perform(step) | Next::Reconcile(step) if !turn.enters(held.lane(step)) => {
+                // Before an intent is durable as well: what waits here has not been begun.
+                Next::Intend(step) | Next::Perform(step) | Next::Reconcile(step)
+                    if !turn.enters(held.lane(step)) =>
+                {
                     return self.put_back(held).await;
                 }
                 Next::Intend(_) => Event::Intended,
@@ -342,9 +345,14 @@ pub(crate) fn record_end(batch: &mut Batch, scope: &Scope, run: &LiveRun, outcom
         let work = DeadWork::Run { run: run.id, user: run.user };
         batch.insert::<DeadLetters>(scope, &run.id.0, &DeadLetter { at, reason: reason.clone(), work });
     }
-    if let Some(place) = run.line.filter(|place| holds_line(place, &run.state.status)) {
-        let held = HeldKey { run: run.id, user: run.user };
-        batch.put::<HeldKeys>(scope, &(run.installation, place.key.0, place.order), &held);
+    if let Some(place) = run.line.filter(|place| place.ordered) {
+        let key = (run.installation, place.key.0, place.order);
+        if holds_line(&place, &run.state.status) {
+            batch.put::<HeldKeys>(scope, &key, &HeldKey { run: run.id, user: run.user });
+        } else {
+            // It may have failed and held its key before it was redriven.
+            batch.delete::<HeldKeys>(scope, &key);
+        }
     }
 }
 

@@ -40,8 +40,8 @@ impl RunLog {
         for _ in 0..MAX_CONFLICTS {
             let holder =
                 self.queue.line(scope, installation, key).and_then(|line| line.holders.first().copied());
-            let Some(id) = holder else { return Err(unknown(installation, key)) };
-            let (place, batch) = match self.holder(scope, id).await? {
+            let Some((order, id)) = holder else { return Err(unknown(installation, key)) };
+            let (place, mut batch) = match self.holder(scope, id).await? {
                 Some(Holder::Live(run, version)) => {
                     let Some((place, run)) = out_of_line(run) else { return Err(unknown(installation, key)) };
                     let begun = run.state.attempt > 0 || run.state.step > 0;
@@ -60,11 +60,16 @@ impl RunLog {
                     let Some((place, run)) = out_of_line(run) else { return Err(unknown(installation, key)) };
                     let mut batch = Batch::new();
                     batch.replace::<EndedRuns>(scope, &id, &run, version);
-                    batch.delete::<HeldKeys>(scope, &(installation, place.key.0, place.order));
                     (place, batch)
+                }
+                // The run is no longer kept; its key is held all the same.
+                None if key != LineKey::FIRST => {
+                    (LinePlace { key, order, limit: 1, ordered: true }, Batch::new())
                 }
                 None => return Err(unknown(installation, key)),
             };
+            // Also of a live one, which may have failed and been redriven.
+            batch.delete::<HeldKeys>(scope, &(installation, place.key.0, place.order));
             match self.context.store.commit(batch).await {
                 Ok(_) => {
                     self.queue.leave(*scope, installation, place);

@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 use trunnion_core::{id::InstallationId, records::LineKey};
 
 use super::runs;
-use crate::api::{Services, caller::Tenant, error::Failure, path};
+use crate::{
+    api::{Services, caller::Tenant, error::Failure, path},
+    error::Error,
+};
 
 const DEFAULT_LIMIT: usize = 20;
 const MAX_LIMIT: usize = 100;
@@ -35,8 +38,13 @@ pub(super) async fn list(
     let mut data = Vec::with_capacity(lines.len());
     for line in lines {
         let mut holders = Vec::with_capacity(line.holders.len());
-        for run in line.holders {
-            holders.push(runs::outline(&services.runs.run(&scope, run).await?));
+        for (_, run) in line.holders {
+            match services.runs.run(&scope, run).await {
+                Ok(run) => holders.push(Value::Object(runs::outline(&run))),
+                // A run that failed long ago may no longer be kept; its key is held all the same.
+                Err(Error::NotFound { .. }) => holders.push(json!({ "id": run, "status": "failed" })),
+                Err(error) => return Err(error.into()),
+            }
         }
         data.push(json!({ "key": line.key, "held_by": holders, "waiting": line.waiting }));
     }

@@ -46,8 +46,8 @@ pub(super) struct Place {
 pub struct LineView {
     /// Its key.
     pub key: LineKey,
-    /// Places of the runs that hold it.
-    pub holders: Vec<RunId>,
+    /// The runs that hold it, each behind its place.
+    pub holders: Vec<(u64, RunId)>,
     /// Runs behind them.
     pub waiting: usize,
 }
@@ -107,7 +107,7 @@ impl Lines {
         line.advance()
     }
 
-    /// A run comes to its old place: after a start, or since it is revived. Nobody begins by this alone.
+    /// A run comes to its old place, after a start. Nobody begins by this alone.
     pub(super) fn restore(&mut self, id: LineId, order: u64, limit: u32, waiter: Waiter) {
         self.joined = self.joined.max(order);
         let line = self.line(id, limit);
@@ -182,7 +182,8 @@ impl Lines {
 
 impl Line {
     fn view(&self, key: LineKey) -> LineView {
-        LineView { key, holders: self.begun.values().copied().collect(), waiting: self.waiting.len() }
+        let holders = self.begun.iter().map(|(order, run)| (*order, *run)).collect();
+        LineView { key, holders, waiting: self.waiting.len() }
     }
 }
 
@@ -271,7 +272,10 @@ mod tests {
         let (scope, installation, _) = line(0);
         let first = lines.of(scope, installation, None, 3);
         assert_eq!(first.iter().map(|view| view.key.0[0]).collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(first[1], LineView { key: LineKey([1; 16]), holders: vec![waiter(1).run], waiting: 1 });
+        assert_eq!(
+            first[1],
+            LineView { key: LineKey([1; 16]), holders: vec![(3, waiter(1).run)], waiting: 1 }
+        );
         let rest = lines.of(scope, installation, Some(first[2].key), 3);
         assert_eq!(rest.iter().map(|view| view.key.0[0]).collect::<Vec<_>>(), [3, 4]);
     }

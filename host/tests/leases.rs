@@ -1,0 +1,222 @@
+//! Leases live as long as whoever holds them, whatever the clock says; what nobody holds is taken up.
+
+#![cfg(test)]
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use trunnion::{
+    config::Config,
+    context::{Capabilities, Context},
+    registry::{Registry, Swaps},
+    runs::Work,
+    server::wire,
+};
+use trunnion_core::{
+    clock::{ManualClock, SeededRandom, Timestamp},
+    definition::Definition,
+    id::{Id, IdSource, InstallationId, RunId, UserId, WorkflowId, WorkspaceId},
+    machine::{Begun, LEASE, Lease, Outcome, RunState, Status},
+    records::{Digest, EventSource, LiveRun, StoredRelease, StreamDestination, User},
+    scope::{Environment, Scope},
+};
+use trunnion_sandbox::{
+    Connector, LoadError, Loader, Outbound, Stage,
+    broker::{Post, Posted, SendError},
+};
+use trunnion_store::{
+    Batch, KeyRing, Store,
+    memory::Memory,
+    tables::{EndedRuns, LiveRuns, Releases, StreamDestinations, Users},
+};
+
+/// A receiver that answers when it is let.
+#[derive(Debug)]
+struct Receiver {
+    arrived: AtomicUsize,
+    may_answer: Semaphore,
+}
+
+impl Outbound for Receiver {
+    fn post(&self, _: Post) -> BoxFuture<'_, Result<Posted, SendError>> {
+        Box::pin(async {
+            self.arrived.fetch_add(1, Ordering::SeqCst);
+            self.may_answer.acquire().await.unwrap().forget();
+            Ok(Posted {
+                status: 200,
+                headers: http::HeaderMap::new(),
+                body: Bytes::new(),
+                duration: Duration::ZERO,
+            })
+        })
+    }
+}
+
+/// There are no connectors here.
+#[derive(Debug)]
+struct Nothing;
+
+impl Loader for Nothing {
+    fn load<'a>(
+        &'a self,
+        _: Bytes,
+        _: &'a mut (dyn FnMut(Stage) + Send),
+    ) -> BoxFuture<'a, Result<Connector, LoadError>> {
+        Box::pin(async { Err(LoadError::NotWasm) })
+    }
+
+    fn retire(&self, _: &Digest) {}
+
+    fn forget<'a>(&'a self, _: &'a Digest) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
+
+    fn max_component_bytes(&self) -> usize {
+        0
+    }
+}
+
+const fn id(byte: u8) -> Id {
+    Id::from_bytes([byte; 12])
+}
+
+fn scope() -> Scope {
+    Scope::new(WorkspaceId(id(1)), Environment::Development)
+}
+
+fn run(number: u8, state: RunState) -> LiveRun {
+    LiveRun {
+        id: RunId(id(number)),
+        event: id(number).into(),
+        source: EventSource::Custom { event: "test".to_owned() },
+        trigger: json!({}),
+        user: UserId(id(2)),
+        installation: InstallationId(id(3)),
+        workflow: WorkflowId(id(4)),
+        release: 1,
+        digests: BTreeMap::new(),
+        connections: BTreeMap::new(),
+        config: BTreeMap::new(),
+        accepted_at: Timestamp::ZERO,
+        state,
+        line: None,
+        replay_of: None,
+        log: Vec::new(),
+    }
+}
+
+/// A store with a user, a workflow that streams, and these runs.
+async fn store(runs: &[LiveRun]) -> Store {
+    let store = Store::new(Arc::new(Memory::default()), Arc::new(KeyRing::in_memory().unwrap()));
+    let (at, mut batch) = (Timestamp::ZERO, Batch::new());
+    let user = User {
+        id: UserId(id(2)),
+        username: "ada".to_owned(),
+        full_name: None,
+        created_at: at,
+        updated_at: at,
+    };
+    store.keys().create(trunnion_store::keys::KeyOwner::User(scope(), user.id)).await.unwrap();
+    batch.insert::<Users>(&scope(), &user.id, &user);
+    let definition = json!({
+        "name": "Test", "trigger": { "type": "event", "event": "test" },
+        "steps": [{ "id": "send", "type": "stream", "destination": "orders", "body": {} }],
+    });
+    let release = StoredRelease {
+        workflow: WorkflowId(id(4)),
+        integration: id(5).into(),
+        number: 1,
+        definition: Definition::parse(&definition).unwrap(),
+        released_at: at,
+    };
+    batch.insert::<Releases>(&scope(), &(release.workflow, 1), &release);
+    let destination = StreamDestination {
+        name: "orders".to_owned(),
+        url: "https://isv.example/orders".to_owned(),
+        secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned(),
+        created_at: at,
+        updated_at: at,
+    };
+    batch.insert::<StreamDestinations>(&scope(), &destination.name, &destination);
+    for run in runs {
+        batch.insert::<LiveRuns>(&scope(), &run.id, run);
+    }
+    store.commit(batch).await.unwrap();
+    store
+}
+
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !holds().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), wait)
+        .await
+        .unwrap_or_else(|_| panic!("waited in vain for {what}"));
+}
+
+#[tokio::test]
+async fn a_step_that_outlasts_its_lease_is_not_taken_from_whoever_performs_it() {
+    let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_000_000)));
+    let queued = RunState::queued(Timestamp::ZERO);
+    // An earlier process died with the lease of the second one: in this store, it is void at once.
+    let lease = Lease { holder: "an earlier process".to_owned(), until: Timestamp::from_millis(u64::MAX) };
+    let left = RunState {
+        status: Status::Leased { lease, begun: Begun::Maybe },
+        attempt: 1,
+        ..RunState::queued(Timestamp::ZERO)
+    };
+    let store = store(&[run(10, queued), run(11, left)]).await;
+    let receiver = Arc::new(Receiver { arrived: AtomicUsize::new(0), may_answer: Semaphore::new(0) });
+    let ids = IdSource::new(Arc::<ManualClock>::clone(&clock), Arc::new(SeededRandom::new(1)));
+    let registry = Arc::new(Registry::new(Arc::new(Nothing), PathBuf::new()));
+    let swaps = Swaps::new(Arc::clone(&registry), store.clone(), ids.clone());
+    let context = Context::from(Capabilities {
+        store: store.clone(),
+        ids,
+        registry,
+        broker: Arc::<Receiver>::clone(&receiver),
+        public_url: Arc::from("https://trunnion.example"),
+    });
+    let (services, worker) = wire(&Config::default(), context, swaps);
+    assert_eq!(worker.recover().await.unwrap(), 2);
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn(worker.run(stop.clone()));
+    until("both calls", async || receiver.arrived.load(Ordering::SeqCst) == 2).await;
+
+    clock.advance(LEASE * 3);
+    for number in [10, 11] {
+        let (id, user) = (RunId(id(number)), UserId(id(2)));
+        services.queue.push(Work::RunDue { scope: scope(), id, user });
+    }
+    until("what is due to be looked at", async || {
+        services.queue.waiting().count == 0 && services.queue.busy() == 2
+    })
+    .await;
+    assert_eq!(receiver.arrived.load(Ordering::SeqCst), 2, "both are in somebody's hands");
+
+    receiver.may_answer.add_permits(2);
+    for (number, attempts, recoveries) in [(10, 1, 0), (11, 2, 1)] {
+        let id = RunId(id(number));
+        until("a run's end", async || store.get::<EndedRuns>(&scope(), &id).await.unwrap().is_some()).await;
+        let ended = store.get::<EndedRuns>(&scope(), &id).await.unwrap().unwrap().record.state;
+        assert!(matches!(ended.status, Status::Ended { outcome: Outcome::Succeeded, .. }), "{ended:?}");
+        assert_eq!((ended.results[0].attempts, ended.recoveries), (attempts, recoveries), "{number}");
+    }
+    assert_eq!(receiver.arrived.load(Ordering::SeqCst), 2);
+    stop.cancel();
+    worker.await.unwrap();
+}
