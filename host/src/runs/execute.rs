@@ -14,7 +14,7 @@ use trunnion_core::{
     scope::Scope,
 };
 use trunnion_store::{
-    Batch, CommitError, Version,
+    Batch, CommitError, ReadError, Version,
     tables::{DeadLetters, EndedRuns, HeldKeys, LiveRuns, RunOutline, RunsByWorkflow},
 };
 
@@ -94,7 +94,10 @@ pub struct Executor {
 /// Whether this process goes on with a run.
 enum Hands {
     Kept,
+    /// Somebody else's: they go on with it.
     Lost,
+    /// Somebody changed it that does not go on with it, or that this process cannot know to.
+    Changed,
 }
 
 impl Executor {
@@ -106,13 +109,28 @@ impl Executor {
 
     /// Takes up a run whose time has come: leases it durably, then drives it.
     pub async fn resume(&self, scope: Scope, id: RunId, turn: &mut Turn) -> Result<()> {
+        while let Some(mut held) = self.take_up(scope, id).await? {
+            let now = self.context.now();
+            let lease = Event::Leased(self.queue.lease(now));
+            match self.decide(&mut held, lease, now).await? {
+                Hands::Kept => return self.drive(held, turn).await,
+                Hands::Lost => return Ok(()),
+                // A cancellation came between reading and leasing: what it left is taken up, or nobody would.
+                Hands::Changed => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A run as it stands, where nobody works on it.
+    async fn take_up(&self, scope: Scope, id: RunId) -> Result<Option<Held>> {
         // It may be in somebody's hands here, with a step that takes longer than a lease: they go on with it.
-        let Some(hold) = self.queue.hold(id.0) else { return Ok(()) };
-        let Some(stored) = self.context.store.get::<LiveRuns>(&scope, &id).await? else { return Ok(()) };
+        let Some(hold) = self.queue.hold(id.0) else { return Ok(None) };
+        let Some(stored) = self.context.store.get::<LiveRuns>(&scope, &id).await? else { return Ok(None) };
         let run = stored.record;
         if self.queue.stands_back(&scope, &run) {
             // Whoever of its line ends or is skipped lets it begin.
-            return Ok(());
+            return Ok(None);
         }
         let now = self.context.now();
         if let Status::Leased { lease, .. } = &run.state.status
@@ -122,15 +140,10 @@ impl Executor {
             // Another process works on it, or this one let it fall: when the lease ends, it counts as lost.
             drop(hold);
             self.queue.push_at_to(lease.until, likely_lane(&run), Work::RunDue { scope, id, user: run.user });
-            return Ok(());
+            return Ok(None);
         }
         let release = self.releases.of_run(&scope, &run).await?;
-        let mut held = Held::new(scope, run, release, (stored.version, Next::Nothing), hold);
-        let lease = Event::Leased(self.queue.lease(now));
-        match self.decide(&mut held, lease, now).await? {
-            Hands::Kept => self.drive(held, turn).await,
-            Hands::Lost => Ok(()),
-        }
+        Ok(Some(Held::new(scope, run, release, (stored.version, Next::Nothing), hold)))
     }
 
     /// Gives a lease back whose step was not begun, so that the next start does not take it for a lost one.
@@ -162,8 +175,9 @@ impl Executor {
                 Next::Perform(step) => self.act(&mut held, step, Doing::Perform, now).await?,
                 Next::Reconcile(step) => self.act(&mut held, step, Doing::Reconcile, now).await?,
             };
-            if matches!(self.decide(&mut held, event, self.context.now()).await?, Hands::Lost) {
-                return Ok(());
+            match self.decide(&mut held, event, self.context.now()).await? {
+                Hands::Kept => {}
+                Hands::Lost | Hands::Changed => return Ok(()),
             }
         }
     }
@@ -254,7 +268,7 @@ impl Executor {
             return Ok(Hands::Kept);
         }
         if held.run.state.ended() && has_items(&held.release.program) {
-            held.spent = items_of(&self.context.store, &held.scope, held.run.id).await?;
+            held.spent = self.items_left(&held.scope, held.run.id).await?;
         }
         match self.journal(held).await {
             Ok(version) => {
@@ -272,16 +286,44 @@ impl Executor {
         }
     }
 
-    /// Commits the run as it stands. While the disk is full or failing, this waits and tries again: what was
-    /// performed must not be performed twice because its result could not be written.
+    /// Commits the run as it stands.
     async fn journal(&self, held: &Held) -> Result<Version, CommitError> {
-        let mut wait = FIRST_COMMIT_WAIT;
-        loop {
+        self.persist(held.run.id, || {
             let mut batch = changes_of(&held.scope, &held.run, held.version);
             remove_items(&mut batch, &held.scope, &held.spent);
-            match self.context.store.commit(batch).await {
+            batch
+        })
+        .await
+    }
+
+    /// Commits what became of a run. While the disk is full or failing, this waits and tries again: what was
+    /// performed must not be performed twice because its result could not be written.
+    pub(super) async fn persist(
+        &self,
+        run: RunId,
+        changes: impl Fn() -> Batch + Send + Sync,
+    ) -> Result<Version, CommitError> {
+        let mut wait = FIRST_COMMIT_WAIT;
+        loop {
+            match self.context.store.commit(changes()).await {
                 Err(error @ (CommitError::Full { .. } | CommitError::Storage(_))) => {
-                    tracing::error!(run = %held.run.id, error = &error as &dyn std::error::Error, "a run's result could not be written; trying again");
+                    tracing::error!(%run, error = &error as &dyn std::error::Error, "a run's result could not be written; trying again");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(LAST_COMMIT_WAIT);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// What is stored of a run's items. A disk that cannot be read is waited for, as in [`Self::persist`]: this
+    /// stands between what was performed and its being written down.
+    async fn items_left(&self, scope: &Scope, run: RunId) -> Result<Spent> {
+        let mut wait = FIRST_COMMIT_WAIT;
+        loop {
+            match items_of(&self.context.store, scope, run).await {
+                Err(Error::Read(ReadError::Storage { table, source })) => {
+                    tracing::error!(%run, table, error = &source as &dyn std::error::Error, "a run's items could not be read; trying again");
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(LAST_COMMIT_WAIT);
                 }
@@ -300,11 +342,13 @@ impl Executor {
             Status::Queued { .. } | Status::Ended { .. } => false,
         };
         if !ours || !stored.record.state.cancelling {
-            return Ok(Hands::Lost);
+            return Ok(Hands::Changed);
         }
         let now = self.context.now();
         held.run.state.cancelling = true;
-        if !held.run.state.ended() {
+        // As the machine has it where it knows of the cancellation in time: a failure is nobody's business any more.
+        let failed = matches!(held.run.state.status, Status::Ended { outcome: Outcome::Failed { .. }, .. });
+        if failed || !held.run.state.ended() {
             held.run.state.status = Status::Ended { outcome: Outcome::Cancelled, at: now };
         }
         held.next = Next::End;

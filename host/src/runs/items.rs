@@ -234,20 +234,19 @@ impl Executor {
     ) -> Result<()> {
         let key = (around.run.id, path.to_owned(), narrow(driven.index)?);
         let record = LiveItem { user: around.run.user, state: driven.state.clone(), log: driven.log.clone() };
-        let mut batch = Batch::new();
-        match driven.version {
-            Some(version) => batch.replace::<LiveItems>(around.scope, &key, &record, version),
-            None => batch.insert::<LiveItems>(around.scope, &key, &record),
-        }
-        remove_items(&mut batch, around.scope, &spent);
-        match self.context.store.commit(batch).await {
-            Ok(version) => {
-                driven.version = Some(version);
-                Ok(())
+        let version = driven.version;
+        let stored = self.persist(around.run.id, || {
+            let mut batch = Batch::new();
+            match version {
+                Some(version) => batch.replace::<LiveItems>(around.scope, &key, &record, version),
+                None => batch.insert::<LiveItems>(around.scope, &key, &record),
             }
-            // After a conflict, somebody else works on this run; taking it up again finds out.
-            Err(error) => Err(Error::Commit(error)),
-        }
+            remove_items(&mut batch, around.scope, &spent);
+            batch
+        });
+        // After a conflict, somebody else works on this run; taking it up again finds out.
+        driven.version = Some(stored.await.map_err(Error::Commit)?);
+        Ok(())
     }
 }
 
