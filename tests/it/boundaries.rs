@@ -10,7 +10,7 @@ const OWNED: [(&str, &[&str]); 6] = [
     ("wasmtime", &["trunnion-sandbox"]),
     ("sled", &["trunnion-store"]),
     ("axum", &["trunnion", "trunnion-tests", "trunnion-sandbox"]),
-    ("tokio", &["trunnion", "trunnion-sandbox", "trunnion-store", "trunnion-tests", "xtask"]),
+    ("tokio", &["trunnion", "trunnion-sandbox", "trunnion-store", "trunnion-tests", "trunnion-sim", "xtask"]),
     ("wit-bindgen", &["trunnion-sdk"]),
     ("reqwest", &["trunnion", "trunnion-sandbox", "trunnion-tests", "xtask"]),
 ];

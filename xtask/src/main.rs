@@ -7,6 +7,7 @@
 
 mod quickstart;
 mod report;
+mod simulate;
 mod tests;
 mod tools;
 
@@ -32,6 +33,18 @@ enum Command {
     },
     /// Runs every check: format, lints, documentation, tests, doc tests, drift.
     Test,
+    /// Simulates the host under faults, one seed after the other; a seed that breaks a promise is told.
+    Simulate {
+        /// How many seeds.
+        #[arg(long, default_value_t = 10_000)]
+        seeds: u64,
+        /// The first seed.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// Has the simulation find planted bugs instead: every one, or those whose names contain this.
+        #[arg(long, num_args = 0..=1, value_name = "NAME")]
+        planted: Option<Option<String>>,
+    },
     /// Rebuilds a store's files as power cuts at many random points could have left them, and reopens each.
     PowerCut {
         /// How many points.
@@ -50,6 +63,8 @@ fn main() -> ExitCode {
             quickstart::run(if once { quickstart::Afterwards::Stop } else { quickstart::Afterwards::StayUp })
         }
         Command::Test => tests::run(),
+        Command::Simulate { planted: Some(name), .. } => simulate::planted(name.as_deref()),
+        Command::Simulate { seeds, seed, planted: None } => simulate::run(seeds, seed),
         Command::PowerCut { points, seed } => tests::power_cut(points, seed),
     };
     match outcome {

@@ -8,8 +8,12 @@ use trunnion_tests::{component, host};
 
 use crate::{
     report::{Elapsed, fact, stage},
+    simulate,
     tools::{self, Runner, rust_component, test_runner},
 };
+
+/// Seeds that every change is simulated in; `cargo xtask simulate` does more.
+const SEEDS: u64 = 1_500;
 
 pub(crate) fn run() -> Result<()> {
     let mut times = Vec::new();
@@ -39,6 +43,7 @@ pub(crate) fn run() -> Result<()> {
     timed("build", &|| tools::run("cargo", &["build", "--workspace", "--all-targets", "--locked"], &[]))?;
     timed("connectors", &components)?;
     timed("tests", &tests)?;
+    timed("simulation", &|| simulate::seeds_of(SEEDS, 0))?;
     timed("doc tests", &|| {
         tools::run("cargo", &["test", "--workspace", "--doc", "--locked", "--quiet"], &[])
     })?;

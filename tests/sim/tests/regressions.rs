@@ -1,0 +1,93 @@
+//! What the simulation found in the host, each as a plan of its own, so that it stays found when seeds come to mean
+//! something else. Named after what broke.
+
+#![cfg(test)]
+
+use std::time::Duration;
+
+use serde_json::json;
+use trunnion_core::{machine::OnError, manifest::Repeat};
+use trunnion_sim::{
+    dice::Dice,
+    faults::Faults,
+    flow::{Block, Flow, Node, Trigger},
+    plan::{Act, Plan},
+    play,
+    seen::SentEvent,
+    world::{Tracing, World},
+};
+
+/// A plan of one event that starts one workflow.
+fn plan(nodes: Vec<Node>, faults: Faults, acts: &[(u64, Act)]) -> Plan {
+    let event = SentEvent {
+        marker: "e0".to_owned(),
+        name: "event".to_owned(),
+        user: 0,
+        payload: json!({ "marker": "e0", "odd": true, "keep": true, "list": [{ "n": 0 }, { "n": 1 }] }),
+        key: Some("key".to_owned()),
+        acknowledged: false,
+        runs: Vec::new(),
+        displaced: false,
+    };
+    Plan {
+        users: 1,
+        flows: vec![Flow { number: 0, trigger: Trigger::Event("event".to_owned()), nodes }],
+        events: vec![event],
+        deliveries: Vec::new(),
+        acts: acts.iter().map(|(ms, act)| (Duration::from_millis(*ms), act.clone())).collect(),
+        faults,
+        calm: Duration::from_secs(30),
+        workers: 8,
+        max_waiting: 1_000,
+    }
+}
+
+fn node(id: &str, block: Block) -> Node {
+    Node { id: id.to_owned(), on_error: OnError::Fail, retry: None, block }
+}
+
+/// The same plan under different chance: latencies and moments of faults.
+fn holds(plan: impl Fn() -> Plan) {
+    for seed in 0..60 {
+        let world = World::new(Dice::new(seed), Tracing::On).unwrap();
+        let simulated = play(seed, plan(), world).unwrap();
+        assert!(simulated.broken.is_empty(), "{:#?}\n{:#?}", simulated.broken, simulated.trace);
+    }
+}
+
+#[test]
+fn a_cancellation_that_comes_while_a_restart_takes_the_run_up_is_not_the_last_anybody_hears_of_it() {
+    holds(|| {
+        let slow = Faults { slow: 10_000, ..Faults::none() };
+        let acts = [(100, Act::Event(0)), (1_000, Act::Kill), (1_500, Act::Cancel)];
+        plan(vec![node("s0", Block::Action(Repeat::Key))], slow, &acts)
+    });
+}
+
+#[test]
+fn a_run_that_fails_while_it_is_cancelled_is_cancelled() {
+    holds(|| {
+        let refusing = Faults { slow: 10_000, refused: 10_000, ..Faults::none() };
+        let acts = [(100, Act::Event(0)), (2_000, Act::Cancel)];
+        plan(vec![node("s0", Block::Action(Repeat::Lookup))], refusing, &acts)
+    });
+}
+
+#[test]
+fn a_last_step_whose_items_could_not_be_read_is_not_performed_again() {
+    holds(|| {
+        let blind = Faults { read: 1_000, ..Faults::none() };
+        let each = node("s0", Block::Each { concurrency: 1, nodes: vec![node("s1", Block::Set)] });
+        plan(vec![each, node("s2", Block::Action(Repeat::Key))], blind, &[(100, Act::Event(0))])
+    });
+}
+
+#[test]
+fn an_item_whose_result_could_not_be_written_is_not_performed_again() {
+    holds(|| {
+        let full = Faults { full: 3_000, ..Faults::none() };
+        let nodes = vec![node("s1", Block::Action(Repeat::Key)), node("s2", Block::Action(Repeat::Never))];
+        let each = node("s0", Block::Each { concurrency: 2, nodes });
+        plan(vec![each], full, &[(100, Act::Event(0))])
+    });
+}
