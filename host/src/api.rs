@@ -1,7 +1,7 @@
 //! The HTTP edge: routes, who is calling, what bodies look like. It knows no rules; services do.
 //!
 //! `alloy` is the Alloy-compatible surface, under each date prefix and without one; `v1` the native one;
-//! `hooks` takes vendors' deliveries; `health` answers probes. `error` alone turns a service's error into a
+//! `hooks` takes vendors' deliveries; `requests` lets callers wait for workflows' answers; `health` answers probes. `error` alone turns a service's error into a
 //! status and a body, in the form of its surface.
 
 pub mod alloy;
@@ -11,6 +11,7 @@ pub mod error;
 pub mod health;
 pub mod hooks;
 pub mod path;
+pub mod requests;
 pub mod v1;
 
 use std::{ops::Deref, sync::Arc};
@@ -22,7 +23,7 @@ use crate::{
     context::Context,
     registry::Swaps,
     runs::{Queue, RunLog},
-    triggers::{accept::Acceptor, schedule::Schedules, webhook::Ingress},
+    triggers::{accept::Acceptor, request::Requests, schedule::Schedules, webhook::Ingress},
     users::Users,
     vault::Vault,
     workflows::{Installer, Library, Releases},
@@ -56,6 +57,8 @@ pub struct AllServices {
     pub acceptor: Acceptor,
     /// Vendors' deliveries.
     pub ingress: Ingress,
+    /// Requests that wait for an answer.
+    pub requests: Requests,
     /// Runs.
     pub runs: RunLog,
     /// Work that waits.
@@ -87,6 +90,7 @@ pub fn router(services: Services) -> Router {
     let mut router = Router::new()
         .nest("/v1", v1::routes().layer(middleware::map_response(error::as_problem)))
         .merge(hooks::routes().layer(middleware::map_response(error::as_message)))
+        .merge(requests::routes().layer(middleware::map_response(error::as_message)))
         .merge(health::routes());
     let alloy = || alloy::routes().layer(middleware::map_response(error::as_message));
     for version in ALLOY_VERSIONS {

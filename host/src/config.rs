@@ -38,6 +38,8 @@ pub struct Config {
     pub max_waiting_bytes_per_user: usize,
     /// Bytes of payloads that wait in memory; further ones wait in the store alone. Default: 64 MiB.
     pub max_kept_bytes: usize,
+    /// Seconds that a request's caller waits for the answer before it is told where to find it. Default: 30.
+    pub request_wait_secs: u64,
     /// Bounds on guests.
     pub sandbox: SandboxOptions,
     /// What may leave the host.
@@ -72,6 +74,7 @@ impl Default for Config {
             max_waiting_bytes: 4 << 30,
             max_waiting_bytes_per_user: 1 << 30,
             max_kept_bytes: 64 << 20,
+            request_wait_secs: 30,
             sandbox: SandboxOptions::default(),
             egress: EgressOptions::default(),
             store: StoreConfig::default(),

@@ -2,7 +2,7 @@
 //!
 //! The decisions are `trunnion_core::machine`'s; `queue` holds who is next, `execute` drives one run, `act`
 //! touches the world, `items` drives what stands inside a `for_each`, `log` is what people
-//! read afterwards, `keys` how they see and mend the lines of ordered workflows.
+//! read afterwards, `keys` how they see and mend the lines of ordered workflows, `waiting` who waits for an answer.
 
 pub mod act;
 pub mod execute;
@@ -10,11 +10,13 @@ mod items;
 mod keys;
 pub mod log;
 pub mod queue;
+pub mod waiting;
 pub mod worker;
 
 pub use self::{
     execute::Held,
     log::RunLog,
     queue::{Queue, Turn, Work},
+    waiting::Waiting,
     worker::Worker,
 };

@@ -38,14 +38,15 @@ use crate::{
     registry::{self, Registry, Swaps},
     retention::Retention,
     runs::{
-        Queue, RunLog, Worker,
+        Queue, RunLog, Waiting, Worker,
         act::Actor,
         execute::Executor,
         queue::{Bounds, Limits, Load},
     },
     streams::Streams,
     triggers::{
-        accept::Acceptor, parse::Parser, schedule::Schedules, subscriptions::Subscriptions, webhook::Ingress,
+        accept::Acceptor, parse::Parser, request::Requests, schedule::Schedules,
+        subscriptions::Subscriptions, webhook::Ingress,
     },
     users::Users,
     vault::Vault,
@@ -183,6 +184,7 @@ impl Server {
             tokio::spawn(worker.run(stop.clone())),
             tokio::spawn(services.schedules.clone().run(stop.clone())),
             tokio::spawn(retention.run(stop.clone())),
+            tokio::spawn(let_go(services.requests.clone(), stop.clone())),
         ];
         let listener = tokio::spawn(serve(listener, api::router(Services::from(services)), stop.clone()));
         Ok(Self { address, stop, listener, background, store })
@@ -223,6 +225,12 @@ async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -
         .await
 }
 
+/// At a stop, whoever waits for an answer is told where to find it instead.
+async fn let_go(requests: Requests, stop: CancellationToken) {
+    stop.cancelled().await;
+    requests.let_go();
+}
+
 fn tidy(mut request: Request) -> Request {
     let tidied: Option<Uri> = api::path::tidy(request.uri());
     if let Some(uri) = tidied {
@@ -237,6 +245,7 @@ fn tidy(mut request: Request) -> Request {
 pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Worker) {
     let holder = context.ids.next::<trunnion_core::id::Id>().to_string();
     let queue = Arc::new(Queue::new(Arc::clone(context.clock()), holder, limits(config)));
+    let waiting = Arc::new(Waiting::new(config.max_waiting));
     let releases = Arc::new(Releases::new(context.clone()));
     let vault = Vault::new(context.clone());
     let library = Library::new(context.clone());
@@ -252,9 +261,24 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         acceptor.clone(),
     );
     let actor = Actor::new(context.clone(), vault.clone(), Streams::new(context.clone()));
-    let executor = Executor::new(context.clone(), Arc::clone(&releases), actor, Arc::clone(&queue));
+    let executor = Executor::new(
+        context.clone(),
+        Arc::clone(&releases),
+        actor,
+        Arc::clone(&queue),
+        Arc::clone(&waiting),
+    );
     let parser = Parser::new(context.clone(), acceptor.clone(), Arc::clone(&queue));
     let worker = Worker::new(context.clone(), Arc::clone(&queue), executor, parser);
+    let runs = RunLog::new(context.clone(), Arc::clone(&releases), Arc::clone(&queue), Arc::clone(&waiting));
+    let requests = Requests::new(
+        context.clone(),
+        acceptor.clone(),
+        Arc::clone(&releases),
+        runs.clone(),
+        waiting,
+        Duration::from_secs(config.request_wait_secs),
+    );
     let services = AllServices {
         access: Access::new(context.clone()),
         users: Users::new(context.clone()),
@@ -263,7 +287,8 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         installer,
         acceptor,
         ingress: Ingress::new(context.clone(), Arc::clone(&queue)),
-        runs: RunLog::new(context.clone(), Arc::clone(&releases), Arc::clone(&queue)),
+        requests,
+        runs,
         releases,
         queue,
         schedules,

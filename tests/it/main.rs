@@ -28,6 +28,7 @@ mod ordered;
 mod pause;
 mod refusals;
 mod registry;
+mod requests;
 mod retries;
 mod schedule;
 mod shopify;

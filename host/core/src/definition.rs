@@ -82,6 +82,12 @@ pub enum Trigger {
     Installed,
     /// A user's removal of a workflow of the integration, which may be this very one.
     Removed,
+    /// A request to the installation's own address, which waits for the answer.
+    Request {
+        /// What a request's body looks like; `null` where that is not known.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        sample: Value,
+    },
 }
 
 /// A value map: a value on the left becomes the value on the right; any other is an error that names it.
@@ -213,6 +219,18 @@ pub enum StepKind {
         /// How long, in seconds: a number or an expression that gives one.
         seconds: Value,
     },
+    /// Answers whoever waits for the run, which goes on after it.
+    Respond {
+        /// The HTTP status: a number or an expression that gives one.
+        #[serde(default = "ok", skip_serializing_if = "is_ok")]
+        status: Value,
+        /// Headers by name: JSON with `{{ … }}`.
+        #[serde(default = "no_members", skip_serializing_if = "is_empty")]
+        headers: Value,
+        /// The body: JSON with `{{ … }}` and value maps.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        body: Value,
+    },
 }
 
 /// How many branches are gone.
@@ -240,6 +258,22 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+fn ok() -> Value {
+    Value::from(200)
+}
+
+fn is_ok(status: &Value) -> bool {
+    *status == ok()
+}
+
+fn no_members() -> Value {
+    Value::Object(serde_json::Map::new())
+}
+
+fn is_empty(headers: &Value) -> bool {
+    *headers == no_members()
+}
+
 const fn one() -> u32 {
     1
 }
@@ -265,7 +299,8 @@ impl Step {
             | StepKind::Stream { .. }
             | StepKind::Filter { .. }
             | StepKind::Set { .. }
-            | StepKind::Delay { .. } => Vec::new(),
+            | StepKind::Delay { .. }
+            | StepKind::Respond { .. } => Vec::new(),
         }
     }
 }
@@ -289,7 +324,11 @@ impl Definition {
         let mut apps = Vec::new();
         let trigger = match &self.trigger {
             Trigger::App { app, .. } => Some(app.as_str()),
-            Trigger::Event { .. } | Trigger::Schedule(_) | Trigger::Installed | Trigger::Removed => None,
+            Trigger::Event { .. }
+            | Trigger::Schedule(_)
+            | Trigger::Installed
+            | Trigger::Removed
+            | Trigger::Request { .. } => None,
         };
         let steps = self.every_step();
         let steps = steps.iter().filter_map(|(_, step)| match &step.kind {

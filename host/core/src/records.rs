@@ -200,6 +200,9 @@ pub struct Installation {
     /// The vendor subscription that feeds it, where its trigger is a webhook.
     #[serde(default)]
     pub subscription: Option<SubscriptionId>,
+    /// Where its requests come in, where its trigger is a request.
+    #[serde(default)]
+    pub entrance: Option<Entrance>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -218,6 +221,22 @@ pub struct ScheduleMark {
     pub active: bool,
     /// Everything up to here has been dealt with.
     pub handled: Timestamp,
+}
+
+/// Where requests come in, and what proves answers that are sent later. Kept over upgrades.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entrance {
+    /// 128 random bits of the path, as hex: whoever knows it may call.
+    pub path_token: String,
+    /// The key that callbacks are signed with, as Standard Webhooks writes it: `whsec_` and base64.
+    pub secret: String,
+}
+
+impl fmt::Debug for Entrance {
+    /// Leaves both out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entrance").finish_non_exhaustive()
+    }
 }
 
 /// An installation under way: credentials chosen, fields being filled.
@@ -363,6 +382,8 @@ pub enum EventSource {
         /// Of which integration.
         integration: IntegrationId,
     },
+    /// A request to the installation's own address.
+    Request,
 }
 
 /// A run that has not ended: everything needed to go on with it.
@@ -519,6 +540,9 @@ pub struct LedgerEntry {
     /// What the first one became, where the answer repeats it.
     #[serde(default)]
     pub event: Option<EventId>,
+    /// The run that the first one started, where it started just one.
+    #[serde(default)]
+    pub run: Option<RunId>,
 }
 
 /// Work that exhausted its retries.

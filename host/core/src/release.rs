@@ -6,6 +6,7 @@
 //!
 //! Invariant: every step of a `Program` has its compiled form and its rule, at the same index.
 
+mod answers;
 mod check;
 mod concurrency;
 mod fit;
@@ -13,11 +14,14 @@ mod program;
 
 use std::sync::Arc;
 
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::{
+    answer::Answer,
     definition::Definition,
     id::{IntegrationId, WorkflowId},
+    machine::RunState,
     manifest::Manifest,
     problem::Problems,
     records::StoredRelease,
@@ -25,7 +29,7 @@ use crate::{
 
 pub use self::check::delay_fits;
 pub use self::concurrency::Concurrent;
-pub use self::program::{CompiledKind, CompiledStep, Program};
+pub use self::program::{AnswerTemplate, CompiledKind, CompiledStep, Program};
 
 /// What a definition may refer to.
 pub trait Catalog {
@@ -97,6 +101,19 @@ impl Release {
             return Err(Problems(problems));
         }
         Ok(Self { workflow, integration, number, definition, program, concurrent })
+    }
+
+    /// What whoever waits for a run is answered: what a `respond` step gave, else what the run came to; `None`
+    /// while neither is there.
+    #[must_use]
+    pub fn answer(&self, state: &RunState) -> Option<Answer> {
+        let responds = |id: &str| {
+            let steps = self.program.steps.iter();
+            steps.into_iter().any(|step| step.id == id && matches!(step.kind, CompiledKind::Respond { .. }))
+        };
+        let given = state.results.iter().find(|result| result.error.is_none() && responds(&result.id));
+        let given = given.and_then(|result| Answer::deserialize(&result.output).ok());
+        given.or_else(|| Answer::of_end(state))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod connectors;
 mod definitions;
+mod installations;
 mod keys;
 mod runs;
 mod workspaces;
@@ -31,6 +32,7 @@ pub fn routes() -> Router<Services> {
         .route("/workflows/{workflow}", get(definitions::workflow).put(definitions::put_workflow))
         .route("/workflows/{workflow}/problems", get(definitions::problems))
         .route("/workflows/{workflow}/releases", post(definitions::release))
+        .route("/installations", get(installations::list))
         .route("/installations/{installation}/keys", get(keys::list))
         .route("/installations/{installation}/keys/{key}/skip", post(keys::skip))
         .route("/runs", get(runs::list))

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use trunnion_core::{
+    answer,
     call::CallError,
     clock::Timestamp,
     machine::{RunState, idempotency_key},
@@ -157,6 +158,21 @@ impl Actor {
             }
             CompiledKind::ForEach { items, .. } => {
                 Ok(Performed::rendered(items.render(&environment), |items| listed(items, &step.id)))
+            }
+            CompiledKind::Respond { answer } => {
+                let parts = || {
+                    let below = |part: &str| {
+                        let part = part.to_owned();
+                        move |error: MappingError| MappingError {
+                            at: format!("/{part}{}", error.at),
+                            ..error
+                        }
+                    };
+                    let status = answer.status.render(&environment).map_err(below("status"))?;
+                    let headers = answer.headers.render(&environment).map_err(below("headers"))?;
+                    Ok((status, headers, answer.body.render(&environment).map_err(below("body"))?))
+                };
+                Ok(Performed::rendered(parts(), |(status, headers, body)| answered(&status, &headers, body)))
             }
             CompiledKind::Stream { destination, body } => match body.render(&environment) {
                 Err(error) => Ok(Performed::early(Value::Null, unmapped(error))),
@@ -331,6 +347,14 @@ fn listed(items: Value, step: &str) -> Result<Effect, CallError> {
         Value::Array(items) => Ok(Effect::Items(items)),
         other => Err(wrong(format!("`{step}` takes a list; it was given {}", kind_of(&other)))),
     }
+}
+
+fn answered(status: &Value, headers: &Value, body: Value) -> Result<Effect, CallError> {
+    let wrong = |field: String, message: String| CallError::InvalidInput { field, message };
+    let answer = answer::Answer::compose(status, headers, body)
+        .map_err(|refused| wrong(refused.at, refused.message))?;
+    let output = serde_json::to_value(answer).map_err(|error| wrong(String::new(), error.to_string()))?;
+    Ok(Effect::Output(output))
 }
 
 const fn kind_of(value: &Value) -> &'static str {

@@ -22,6 +22,7 @@ use super::{
     act::{Actor, Doing, Effect, Performed, Place},
     items::{Acted, Spent, has_items, items_of, remove_items},
     queue::{Hold, Joined, Lane, Queue, Turn, Work, holds_line, lane_of, lane_of_step, likely_lane},
+    waiting::Waiting,
 };
 use crate::{
     context::Context,
@@ -89,6 +90,7 @@ pub struct Executor {
     releases: Arc<Releases>,
     actor: Actor,
     pub(super) queue: Arc<Queue>,
+    waiting: Arc<Waiting>,
 }
 
 /// Whether this process goes on with a run.
@@ -103,8 +105,14 @@ enum Hands {
 impl Executor {
     /// Performs with `actor`.
     #[must_use]
-    pub const fn new(context: Context, releases: Arc<Releases>, actor: Actor, queue: Arc<Queue>) -> Self {
-        Self { context, releases, actor, queue }
+    pub const fn new(
+        context: Context,
+        releases: Arc<Releases>,
+        actor: Actor,
+        queue: Arc<Queue>,
+        waiting: Arc<Waiting>,
+    ) -> Self {
+        Self { context, releases, actor, queue, waiting }
     }
 
     /// Takes up a run whose time has come: leases it durably, then drives it.
@@ -277,6 +285,7 @@ impl Executor {
                 if held.run.state.ended() {
                     self.queue.ended(&held.scope, &held.run);
                 }
+                self.waiting.told(&held.run, &held.release);
                 Ok(Hands::Kept)
             }
             // A cancellation (the only other writer of a leased run) came between: take its word and go on.
@@ -360,6 +369,7 @@ impl Executor {
         match self.context.store.commit(batch).await {
             Ok(_) => {
                 self.queue.ended(&held.scope, &held.run);
+                self.waiting.told(&held.run, &held.release);
                 Ok(Hands::Kept)
             }
             Err(CommitError::Conflict { .. } | CommitError::OwnerErased { .. }) => Ok(Hands::Lost),

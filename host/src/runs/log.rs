@@ -17,6 +17,7 @@ use super::{
     execute::changes_of,
     items::{has_items, items_of, remove_items},
     queue::Queue,
+    waiting::Waiting,
 };
 use crate::{
     context::Context,
@@ -36,6 +37,7 @@ pub struct RunLog {
     pub(super) context: Context,
     releases: Arc<Releases>,
     pub(super) queue: Arc<Queue>,
+    waiting: Arc<Waiting>,
 }
 
 /// Which runs of a workflow to list.
@@ -58,8 +60,13 @@ pub struct Wanted {
 impl RunLog {
     /// Over `context`; runs under way are `queue`'s.
     #[must_use]
-    pub const fn new(context: Context, releases: Arc<Releases>, queue: Arc<Queue>) -> Self {
-        Self { context, releases, queue }
+    pub const fn new(
+        context: Context,
+        releases: Arc<Releases>,
+        queue: Arc<Queue>,
+        waiting: Arc<Waiting>,
+    ) -> Self {
+        Self { context, releases, queue, waiting }
     }
 
     /// One run, ended or not.
@@ -159,6 +166,7 @@ impl RunLog {
                     } else {
                         self.queue.cancel(run.id);
                     }
+                    self.waiting.told(&run, &release);
                     return Ok(run);
                 }
                 Err(CommitError::Conflict { .. }) => {}

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use trunnion_core::{
-    id::{EventId, RunId, UserId},
+    id::{EventId, InstallationId, RunId, UserId},
     machine::{self, Event, Next, RunState, Status},
     records::{EventSource, Installation, LedgerEntry, LiveRun},
     scope::Scope,
@@ -41,7 +41,7 @@ pub struct Arrival {
     pub source: EventSource,
     /// Its payload: `trigger` in mappings.
     pub data: Value,
-    /// Which installations it starts: see [`custom_key`] and [`subscription_key`].
+    /// Which installations it starts: see [`custom_key`], [`subscription_key`] and [`request_key`].
     pub trigger: [u8; 16],
     /// What recognises a repetition; absent where none can be.
     pub seen: Option<Seen>,
@@ -74,6 +74,8 @@ pub struct Accepted {
     pub runs: Vec<RunId>,
     /// Arrivals that had been seen before.
     pub duplicates: usize,
+    /// The runs that those had started, where each had started just one.
+    pub repeated: Vec<RunId>,
 }
 
 /// Accepts events.
@@ -96,6 +98,12 @@ pub fn custom_key(store: &Store, scope: &Scope, user: UserId, event: &str) -> [u
 #[must_use]
 pub fn subscription_key(store: &Store, scope: &Scope, id: trunnion_core::id::SubscriptionId) -> [u8; 16] {
     store.keyed_hash(scope, "trigger-subscription", id.as_bytes())
+}
+
+/// The trigger key of the requests to an installation.
+#[must_use]
+pub fn request_key(store: &Store, scope: &Scope, id: InstallationId) -> [u8; 16] {
+    store.keyed_hash(scope, "trigger-request", id.as_bytes())
 }
 
 impl Acceptor {
@@ -128,28 +136,34 @@ impl Acceptor {
             let mut held = Vec::new();
             let mut keys = Vec::new();
             for arrival in &arrivals {
-                let repeated = match &arrival.seen {
-                    Some(seen) => keys.contains(&seen.key) || self.known(scope, seen).await?,
-                    None => false,
-                };
-                if repeated {
-                    accepted.duplicates += 1;
-                    continue;
+                if let Some(seen) = &arrival.seen {
+                    let known = self.known(scope, seen).await?;
+                    if known.is_some() || keys.contains(&seen.key) {
+                        accepted.duplicates += 1;
+                        accepted.repeated.extend(known.and_then(|entry| entry.run));
+                        continue;
+                    }
                 }
                 let event: EventId = self.context.ids.next();
+                let before = held.len();
+                self.fan_out(scope, arrival, event, &mut held).await?;
+                let started = held.get(before..).unwrap_or_default();
+                if let (true, Some(message)) = (started.is_empty(), &arrival.unmatched) {
+                    return Err(Error::invalid("installation-missing", message.clone()));
+                }
                 if let Some(seen) = &arrival.seen {
                     keys.push(seen.key);
+                    let run = match started {
+                        [one] => Some(one.run.id),
+                        _ => None,
+                    };
                     let entry = LedgerEntry {
                         at: self.context.now(),
                         body_hash: seen.body_hash.clone(),
                         event: Some(event),
+                        run,
                     };
                     batch.insert::<Ledger>(scope, &seen.key, &entry);
-                }
-                let before = held.len();
-                self.fan_out(scope, arrival, event, &mut held).await?;
-                if let (true, Some(message)) = (held.len() == before, &arrival.unmatched) {
-                    return Err(Error::invalid("installation-missing", message.clone()));
                 }
             }
             for Held { run, .. } in &held {
@@ -209,10 +223,10 @@ impl Acceptor {
         committed.await.map_err(|error| Error::Internal(format!("accepting an event ended badly: {error}")))
     }
 
-    async fn known(&self, scope: &Scope, seen: &Seen) -> Result<bool> {
-        let Some(entry) = self.context.store.get::<Ledger>(scope, &seen.key).await? else { return Ok(false) };
+    async fn known(&self, scope: &Scope, seen: &Seen) -> Result<Option<LedgerEntry>> {
+        let Some(entry) = self.context.store.get::<Ledger>(scope, &seen.key).await? else { return Ok(None) };
         if entry.record.body_hash == seen.body_hash {
-            return Ok(true);
+            return Ok(Some(entry.record));
         }
         let message = "this Idempotency-Key was used with another body; use a new key for a new request";
         Err(Error::KeyReused { message: message.to_owned() })

@@ -153,7 +153,11 @@ impl Ingress {
             last_error: None,
         };
         let mut batch = Batch::new();
-        batch.insert::<Ledger>(scope, &ledger_key, &LedgerEntry { at: now, body_hash: None, event: None });
+        batch.insert::<Ledger>(
+            scope,
+            &ledger_key,
+            &LedgerEntry { at: now, body_hash: None, event: None, run: None },
+        );
         batch.insert::<Deliveries>(scope, &delivery.id, &delivery);
         let id = delivery.id;
         // In a task of its own: a vendor that hangs up does not take the commit back, and a delivery that is

@@ -8,18 +8,21 @@ mod deploy;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 use trunnion_core::{
     definition::{ConfigField, Definition, FieldKind, Trigger},
     id::{ConnectionId, InstallSessionId, InstallationId, IntegrationId, UserId, WorkflowId},
-    records::{Connection, InstallSession, Installation, ScheduleMark, StoredRelease, Subscription},
+    records::{
+        Connection, Entrance, InstallSession, Installation, ScheduleMark, StoredRelease, Subscription,
+    },
     scope::Scope,
 };
 use trunnion_store::{
-    Batch, CommitError, Select, Table as _, Version, Versioned,
+    Batch, CommitError, Deployment, Select, Table as _, Version, Versioned,
     tables::{
         InstallSessions, Installations, InstallationsByTrigger, InstallationsByWorkflow, Present,
-        ScheduleMarks, TriggerTarget,
+        RequestPaths, RequestTarget, ScheduleMarks, TriggerTarget,
     },
 };
 
@@ -28,9 +31,10 @@ use crate::{
     context::Context,
     error::{Error, Result},
     triggers::{
-        accept::{Acceptor, Beginning, custom_key, subscription_key},
+        accept::{Acceptor, Beginning, custom_key, request_key, subscription_key},
         schedule::{Schedules, schedule_key},
         subscriptions::{Fed, Subscriptions},
+        webhook::path_key,
     },
     vault::Vault,
 };
@@ -311,6 +315,7 @@ impl Installer {
                 config,
                 active: true,
                 subscription: None,
+                entrance: self.entrance(&release.definition, known),
                 created_at: known.map_or(now, |known| known.created_at),
                 updated_at: now,
             };
@@ -382,6 +387,16 @@ impl Installer {
         Ok(())
     }
 
+    /// Where requests come in: as before, or at a fresh address.
+    fn entrance(&self, definition: &Definition, known: Option<&Installation>) -> Option<Entrance> {
+        let Trigger::Request { .. } = definition.trigger else { return None };
+        let before = known.and_then(|known| known.entrance.clone());
+        Some(before.unwrap_or_else(|| Entrance {
+            path_token: hex::encode(self.context.ids.bytes::<16>()),
+            secret: format!("whsec_{}", BASE64_STANDARD.encode(self.context.ids.bytes::<32>())),
+        }))
+    }
+
     async fn register(&self, scope: &Scope, planned: &mut [Planned]) -> Result<()> {
         // Workflows installed together may share a webhook that none of them has in the store yet.
         let mut made: Vec<Subscription> = Vec::new();
@@ -446,6 +461,15 @@ impl Installer {
                 batch.delete::<InstallationsByTrigger>(scope, &(old, known.id));
             }
         }
+        if let Some(left) = known.and_then(|known| known.entrance.as_ref())
+            && installation.entrance.is_none()
+        {
+            batch.delete::<RequestPaths>(&Deployment, &path_key(&left.path_token));
+        }
+        if let Some(entrance) = &installation.entrance {
+            let target = RequestTarget { scope: *scope, user, installation: installation.id };
+            batch.put::<RequestPaths>(&Deployment, &path_key(&entrance.path_token), &target);
+        }
         batch.put::<Installations>(scope, &(user, installation.id), installation);
         batch.put::<InstallationsByWorkflow>(
             scope,
@@ -485,6 +509,9 @@ impl Installer {
         if let Some(key) = self.trigger_key(scope, &compiled.release.definition, &installation) {
             batch.delete::<InstallationsByTrigger>(scope, &(key, installation.id));
         }
+        if let Some(entrance) = &installation.entrance {
+            batch.delete::<RequestPaths>(&Deployment, &path_key(&entrance.path_token));
+        }
         let told = self.tell_of_removing(scope, &installation).await?;
         let removed = self.commit(scope, batch, vec![(user, installation.id)], told).await?;
         removed.map_err(|error| changed_meanwhile(error, installation.id))?;
@@ -507,6 +534,7 @@ impl Installer {
             Trigger::Schedule(_) => Some(schedule_key(store, scope, installation.id)),
             // Their runs begin in the very commit of what they are told of.
             Trigger::Installed | Trigger::Removed => None,
+            Trigger::Request { .. } => Some(request_key(store, scope, installation.id)),
         }
     }
 }

@@ -100,6 +100,8 @@ tables! {
     26 LiveItems: Environment, (RunId, String, u32) => LiveItem, |item| Owner::User(item.user);
     /// How far schedules have been dealt with.
     27 ScheduleMarks: Environment, (UserId, InstallationId) => ScheduleMark, |mark| Owner::User(mark.user);
+    /// Finds whom a request is for, by the truncated SHA-256 of its path token.
+    35 RequestPaths: Deployment, [u8; 16] => RequestTarget, |_| Owner::Plain;
     /// Keys of ordered workflows that a failed run holds: installation, hashed key, the run's place.
     44 HeldKeys: Environment, (InstallationId, [u8; 16], u64) => HeldKey, |_| Owner::Plain;
 }
@@ -140,6 +142,17 @@ pub struct PathTarget {
     pub subscription: SubscriptionId,
 }
 
+/// Points at an installation that is started by requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestTarget {
+    /// Where it lives.
+    pub scope: Scope,
+    /// Whose it is.
+    pub user: UserId,
+    /// Which.
+    pub installation: InstallationId,
+}
+
 /// What a listing of a workflow's runs must know of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunOutline {
@@ -178,7 +191,8 @@ mod tests {
              8 Releases, 9 EventSchemas, 10 Installations, 11 InstallationsByTrigger, 12 InstallationsByWorkflow, \
              13 InstallSessions, 14 Subscriptions, 15 SubscriptionsByPath, 16 Deliveries, 17 LiveRuns, \
              18 EndedRuns, 19 RunsByWorkflow, 20 Ledger, 21 DeadLetters, 22 ConnectorVersions, 23 ActiveConnectors, \
-             24 StreamDestinations, 25 ConnectorHistory, 26 LiveItems, 27 ScheduleMarks, 44 HeldKeys",
+             24 StreamDestinations, 25 ConnectorHistory, 26 LiveItems, 27 ScheduleMarks, 35 RequestPaths, \
+             44 HeldKeys",
             "numbers are stored in every key and never change; only add at the end"
         );
     }

@@ -446,7 +446,8 @@ async fn every_increment_of_a_contended_record_counts(it: Fixture) {
 }
 
 async fn the_ledger_expires(it: Fixture) {
-    let at = |millis| LedgerEntry { at: Timestamp::from_millis(millis), body_hash: None, event: None };
+    let at =
+        |millis| LedgerEntry { at: Timestamp::from_millis(millis), body_hash: None, event: None, run: None };
     let key = |n: u32| {
         let mut key = [0; 16];
         key[..4].copy_from_slice(&n.to_be_bytes());

@@ -30,6 +30,7 @@ const TRIGGER: Shape = Shape::Tagged {
         ("schedule", crate::schedule::MEMBERS),
         ("installed", &[]),
         ("removed", &[]),
+        ("request", &[optional("sample", Shape::Any)]),
     ],
 };
 
@@ -96,6 +97,10 @@ const STEP: Shape = Shape::Tagged {
         ),
         ("set", &[required("value", Shape::Any)]),
         ("delay", &[required("seconds", Shape::Any)]),
+        (
+            "respond",
+            &[optional("status", Shape::Any), optional("headers", Shape::Any), optional("body", Shape::Any)],
+        ),
     ],
 };
 

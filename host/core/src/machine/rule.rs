@@ -43,7 +43,7 @@ pub enum Act {
     /// Something outside, with this repeat class.
     Outside(Repeat),
     /// Something that may wait and journals for itself, so that performing it again goes on where it stands:
-    /// a delay, the items of a `for_each`, a called workflow.
+    /// a delay, the items of a `for_each`, a called workflow, an answer.
     Resumable,
 }
 

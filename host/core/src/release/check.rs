@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{
-    Catalog, CompiledKind, Concurrent, Program,
+    AnswerTemplate, Catalog, CompiledKind, Concurrent, Program, answers,
     fit::{Fit, Known, Sources},
     program::action_of,
 };
@@ -37,6 +37,7 @@ pub(super) fn problems(
     check.fields();
     check.maps();
     check.steps();
+    check.problems.extend(answers::problems(definition));
     let trigger = check.trigger();
     let mut sources = Sources::new(trigger, &definition.fields);
     if let Concurrent::Ordered { by } = concurrent {
@@ -265,6 +266,7 @@ impl Check<'_> {
             Trigger::Installed | Trigger::Removed => {
                 Known { schema: Some(deployed()), sample: None, event: None }
             }
+            Trigger::Request { sample } => requested(sample),
         }
     }
 
@@ -288,6 +290,13 @@ impl Check<'_> {
                 }
                 CompiledKind::Delay { seconds } => {
                     self.fit(sources, &json!({ "type": "number" }), seconds.root(), &format!("{at}/seconds"));
+                }
+                CompiledKind::Respond { answer } => {
+                    let AnswerTemplate { status, headers, body } = answer.as_ref();
+                    let number = json!({ "type": "integer" });
+                    self.fit(sources, &number, status.root(), &format!("{at}/status"));
+                    self.fit(sources, &json!({ "type": "object" }), headers.root(), &format!("{at}/headers"));
+                    self.fit(sources, &Value::Bool(true), body.root(), &format!("{at}/body"));
                 }
                 CompiledKind::ForEach { items, body, .. } => {
                     self.fit(sources, &json!({ "type": "array" }), items.root(), &format!("{at}/items"));
@@ -332,6 +341,18 @@ fn deployed() -> Value {
             "removed": { "type": "array", "items": workflow },
         },
     })
+}
+
+/// What is known of a request before it comes.
+fn requested(sample: &Value) -> Known {
+    let schema = json!({
+        "type": "object", "additionalProperties": false,
+        "properties": {
+            "method": { "type": "string" }, "query": { "type": "object" }, "headers": { "type": "object" }, "body": {},
+        },
+    });
+    let sample = (!sample.is_null()).then(|| json!({ "body": sample }));
+    Known { schema: Some(schema), sample, event: None }
 }
 
 fn unknown_trigger(manifest: &Manifest, trigger: &str) -> String {

@@ -85,6 +85,22 @@ pub enum CompiledKind {
         /// Gives the seconds.
         seconds: Template,
     },
+    /// Answers whoever waits.
+    Respond {
+        /// Gives the answer.
+        answer: Box<AnswerTemplate>,
+    },
+}
+
+/// What gives an answer.
+#[derive(Debug)]
+pub struct AnswerTemplate {
+    /// Gives the HTTP status.
+    pub status: Template,
+    /// Gives the headers.
+    pub headers: Template,
+    /// Gives the body.
+    pub body: Template,
 }
 
 /// How deep blocks may stand in each other.
@@ -283,6 +299,16 @@ impl Compiler<'_> {
                 let seconds = self.template(seconds, &below("seconds"), place);
                 seconds
                     .map(|seconds| (CompiledKind::Delay { seconds }, Act::Resumable, RetryPolicy::action()))
+            }
+            StepKind::Respond { status, headers, body } => {
+                let status = self.template(status, &below("status"), place);
+                let headers = self.template(headers, &below("headers"), place);
+                let body = self.template(body, &below("body"), place);
+                let parts = status.zip(headers).zip(body);
+                let answer = parts.map(|((status, headers), body)| AnswerTemplate { status, headers, body });
+                let kind = answer.map(|answer| CompiledKind::Respond { answer: Box::new(answer) });
+                // So that what is answered is durable first: whoever asks again is answered the same.
+                kind.map(|kind| (kind, Act::Resumable, RetryPolicy::action()))
             }
             StepKind::Branch { .. } | StepKind::ForEach { .. } => None,
         };

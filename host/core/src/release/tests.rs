@@ -661,3 +661,111 @@ fn every_example_of_the_page_on_workflows_is_released() {
         }
     }
 }
+
+fn requested(steps: Value) -> Value {
+    json!({
+        "name": "Asked", "trigger": {"type": "request", "sample": {"sku": "a", "count": 1}}, "steps": steps,
+    })
+}
+
+fn respond(id: &str) -> Value {
+    json!({"id": id, "type": "respond", "status": 201, "headers": {"x-sku": "{{ trigger.body.sku }}"}, "body": {"ok": true}})
+}
+
+#[test]
+fn one_answer_may_be_given_on_every_way() {
+    let steps = json!([
+        {"id": "route", "type": "branch", "branches": [
+            {"when": "trigger.method == 'GET'", "steps": [respond("got")]},
+            {"when": "trigger.body.count > 1", "steps": [{"id": "pause", "type": "delay", "seconds": 1}, respond("many")]},
+        ], "otherwise": [respond("other")]},
+        {"id": "send", "type": "stream", "destination": "orders", "body": "{{ steps.other | default(null) }}"},
+    ]);
+    let release = outcome(&requested(steps)).unwrap().release(
+        WorkflowId(Id::from_bytes([1; 12])),
+        IntegrationId(Id::from_bytes([2; 12])),
+        1,
+    );
+    let rule = release.program.rules.iter().find(|rule| rule.id == "got").unwrap();
+    assert_eq!(rule.act, Act::Resumable, "what is answered is durable first");
+    outcome(&requested(json!([{"id": "only", "type": "respond"}]))).unwrap();
+}
+
+#[test]
+fn an_answer_is_refused_where_nobody_waits_or_it_would_not_be_the_only_one() {
+    let set = json!({"id": "one", "type": "set", "value": 1});
+    refused(
+        &definition(json!([set, respond("told")])),
+        "/steps/1",
+        "give the workflow the trigger `request`",
+    );
+    refused(
+        &requested(json!([respond("told"), set, respond("again")])),
+        "/steps/2",
+        "may come after another answer",
+    );
+    let loop_ = json!({"id": "each", "type": "for_each", "items": [1], "steps": [respond("told")]});
+    refused(&requested(json!([loop_])), "/steps/0/steps/0", "once for each item");
+    let way = |pick: &str, otherwise: Value| {
+        json!([{"id": "route", "type": "branch", "pick": pick, "branches": [
+            {"when": "trigger.method == 'GET'", "steps": [respond("got")]},
+            {"when": "trigger.method == 'PUT'", "steps": [respond("put")]},
+        ], "otherwise": otherwise}])
+    };
+    outcome(&requested(way("first", json!([respond("other")])))).unwrap();
+    refused(
+        &requested(way("all", json!([respond("other")]))),
+        "/steps/0/branches/1/steps/0",
+        "may come after another answer",
+    );
+    let mut behind = way("first", json!([]));
+    behind.as_array_mut().unwrap().push(respond("told"));
+    refused(&requested(behind), "/steps/1", "may come after another answer");
+}
+
+#[test]
+fn what_a_request_and_an_answer_look_like_is_known() {
+    let told = |member: &str, value: Value| {
+        let mut step = respond("told");
+        step[member] = value;
+        requested(json!([step]))
+    };
+    refused(
+        &told("body", json!("{{ trigger.boddy }}")),
+        "/steps/0/body",
+        "`trigger` has `method`, `query`, `headers`, `body`",
+    );
+    refused(&told("status", json!("created")), "/steps/0/status", "");
+    refused(&told("headers", json!([])), "/steps/0/headers", "");
+    outcome(&told("body", json!("{{ trigger.body.other | default(1) }}{{ trigger.query.page }}"))).unwrap();
+}
+
+#[test]
+fn a_run_answers_with_its_respond_step_and_else_with_its_end() {
+    let steps = json!([respond("told"), {"id": "one", "type": "set", "value": 7}]);
+    let release = outcome(&requested(steps)).unwrap().release(
+        WorkflowId(Id::from_bytes([1; 12])),
+        IntegrationId(Id::from_bytes([2; 12])),
+        1,
+    );
+    let result = |id: &str, output: Value| crate::machine::StepResult {
+        id: id.to_owned(),
+        started_at: Timestamp::ZERO,
+        ended_at: Timestamp::ZERO,
+        attempts: 1,
+        input: Value::Null,
+        output,
+        error: None,
+    };
+    let mut state = RunState::queued(Timestamp::ZERO);
+    assert_eq!(release.answer(&state), None);
+    let given = Answer { status: 201, headers: BTreeMap::new(), body: json!({"ok": true}) };
+    state.results.push(result("told", serde_json::to_value(&given).unwrap()));
+    assert_eq!(release.answer(&state), Some(given.clone()), "before its end");
+    state.results.push(result("one", json!(7)));
+    let outcome = crate::machine::Outcome::Succeeded;
+    state.status = crate::machine::Status::Ended { outcome, at: Timestamp::ZERO };
+    assert_eq!(release.answer(&state), Some(given));
+    state.results.remove(0);
+    assert_eq!(release.answer(&state).unwrap().body, json!(7), "its end answers");
+}

@@ -17,7 +17,10 @@ use trunnion_core::{
 };
 
 use super::events::required;
-use crate::api::{Services, caller::Tenant, error::Failure};
+use crate::{
+    api::{Services, caller::Tenant, error::Failure},
+    triggers::request::request_url,
+};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -92,6 +95,9 @@ fn workflow_shape(services: &Services, release: &StoredRelease, copy: Option<&In
     put("version", json!(release.number));
     if let Some(copy) = copy {
         put("installedVersion", json!(copy.release));
+        if let Some(entrance) = &copy.entrance {
+            put("requestUrl", json!(request_url(&services.context.public_url, entrance)));
+        }
     }
     put("active", json!(copy.is_some_and(|copy| copy.active)));
     put("blocks", blocks(services, release.workflow, &release.definition));
@@ -109,6 +115,7 @@ fn blocks(services: &Services, workflow: WorkflowId, definition: &Definition) ->
             let said = Schedule::check(timing).map_or_else(|_| "schedule".to_owned(), |it| it.to_string());
             block(services, workflow, "trigger", &said, "cron")
         }
+        Trigger::Request { .. } => block(services, workflow, "trigger", "Request", "request"),
     };
     let steps = definition.every_step().into_iter().map(|(_, step)| {
         let (name, kind) = match &step.kind {
@@ -119,6 +126,7 @@ fn blocks(services: &Services, workflow: WorkflowId, definition: &Definition) ->
             StepKind::ForEach { .. } => (&step.id, "forEach"),
             StepKind::Set { .. } => (&step.id, "set"),
             StepKind::Delay { .. } => (&step.id, "delay"),
+            StepKind::Respond { .. } => (&step.id, "respond"),
         };
         block(services, workflow, &step.id, name, kind)
     });
