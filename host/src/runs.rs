@@ -1,10 +1,11 @@
 //! Runs: lease, decide, act, journal.
 //!
 //! The decisions are `trunnion_core::machine`'s; `queue` holds who is next, `execute` drives one run, `act`
-//! touches the world, `items` drives what stands inside a `for_each`, `log` is what people
+//! touches the world, `items` drives what stands inside a `for_each`, `calls` starts other workflows, `log` is what people
 //! read afterwards, `keys` how they see and mend the lines of ordered workflows, `waiting` who waits for an answer.
 
 pub mod act;
+pub mod calls;
 pub mod execute;
 mod items;
 mod keys;
@@ -14,6 +15,7 @@ pub mod waiting;
 pub mod worker;
 
 pub use self::{
+    calls::Calls,
     execute::Held,
     log::RunLog,
     queue::{Queue, Turn, Work},

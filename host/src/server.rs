@@ -38,7 +38,7 @@ use crate::{
     registry::{self, Registry, Swaps},
     retention::Retention,
     runs::{
-        Queue, RunLog, Waiting, Worker,
+        Calls, Queue, RunLog, Waiting, Worker,
         act::Actor,
         execute::Executor,
         queue::{Bounds, Limits, Load},
@@ -245,7 +245,7 @@ fn tidy(mut request: Request) -> Request {
 pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Worker) {
     let holder = context.ids.next::<trunnion_core::id::Id>().to_string();
     let queue = Arc::new(Queue::new(Arc::clone(context.clock()), holder, limits(config)));
-    let waiting = Arc::new(Waiting::new(config.max_waiting));
+    let waiting = Arc::new(Waiting::new(Arc::clone(&queue), config.max_waiting));
     let releases = Arc::new(Releases::new(context.clone()));
     let vault = Vault::new(context.clone());
     let library = Library::new(context.clone());
@@ -260,17 +260,13 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         schedules.clone(),
         acceptor.clone(),
     );
-    let actor = Actor::new(context.clone(), vault.clone(), Streams::new(context.clone()));
-    let executor = Executor::new(
-        context.clone(),
-        Arc::clone(&releases),
-        actor,
-        Arc::clone(&queue),
-        Arc::clone(&waiting),
-    );
+    let calls = Calls::new(context.clone(), acceptor.clone(), Arc::clone(&releases));
+    let actor = Actor::new(context.clone(), vault.clone(), Streams::new(context.clone()), calls);
+    let runs = RunLog::new(context.clone(), Arc::clone(&releases), Arc::clone(&queue), Arc::clone(&waiting));
+    let executor =
+        Executor::new(context.clone(), Arc::clone(&releases), actor, Arc::clone(&queue), runs.clone());
     let parser = Parser::new(context.clone(), acceptor.clone(), Arc::clone(&queue));
     let worker = Worker::new(context.clone(), Arc::clone(&queue), executor, parser);
-    let runs = RunLog::new(context.clone(), Arc::clone(&releases), Arc::clone(&queue), Arc::clone(&waiting));
     let requests = Requests::new(
         context.clone(),
         acceptor.clone(),

@@ -11,6 +11,7 @@
 mod bench;
 mod boundaries;
 mod canary;
+mod calls;
 mod candidates;
 mod connector_cli;
 mod contract;

@@ -82,6 +82,12 @@ pub enum Trigger {
     Installed,
     /// A user's removal of a workflow of the integration, which may be this very one.
     Removed,
+    /// A `call` step of another workflow: `trigger` in mappings is the step's input.
+    Call {
+        /// What an input looks like; `null` where that is not known.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        sample: Value,
+    },
     /// A request to the installation's own address, which waits for the answer.
     Request {
         /// What a request's body looks like; `null` where that is not known.
@@ -219,6 +225,14 @@ pub enum StepKind {
         /// How long, in seconds: a number or an expression that gives one.
         seconds: Value,
     },
+    /// Runs another workflow for the same user and waits for its end; its result is what that one answered.
+    Call {
+        /// The workflow's id; its trigger is `call`.
+        workflow: String,
+        /// `trigger` of the called run: JSON with `{{ … }}` and value maps.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        input: Value,
+    },
     /// Answers whoever waits for the run, which goes on after it.
     Respond {
         /// The HTTP status: a number or an expression that gives one.
@@ -300,6 +314,7 @@ impl Step {
             | StepKind::Filter { .. }
             | StepKind::Set { .. }
             | StepKind::Delay { .. }
+            | StepKind::Call { .. }
             | StepKind::Respond { .. } => Vec::new(),
         }
     }
@@ -328,7 +343,8 @@ impl Definition {
             | Trigger::Schedule(_)
             | Trigger::Installed
             | Trigger::Removed
-            | Trigger::Request { .. } => None,
+            | Trigger::Request { .. }
+            | Trigger::Call { .. } => None,
         };
         let steps = self.every_step();
         let steps = steps.iter().filter_map(|(_, step)| match &step.kind {

@@ -17,12 +17,19 @@ use serde_json::{Value, json};
 use crate::{call::CallError, clock::Timestamp, manifest::Repeat};
 
 pub use self::{
-    rule::{Act, OnError, StepRule, idempotency_key},
+    rule::{Act, OnError, StepRule, called_run, idempotency_key},
     state::{Begun, Lease, Outcome, RunState, Status, StepResult},
 };
 
 /// How often one run may lose its lease to a dying process before it is given up as poison.
 pub const MAX_RECOVERIES: u32 = 5;
+
+/// When a step goes on that waits for no time but for something to happen: the end of the year 9999, unless it is
+/// woken.
+pub const UNTIL_WOKEN: Timestamp = Timestamp::from_millis(253_402_300_799_999);
+
+/// How deep workflows may call each other.
+pub const MAX_CALL_DEPTH: u32 = 10;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +38,8 @@ pub enum Event {
     /// lease has ended is the caller's to judge: in a store of one process, the leases of earlier processes
     /// are void before their time.
     Leased(Lease),
+    /// Somebody leased the run before its time, since what its step waits for may have come.
+    Woken(Lease),
     /// The holder is about to perform a step that must never be begun unknown.
     Intended,
     /// The step was performed.
@@ -121,6 +130,11 @@ pub fn apply(state: RunState, rules: &[StepRule], event: Event, now: Timestamp) 
     };
     match (event, &state.status) {
         (Event::Leased(lease), _) => leased(state, rules, rule, lease, now),
+        (Event::Woken(lease), Status::Queued { .. }) if state.parked.is_some() => {
+            let status = Status::Queued { not_before: now, last_error: None };
+            leased(RunState { status, ..state }, rules, rule, lease, now)
+        }
+        (Event::Woken(_), _) => nothing(state),
         (Event::Cancel, Status::Leased { .. }) => {
             let state = RunState { cancelling: true, ..state };
             Decision { state, next: Next::Nothing, journal: Journal::First }
@@ -192,7 +206,7 @@ fn held(
             let attempt = state.attempt.saturating_sub(begun);
             wait(RunState { attempt, ..state }, now, None)
         }
-        Event::Leased(_) | Event::Cancel => nothing(state),
+        Event::Leased(_) | Event::Woken(_) | Event::Cancel => nothing(state),
     }
 }
 

@@ -384,6 +384,15 @@ pub enum EventSource {
     },
     /// A request to the installation's own address.
     Request,
+    /// A step of another run.
+    Call {
+        /// The run that called.
+        run: RunId,
+        /// Its step, with the items that lead to it, as in `each[3].sub`.
+        step: String,
+        /// How many calls lead here.
+        depth: u32,
+    },
 }
 
 /// A run that has not ended: everything needed to go on with it.

@@ -39,6 +39,25 @@ pub trait Catalog {
     fn event_sample(&self, name: &str) -> Option<Value>;
     /// Whether a stream destination of this name is known.
     fn destination(&self, name: &str) -> bool;
+    /// Whether a workflow can be called.
+    fn callee(&self, _workflow: WorkflowId) -> Callee {
+        Callee::Unknown
+    }
+}
+
+/// Whether a workflow can be called by the one that is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Callee {
+    /// Its newest release has the trigger `call`.
+    Callable,
+    /// Its newest release has another trigger.
+    OtherTrigger,
+    /// It has no release.
+    Unreleased,
+    /// It is the one that is checked.
+    Itself,
+    /// There is none.
+    Unknown,
 }
 
 /// A definition without problems.

@@ -19,6 +19,7 @@ use trunnion_core::{
 use trunnion_sandbox::{Answer, Call, Connector, Exchange, Failed, Freshness, Reconciled};
 use trunnion_store::tables::Users;
 
+use super::calls::{Called, Calls};
 use crate::{context::Context, error::Result, streams::Streams, vault::Vault};
 
 /// Items of one `for_each`.
@@ -30,6 +31,7 @@ pub struct Actor {
     context: Context,
     vault: Vault,
     streams: Streams,
+    calls: Calls,
 }
 
 /// What is done about a step.
@@ -118,8 +120,8 @@ impl Performed {
 impl Actor {
     /// Acts with these services.
     #[must_use]
-    pub const fn new(context: Context, vault: Vault, streams: Streams) -> Self {
-        Self { context, vault, streams }
+    pub const fn new(context: Context, vault: Vault, streams: Streams, calls: Calls) -> Self {
+        Self { context, vault, streams, calls }
     }
 
     /// Performs the step of index `step`, or asks what became of an uncertain attempt at it. Only actions can be
@@ -149,12 +151,26 @@ impl Actor {
             }
             CompiledKind::Delay { seconds } => {
                 let now = self.context.now();
-                // Having waited, the step is done: what it computed then holds, whatever it would compute now.
-                if place.state.parked.is_some_and(|until| until <= now) {
-                    let result = Ok(Effect::Output(Value::Null));
-                    return Ok(Performed { input: Value::Null, result, log: Vec::new() });
+                // What it computed when it began to wait holds, whatever it would compute now.
+                if let Some(until) = place.state.parked {
+                    let effect =
+                        if until <= now { Effect::Output(Value::Null) } else { Effect::Parked(until) };
+                    return Ok(Performed { input: Value::Null, result: Ok(effect), log: Vec::new() });
                 }
                 Ok(Performed::rendered(seconds.render(&environment), |seconds| delayed(&seconds, now)))
+            }
+            CompiledKind::Call { workflow, input } => {
+                let called = Called { workflow: *workflow, step: &step.id };
+                if let Some(result) = self.calls.became(&place, called).await? {
+                    return Ok(Performed { input: Value::Null, result, log: Vec::new() });
+                }
+                match input.render(&environment) {
+                    Err(error) => Ok(Performed::early(Value::Null, unmapped(error))),
+                    Ok(input) => {
+                        let result = self.calls.begin(&place, called, input.clone()).await?;
+                        Ok(Performed { input, result, log: Vec::new() })
+                    }
+                }
             }
             CompiledKind::ForEach { items, .. } => {
                 Ok(Performed::rendered(items.render(&environment), |items| listed(items, &step.id)))

@@ -8,21 +8,22 @@ use std::{sync::Arc, time::Duration};
 use trunnion_core::{
     clock::Timestamp,
     id::RunId,
-    machine::{self, Decision, Event, Journal, Next, Outcome, Status},
-    records::{DeadLetter, DeadWork, HeldKey, LiveRun, LogLevel, LogLine},
+    machine::{self, Decision, Event, Journal, Next, Outcome, Status, UNTIL_WOKEN},
+    records::{DeadLetter, DeadWork, EventSource, HeldKey, LiveRun, LogLevel, LogLine},
     release::{CompiledKind, Release},
     scope::Scope,
 };
 use trunnion_store::{
     Batch, CommitError, ReadError, Version,
-    tables::{DeadLetters, EndedRuns, HeldKeys, LiveRuns, RunOutline, RunsByWorkflow},
+    tables::{CalledRuns, DeadLetters, EndedRuns, HeldKeys, LiveRuns, RunOutline, RunsByWorkflow},
 };
 
 use super::{
     act::{Actor, Doing, Effect, Performed, Place},
+    calls::still_waits,
     items::{Acted, Spent, has_items, items_of, remove_items},
+    log::RunLog,
     queue::{Hold, Joined, Lane, Queue, Turn, Work, holds_line, lane_of, lane_of_step, likely_lane},
-    waiting::Waiting,
 };
 use crate::{
     context::Context,
@@ -77,6 +78,11 @@ impl Held {
 }
 
 impl Held {
+    /// What brings it here again.
+    const fn due(&self) -> Work {
+        Work::RunDue { scope: self.scope, id: self.run.id, user: self.run.user }
+    }
+
     /// What the step of index `step` calls.
     fn lane(&self, step: usize) -> Lane {
         self.release.program.steps.get(step).map_or(Lane::Open, |step| lane_of_step(&self.run, step))
@@ -90,7 +96,7 @@ pub struct Executor {
     releases: Arc<Releases>,
     actor: Actor,
     pub(super) queue: Arc<Queue>,
-    waiting: Arc<Waiting>,
+    runs: RunLog,
 }
 
 /// Whether this process goes on with a run.
@@ -110,17 +116,15 @@ impl Executor {
         releases: Arc<Releases>,
         actor: Actor,
         queue: Arc<Queue>,
-        waiting: Arc<Waiting>,
+        runs: RunLog,
     ) -> Self {
-        Self { context, releases, actor, queue, waiting }
+        Self { context, releases, actor, queue, runs }
     }
 
     /// Takes up a run whose time has come: leases it durably, then drives it.
     pub async fn resume(&self, scope: Scope, id: RunId, turn: &mut Turn) -> Result<()> {
-        while let Some(mut held) = self.take_up(scope, id).await? {
-            let now = self.context.now();
-            let lease = Event::Leased(self.queue.lease(now));
-            match self.decide(&mut held, lease, now).await? {
+        while let Some((mut held, event)) = self.take_up(scope, id).await? {
+            match self.decide(&mut held, event, self.context.now()).await? {
                 Hands::Kept => return self.drive(held, turn).await,
                 Hands::Lost => return Ok(()),
                 // A cancellation came between reading and leasing: what it left is taken up, or nobody would.
@@ -130,11 +134,14 @@ impl Executor {
         Ok(())
     }
 
-    /// A run as it stands, where nobody works on it.
-    async fn take_up(&self, scope: Scope, id: RunId) -> Result<Option<Held>> {
+    /// A run as it stands, where nobody works on it, and what takes it up.
+    async fn take_up(&self, scope: Scope, id: RunId) -> Result<Option<(Held, Event)>> {
         // It may be in somebody's hands here, with a step that takes longer than a lease: they go on with it.
         let Some(hold) = self.queue.hold(id.0) else { return Ok(None) };
-        let Some(stored) = self.context.store.get::<LiveRuns>(&scope, &id).await? else { return Ok(None) };
+        let Some(stored) = self.context.store.get::<LiveRuns>(&scope, &id).await? else {
+            self.runs.take_woken(id);
+            return Ok(None);
+        };
         let run = stored.record;
         if self.queue.stands_back(&scope, &run) {
             // Whoever of its line ends or is skipped lets it begin.
@@ -151,7 +158,33 @@ impl Executor {
             return Ok(None);
         }
         let release = self.releases.of_run(&scope, &run).await?;
-        Ok(Some(Held::new(scope, run, release, (stored.version, Next::Nothing), hold)))
+        let early = matches!(run.state.status, Status::Queued { not_before, .. } if not_before > now);
+        let called = self.runs.take_woken(id);
+        let woken = early && (called || run.state.parked == Some(UNTIL_WOKEN));
+        let place = (&release.program, &run.state, "");
+        if woken && still_waits(&self.context.store, &scope, id, place).await? {
+            drop(hold);
+            self.unless_woken(Work::RunDue { scope, id, user: run.user }, id);
+            return Ok(None);
+        }
+        let lease = self.queue.lease(now);
+        let event = if woken { Event::Woken(lease) } else { Event::Leased(lease) };
+        Ok(Some((Held::new(scope, run, release, (stored.version, Next::Nothing), hold), event)))
+    }
+
+    /// Cancels a run whose caller was cancelled while nobody was there to do it.
+    pub async fn cancel_abandoned(&self, scope: &Scope, id: RunId, caller: RunId) -> Result<()> {
+        self.runs.cancel_abandoned(scope, id, caller).await
+    }
+
+    /// Lets a run come back at once where it was woken while it was in somebody's hands: to be asked when it no longer
+    /// is, so that either they see it or whoever woke it does.
+    fn woken_meanwhile(&self, work: Work, id: RunId) -> bool {
+        let woken = self.runs.take_woken(id);
+        if woken {
+            self.queue.push(work);
+        }
+        woken
     }
 
     /// Gives a lease back whose step was not begun, so that the next start does not take it for a lost one.
@@ -164,12 +197,20 @@ impl Executor {
         loop {
             let now = self.context.now();
             let event = match held.next {
-                Next::End | Next::Nothing => return Ok(()),
+                Next::End | Next::Nothing => {
+                    let (work, id) = (held.due(), held.run.id);
+                    drop(held);
+                    self.woken_meanwhile(work, id);
+                    return Ok(());
+                }
                 Next::Wait(until) => {
                     let lane = lane_of(&held.run, &held.release.program, &held.run.state);
-                    let work = Work::RunDue { scope: held.scope, id: held.run.id, user: held.run.user };
+                    let (work, id) = (held.due(), held.run.id);
                     // Whoever takes it up must find it in nobody's hands.
                     drop(held);
+                    if self.woken_meanwhile(work, id) || until == UNTIL_WOKEN {
+                        return Ok(());
+                    }
                     self.queue.push_at_to(until, lane, work);
                     return Ok(());
                 }
@@ -285,7 +326,7 @@ impl Executor {
                 if held.run.state.ended() {
                     self.queue.ended(&held.scope, &held.run);
                 }
-                self.waiting.told(&held.run, &held.release);
+                self.runs.settled(&held.scope, &held.run, &held.release).await;
                 Ok(Hands::Kept)
             }
             // A cancellation (the only other writer of a leased run) came between: take its word and go on.
@@ -369,7 +410,7 @@ impl Executor {
         match self.context.store.commit(batch).await {
             Ok(_) => {
                 self.queue.ended(&held.scope, &held.run);
-                self.waiting.told(&held.run, &held.release);
+                self.runs.settled(&held.scope, &held.run, &held.release).await;
                 Ok(Hands::Kept)
             }
             Err(CommitError::Conflict { .. } | CommitError::OwnerErased { .. }) => Ok(Hands::Lost),
@@ -386,6 +427,9 @@ pub(super) fn changes_of(scope: &Scope, run: &LiveRun, version: Version) -> Batc
         return batch;
     };
     batch.remove::<LiveRuns>(scope, &run.id, version);
+    if let EventSource::Call { run: caller, .. } = run.source {
+        batch.delete::<CalledRuns>(scope, &(caller, run.id));
+    }
     record_end(&mut batch, scope, run, outcome, *at);
     batch
 }

@@ -12,7 +12,7 @@ use trunnion_core::{
     call::CallError,
     clock::Timestamp,
     id::RunId,
-    machine::{self, Act, Decision, Event, Journal, Next, OnError, Outcome, RunState, Status},
+    machine::{self, Act, Decision, Event, Journal, Next, OnError, Outcome, RunState, Status, UNTIL_WOKEN},
     manifest::Repeat,
     records::{LiveItem, LogLevel, LogLine},
     release::{CompiledKind, Program},
@@ -22,6 +22,7 @@ use trunnion_store::{Batch, Select, Store, Version, tables::LiveItems};
 
 use super::{
     act::{Doing, Place},
+    calls::still_waits,
     execute::{Executor, push_line},
 };
 use crate::error::{Error, Result};
@@ -48,6 +49,10 @@ struct Driven {
 }
 
 impl Driven {
+    fn waits_to_be_woken(&self) -> bool {
+        matches!(self.state.status, Status::Queued { not_before, .. } if not_before == UNTIL_WOKEN)
+    }
+
     const fn is_cancelled(&self) -> bool {
         matches!(self.state.status, Status::Ended { outcome: Outcome::Cancelled, .. })
     }
@@ -104,13 +109,22 @@ impl Executor {
         let mut known = self.known(&place, &path).await?;
         let mut driven: Vec<Driven> = Vec::with_capacity(items.len());
         let mut under_way = FuturesUnordered::new();
+        let most = (*concurrency).max(1);
+        // An item that waits for a run which it called is under way there.
+        let mut called = 0;
         for (index, item) in items.iter().enumerate() {
-            if under_way.len() >= (*concurrency).max(1)
+            let known = known.remove(&index);
+            while under_way.len() + called >= most
                 && let Some(end) = under_way.next().await
             {
-                driven.push(end?);
+                let end: Driven = end?;
+                called += usize::from(end.waits_to_be_woken());
+                driven.push(end);
             }
-            let known = known.remove(&index);
+            // Those that had begun are looked at in any case; others have to wait.
+            if called >= most && known.is_none() {
+                continue;
+            }
             under_way.push(self.item(place, body, &path, (item, index), known));
         }
         while let Some(end) = under_way.next().await {
@@ -182,6 +196,13 @@ impl Executor {
         let mut spent = Spent::new();
         let mut event = if self.queue.is_cancelled(around.run.id) {
             Event::Cancel
+        } else if driven.waits_to_be_woken() {
+            let inner = format!("{path}[{index}].");
+            let place = (body, &driven.state, inner.as_str());
+            if still_waits(&self.context.store, around.scope, around.run.id, place).await? {
+                return Ok(driven);
+            }
+            Event::Woken(self.queue.lease(now))
         } else {
             Event::Leased(self.queue.lease(now))
         };

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use trunnion_core::{
     id::{RunId, UserId, WorkflowId},
-    machine::{self, Event, Next},
+    machine::{self, Event, Next, Outcome, Status},
     records::{DeadLetter, LiveRun},
+    release::Release,
     scope::Scope,
 };
 use trunnion_store::{
     Batch, CommitError, Select,
-    tables::{DeadLetters, EndedRuns, LiveRuns, RunOutline, RunsByWorkflow},
+    tables::{CalledRuns, DeadLetters, EndedRuns, LiveRuns, RunOutline, RunsByWorkflow},
 };
 
 use super::{
@@ -140,6 +142,49 @@ impl RunLog {
         Ok(entries.into_iter().map(|entry| (entry.key.to_string(), entry.record)).collect())
     }
 
+    /// To be called once a state of a run is durable: whoever waits for it hears of it, and what a cancelled run has
+    /// called is cancelled with it. A host that dies before that does it at its start.
+    pub(super) async fn settled(&self, scope: &Scope, run: &LiveRun, release: &Release) {
+        self.waiting.told(scope, run, release);
+        if matches!(run.state.status, Status::Ended { outcome: Outcome::Cancelled, .. })
+            && let Err(error) = self.cancel_called(scope, run.id).await
+        {
+            tracing::error!(
+                run = %run.id, error = &error as &dyn std::error::Error,
+                "what a cancelled run has called could not be cancelled; the next start does it"
+            );
+        }
+    }
+
+    /// Boxed, since what was called may have called others.
+    fn cancel_called<'a>(&'a self, scope: &'a Scope, caller: RunId) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let called = self.context.store.list::<CalledRuns>(scope, Select::all().prefix(&caller)).await?;
+            for entry in called {
+                let (_, id) = entry.key;
+                self.cancel(scope, id).await?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Cancels a run whose caller was cancelled while nobody was there to do it.
+    pub(super) async fn cancel_abandoned(&self, scope: &Scope, id: RunId, caller: RunId) -> Result<()> {
+        let cancelled = match self.context.store.get::<EndedRuns>(scope, &caller).await? {
+            Some(run) => matches!(run.record.state.status, Status::Ended { outcome: Outcome::Cancelled, .. }),
+            None => false,
+        };
+        if cancelled {
+            self.cancel(scope, id).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a run was woken since this was last asked.
+    pub(super) fn take_woken(&self, run: RunId) -> bool {
+        self.waiting.take_woken(run)
+    }
+
     /// Asks a run to end. One that waits ends at once; one that is under way after its current step.
     pub async fn cancel(&self, scope: &Scope, id: RunId) -> Result<LiveRun> {
         for _ in 0..MAX_CONFLICTS {
@@ -166,7 +211,7 @@ impl RunLog {
                     } else {
                         self.queue.cancel(run.id);
                     }
-                    self.waiting.told(&run, &release);
+                    self.settled(scope, &run, &release).await;
                     return Ok(run);
                 }
                 Err(CommitError::Conflict { .. }) => {}

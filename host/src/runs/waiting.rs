@@ -1,10 +1,10 @@
-//! Who waits in memory for a run: callers of requests, until it has answered.
+//! Who waits in memory for a run: callers of requests until it has answered, runs that called it until it has ended.
 //!
 //! Owns nothing durable: whoever waits looks the run up first and again after every word of it, so
 //! that neither a restart nor a missed moment loses an answer. Waiting holds no worker.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -13,12 +13,18 @@ use trunnion_core::{
     id::RunId,
     records::{EventSource, LiveRun},
     release::Release,
+    scope::Scope,
 };
+
+use super::queue::{Queue, Work};
 
 /// Those who wait.
 #[derive(Debug)]
 pub struct Waiting {
+    queue: Arc<Queue>,
     callers: Mutex<Callers>,
+    /// Runs that were woken while they were under way, so that they look again before they rest.
+    woken: Mutex<HashSet<RunId>>,
     most: usize,
 }
 
@@ -37,10 +43,10 @@ pub struct Caller {
 }
 
 impl Waiting {
-    /// For callers of at most `most` runs at once.
+    /// For callers of at most `most` runs at once; runs are woken in `queue`.
     #[must_use]
-    pub fn new(most: usize) -> Self {
-        Self { callers: Mutex::default(), most }
+    pub fn new(queue: Arc<Queue>, most: usize) -> Self {
+        Self { queue, callers: Mutex::default(), woken: Mutex::default(), most }
     }
 
     /// Begins to wait for a run; `None` where so many wait already that nobody else may, or the host stops.
@@ -53,12 +59,25 @@ impl Waiting {
         Some(Caller { waiting: Arc::clone(self), run, stirred: sender.subscribe() })
     }
 
-    /// To be called once a state of a run is durable: where somebody may wait for it and it has answered, they hear of
-    /// it.
-    pub fn told(&self, run: &LiveRun, release: &Release) {
-        if run.source == EventSource::Request && release.answer(&run.state).is_some() {
-            self.stirred(run.id);
+    /// To be called once a state of a run is durable: whoever waits for what it says hears of it.
+    pub fn told(&self, scope: &Scope, run: &LiveRun, release: &Release) {
+        match &run.source {
+            EventSource::Request if release.answer(&run.state).is_some() => drop(self.stirred(run.id)),
+            EventSource::Call { run: caller, .. } if run.state.ended() => {
+                self.woken().insert(*caller);
+                self.queue.push(Work::RunDue { scope: *scope, id: *caller, user: run.user });
+            }
+            _ => {}
         }
+    }
+
+    /// Whether a run was woken since this was last asked.
+    pub fn take_woken(&self, run: RunId) -> bool {
+        self.woken().remove(&run)
+    }
+
+    fn woken(&self) -> MutexGuard<'_, HashSet<RunId>> {
+        self.woken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says that a run may have answered; whether anybody waits for it.
@@ -97,9 +116,17 @@ impl Drop for Caller {
 
 #[cfg(test)]
 mod tests {
-    use trunnion_core::id::Id;
+    use trunnion_core::{
+        clock::{ManualClock, Timestamp},
+        id::Id,
+    };
 
     use super::*;
+
+    fn waiting(most: usize) -> Arc<Waiting> {
+        let clock = Arc::new(ManualClock::new(Timestamp::ZERO));
+        Arc::new(Waiting::new(Arc::new(Queue::new(clock, "here".to_owned(), 9)), most))
+    }
 
     fn run(number: u8) -> RunId {
         RunId(Id::from_bytes([number; 12]))
@@ -107,7 +134,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_waits_is_told_even_when_it_happened_before_they_listened() {
-        let waiting = Arc::new(Waiting::new(2));
+        let waiting = waiting(2);
         assert!(!waiting.stirred(run(1)), "nobody waits");
         let (mut one, mut other) = (waiting.caller(run(1)).unwrap(), waiting.caller(run(1)).unwrap());
         assert!(waiting.stirred(run(1)));
@@ -121,7 +148,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_so_many_wait_and_a_stop_lets_everybody_go() {
-        let waiting = Arc::new(Waiting::new(1));
+        let waiting = waiting(1);
         let mut one = waiting.caller(run(1)).unwrap();
         assert!(waiting.caller(run(2)).is_none());
         assert!(waiting.caller(run(1)).is_some(), "whose run is waited for already");

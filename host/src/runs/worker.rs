@@ -8,7 +8,11 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use trunnion_core::{machine::Status, records::LineKey, scope::Scope};
+use trunnion_core::{
+    machine::{Status, UNTIL_WOKEN},
+    records::{EventSource, LineKey},
+    scope::Scope,
+};
 use trunnion_store::{
     Entry,
     tables::{Deliveries, HeldKeys, LiveRuns},
@@ -58,11 +62,17 @@ impl Worker {
             self.queue.hold_line(scope, (installation, LineKey(key), order), entry.record.run);
         };
         self.context.store.each::<HeldKeys>(held).await?;
+        let mut called = Vec::new();
         let live = |scope: Option<Scope>, entry: Entry<LiveRuns>| {
             let Some(scope) = scope else { return };
             let run = entry.record;
+            if let EventSource::Call { run: caller, .. } = run.source {
+                called.push((scope, run.id, caller));
+            }
             let leased = matches!(run.state.status, Status::Leased { .. });
             let due = match run.state.due() {
+                // What it waits for may have come while nobody was there to wake it.
+                Some(due) if due == UNTIL_WOKEN => now,
                 Some(due) if !leased || !exclusive => due,
                 _ => now,
             };
@@ -72,6 +82,9 @@ impl Worker {
         self.context.store.each::<LiveRuns>(live).await?;
         // Only now is it known who stands before whom.
         self.queue.advance();
+        for (scope, id, caller) in called {
+            self.executor.cancel_abandoned(&scope, id, caller).await?;
+        }
         Ok(found)
     }
 

@@ -11,14 +11,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use trunnion_core::{
-    id::{EventId, InstallationId, RunId, UserId},
+    id::{EventId, InstallationId, RunId, UserId, WorkflowId},
     machine::{self, Event, Next, RunState, Status},
     records::{EventSource, Installation, LedgerEntry, LiveRun},
     scope::Scope,
 };
 use trunnion_store::{
     Batch, CommitError, Select, Store, Table as _, Version,
-    tables::{Installations, InstallationsByTrigger, Ledger, LiveRuns},
+    tables::{CalledRuns, Installations, InstallationsByTrigger, Ledger, LiveRuns, Present},
 };
 
 use crate::{
@@ -41,7 +41,7 @@ pub struct Arrival {
     pub source: EventSource,
     /// Its payload: `trigger` in mappings.
     pub data: Value,
-    /// Which installations it starts: see [`custom_key`], [`subscription_key`] and [`request_key`].
+    /// Which installations it starts: see [`custom_key`], [`subscription_key`], [`request_key`] and [`call_key`].
     pub trigger: [u8; 16],
     /// What recognises a repetition; absent where none can be.
     pub seen: Option<Seen>,
@@ -104,6 +104,21 @@ pub fn subscription_key(store: &Store, scope: &Scope, id: trunnion_core::id::Sub
 #[must_use]
 pub fn request_key(store: &Store, scope: &Scope, id: InstallationId) -> [u8; 16] {
     store.keyed_hash(scope, "trigger-request", id.as_bytes())
+}
+
+/// The trigger key of calls of a user's copy of a workflow.
+#[must_use]
+pub fn call_key(store: &Store, scope: &Scope, user: UserId, workflow: WorkflowId) -> [u8; 16] {
+    let name = [user.as_bytes().as_slice(), workflow.as_bytes()].concat();
+    store.keyed_hash(scope, "trigger-call", &name)
+}
+
+/// The id of the run that an arrival starts, where it follows from what called it.
+fn called(source: &EventSource) -> Option<RunId> {
+    match source {
+        EventSource::Call { run, step, .. } => Some(machine::called_run(*run, step)),
+        _ => None,
+    }
 }
 
 impl Acceptor {
@@ -169,7 +184,12 @@ impl Acceptor {
             for Held { run, .. } in &held {
                 match &run.state.status {
                     Status::Ended { outcome, at } => record_end(&mut batch, scope, run, outcome, *at),
-                    _ => batch.insert::<LiveRuns>(scope, &run.id, run),
+                    _ => {
+                        batch.insert::<LiveRuns>(scope, &run.id, run);
+                        if let EventSource::Call { run: caller, .. } = run.source {
+                            batch.put::<CalledRuns>(scope, &(caller, run.id), &Present {});
+                        }
+                    }
                 }
             }
             if batch.is_empty() {
@@ -269,7 +289,7 @@ impl Acceptor {
         let compiled = self.releases.get(scope, installation.workflow, installation.release).await?;
         let release = Arc::clone(&compiled.release);
         let now = self.context.now();
-        let id: RunId = self.context.ids.next();
+        let id = called(&arrival.source).unwrap_or_else(|| self.context.ids.next());
         let hold = self.queue.hold(id.0);
         let hold = hold.ok_or_else(|| Error::Internal(format!("the new run's id {id} is in use")))?;
         let (joined, state) = match self.line(scope, &release, (&installation, id), arrival).await? {

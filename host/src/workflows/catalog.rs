@@ -5,13 +5,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::Value;
 use trunnion_core::{
     definition::{Definition, StepKind, Trigger},
+    id::WorkflowId,
     manifest::Manifest,
-    release,
+    release::{self, Callee},
     scope::{Environment, Scope},
 };
 use trunnion_store::{
     Store,
-    tables::{EventSchemas, StreamDestinations},
+    tables::{EventSchemas, Releases, StreamDestinations, Workflows},
 };
 
 use crate::{context::Context, error::Result, workflows::library::event_key};
@@ -22,6 +23,8 @@ pub struct Catalog {
     manifests: BTreeMap<String, Arc<Manifest>>,
     samples: BTreeMap<String, Value>,
     destinations: Vec<String>,
+    callees: BTreeMap<WorkflowId, Callee>,
+    own: Option<WorkflowId>,
 }
 
 impl Catalog {
@@ -46,13 +49,21 @@ impl Catalog {
             catalog.samples.insert(event.clone(), schema.record.sample);
         }
         for (_, step) in definition.every_step() {
-            if let StepKind::Stream { destination, .. } = &step.kind {
-                for environment in Environment::ALL {
-                    let place = Scope::new(scope.workspace, environment);
-                    if store.get::<StreamDestinations>(&place, destination).await?.is_some() {
-                        catalog.destinations.push(destination.clone());
+            match &step.kind {
+                StepKind::Stream { destination, .. } => {
+                    for environment in Environment::ALL {
+                        let place = Scope::new(scope.workspace, environment);
+                        if store.get::<StreamDestinations>(&place, destination).await?.is_some() {
+                            catalog.destinations.push(destination.clone());
+                        }
                     }
                 }
+                StepKind::Call { workflow, .. } => {
+                    if let Ok(id) = workflow.parse() {
+                        catalog.callees.insert(id, callee(store, scope, id).await?);
+                    }
+                }
+                _ => {}
             }
         }
         Ok(catalog)
@@ -62,6 +73,13 @@ impl Catalog {
     #[must_use]
     pub fn with_sample(mut self, name: &str, sample: Value) -> Self {
         self.samples.insert(name.to_owned(), sample);
+        self
+    }
+
+    /// The same for the definition of this workflow, which cannot call itself.
+    #[must_use]
+    pub const fn of_workflow(mut self, own: WorkflowId) -> Self {
+        self.own = Some(own);
         self
     }
 
@@ -85,4 +103,22 @@ impl release::Catalog for Catalog {
     fn destination(&self, name: &str) -> bool {
         self.destinations.iter().any(|known| known == name)
     }
+
+    fn callee(&self, workflow: WorkflowId) -> Callee {
+        if self.own == Some(workflow) {
+            return Callee::Itself;
+        }
+        self.callees.get(&workflow).copied().unwrap_or(Callee::Unknown)
+    }
+}
+
+/// Whether a workflow can be called, by its newest release.
+async fn callee(store: &Store, scope: &Scope, id: WorkflowId) -> Result<Callee> {
+    let Some(workflow) = store.get::<Workflows>(scope, &id).await? else { return Ok(Callee::Unknown) };
+    let newest = (id, workflow.record.latest_release);
+    let Some(release) = store.get::<Releases>(scope, &newest).await? else { return Ok(Callee::Unreleased) };
+    Ok(match release.record.definition.trigger {
+        Trigger::Call { .. } => Callee::Callable,
+        _ => Callee::OtherTrigger,
+    })
 }

@@ -31,7 +31,7 @@ use crate::{
     context::Context,
     error::{Error, Result},
     triggers::{
-        accept::{Acceptor, Beginning, custom_key, request_key, subscription_key},
+        accept::{Acceptor, Beginning, call_key, custom_key, request_key, subscription_key},
         schedule::{Schedules, schedule_key},
         subscriptions::{Fed, Subscriptions},
         webhook::path_key,
@@ -535,6 +535,7 @@ impl Installer {
             // Their runs begin in the very commit of what they are told of.
             Trigger::Installed | Trigger::Removed => None,
             Trigger::Request { .. } => Some(request_key(store, scope, installation.id)),
+            Trigger::Call { .. } => Some(call_key(store, scope, installation.user, installation.workflow)),
         }
     }
 }

@@ -195,9 +195,10 @@ impl Library {
         Ok(entries.into_iter().map(|entry| entry.record).collect())
     }
 
-    /// Every problem of a draft, without releasing it.
-    pub async fn problems(&self, scope: &Scope, draft: &Definition) -> Result<Vec<Problem>> {
-        let catalog = Catalog::of(&self.context, scope, draft).await?;
+    /// Every problem of a workflow's draft, without releasing it.
+    pub async fn problems(&self, scope: &Scope, workflow: &Workflow) -> Result<Vec<Problem>> {
+        let draft = &workflow.draft;
+        let catalog = Catalog::of(&self.context, scope, draft).await?.of_workflow(workflow.id);
         Ok(release::check(draft, &catalog).err().map_or_else(Vec::new, |problems| problems.0))
     }
 
@@ -206,7 +207,7 @@ impl Library {
         let _settled = self.context.registry.settled().await;
         let stored = self.stored_workflow(scope, id).await?;
         let workflow = stored.record;
-        let problems = self.problems(scope, &workflow.draft).await?;
+        let problems = self.problems(scope, &workflow).await?;
         if !problems.is_empty() {
             let listed: Vec<_> = problems.iter().map(ToString::to_string).collect();
             let message =

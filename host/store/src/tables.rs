@@ -102,6 +102,8 @@ tables! {
     27 ScheduleMarks: Environment, (UserId, InstallationId) => ScheduleMark, |mark| Owner::User(mark.user);
     /// Finds whom a request is for, by the truncated SHA-256 of its path token.
     35 RequestPaths: Deployment, [u8; 16] => RequestTarget, |_| Owner::Plain;
+    /// Finds the runs that a run has called and that have not ended.
+    36 CalledRuns: Environment, (RunId, RunId) => Present, |_| Owner::Plain;
     /// Keys of ordered workflows that a failed run holds: installation, hashed key, the run's place.
     44 HeldKeys: Environment, (InstallationId, [u8; 16], u64) => HeldKey, |_| Owner::Plain;
 }
@@ -192,7 +194,7 @@ mod tests {
              13 InstallSessions, 14 Subscriptions, 15 SubscriptionsByPath, 16 Deliveries, 17 LiveRuns, \
              18 EndedRuns, 19 RunsByWorkflow, 20 Ledger, 21 DeadLetters, 22 ConnectorVersions, 23 ActiveConnectors, \
              24 StreamDestinations, 25 ConnectorHistory, 26 LiveItems, 27 ScheduleMarks, 35 RequestPaths, \
-             44 HeldKeys",
+             36 CalledRuns, 44 HeldKeys",
             "numbers are stored in every key and never change; only add at the end"
         );
     }

@@ -31,6 +31,7 @@ const TRIGGER: Shape = Shape::Tagged {
         ("installed", &[]),
         ("removed", &[]),
         ("request", &[optional("sample", Shape::Any)]),
+        ("call", &[optional("sample", Shape::Any)]),
     ],
 };
 
@@ -97,6 +98,7 @@ const STEP: Shape = Shape::Tagged {
         ),
         ("set", &[required("value", Shape::Any)]),
         ("delay", &[required("seconds", Shape::Any)]),
+        ("call", &[required("workflow", Shape::Text), optional("input", Shape::Any)]),
         (
             "respond",
             &[optional("status", Shape::Any), optional("headers", Shape::Any), optional("body", Shape::Any)],

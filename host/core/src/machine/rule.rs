@@ -5,7 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{id::RunId, manifest::Repeat, retry::RetryPolicy};
+use crate::{
+    id::{Id, RunId},
+    manifest::Repeat,
+    retry::RetryPolicy,
+};
 
 /// What the machine must know of a step.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,4 +72,39 @@ pub fn idempotency_key(run: RunId, step: &str) -> String {
     let (c, rest) = rest.split_at(4);
     let (d, e) = rest.split_at(4);
     format!("{a}-{b}-{c}-{d}-{e}")
+}
+
+/// The id of the run that a step calls: it follows from the caller's, so that calling again finds the run that was
+/// called, however long ago. Its time is the caller's.
+#[must_use]
+pub fn called_run(caller: RunId, step: &str) -> RunId {
+    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    context.update(b"call");
+    context.update(caller.as_bytes());
+    context.update(step.as_bytes());
+    let mut bytes = *caller.as_bytes();
+    for (to, from) in bytes.iter_mut().skip(6).zip(context.finish().as_ref()) {
+        *to = *from;
+    }
+    RunId(Id::from_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_called_run_has_one_id_for_its_caller_and_place() {
+        let caller = RunId(Id::from_bytes([7; 12]));
+        let called = called_run(caller, "each[3].sub");
+        assert_eq!(called, called_run(caller, "each[3].sub"));
+        let others = [
+            called_run(caller, "each[4].sub"),
+            called_run(called, "each[3].sub"),
+            caller,
+            called_run(RunId(Id::from_bytes([8; 12])), "each[3].sub"),
+        ];
+        assert!(others.iter().all(|other| *other != called));
+        assert_eq!(called.as_bytes()[..6], caller.as_bytes()[..6], "it sorts with its caller");
+    }
 }

@@ -303,6 +303,25 @@ fn a_step_that_waits_by_its_own_wish_goes_on_with_the_same_attempt() {
 }
 
 #[test]
+fn what_waits_for_something_goes_on_when_it_is_woken() {
+    let rules = in_order([rule("sub", Act::Resumable)]);
+    let parked = apply(state("held"), &rules, Event::Parked { until: UNTIL_WOKEN }, NOW).state;
+    let early = apply(parked.clone(), &rules, Event::Leased(lease("new")), NOW);
+    assert_eq!(early.next, Next::Nothing, "by itself it waits on");
+    let woken = apply(parked.clone(), &rules, Event::Woken(lease("new")), NOW);
+    assert_eq!((woken.next, woken.journal, woken.state.attempt), (Next::Perform(0), Journal::First, 1));
+    let ended = apply(woken.state.clone(), &rules, done(), NOW);
+    assert_eq!(ended.next, Next::End);
+    let again = apply(woken.state.clone(), &rules, Event::Parked { until: UNTIL_WOKEN }, NOW).state;
+    assert_eq!(again, parked, "woken for nothing, it is as before");
+    let cancelled = apply(parked, &rules, Event::Cancel, NOW);
+    assert!(matches!(cancelled.state.status, Status::Ended { outcome: Outcome::Cancelled, .. }));
+    for state in [state("queued"), state("early"), woken.state] {
+        assert_eq!(apply(state, &rules, Event::Woken(lease("new")), NOW).next, Next::Nothing);
+    }
+}
+
+#[test]
 fn going_on_after_an_error_shows_it_to_later_steps() {
     let mut rules = in_order([rule("one", Act::Outside(Repeat::Never)), rule("two", Act::Pure)]);
     rules[0].on_error = OnError::Continue;

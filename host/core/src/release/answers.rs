@@ -11,7 +11,7 @@ use crate::{
 /// Every `respond` that stands where it cannot.
 pub(super) fn problems(definition: &Definition) -> Vec<Problem> {
     let waits = match definition.trigger {
-        Trigger::Request { .. } => true,
+        Trigger::Request { .. } | Trigger::Call { .. } => true,
         Trigger::App { .. } | Trigger::Event { .. } => false,
     };
     let mut walk = Walk { waits, problems: Vec::new() };
@@ -63,6 +63,7 @@ impl Walk {
             | StepKind::Stream { .. }
             | StepKind::Filter { .. }
             | StepKind::Set { .. }
+            | StepKind::Call { .. }
             | StepKind::Delay { .. } => place.answered,
         }
     }
@@ -70,8 +71,8 @@ impl Walk {
     fn respond(&mut self, id: &str, at: &str, place: Place) {
         let message = if !self.waits {
             format!(
-                "nobody waits for the answer of `{id}`, since requests do not start this workflow; remove the step, or give the \
-                 workflow the trigger `request`"
+                "nobody waits for the answer of `{id}`, since neither requests nor calls start this workflow; remove the step, or \
+                 give the workflow the trigger `request` or `call`"
             )
         } else if place.in_items {
             format!("`{id}` would answer once for each item; put it before or behind the `for_each`")

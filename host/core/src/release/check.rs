@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{
-    AnswerTemplate, Catalog, CompiledKind, Concurrent, Program, answers,
+    AnswerTemplate, Callee, Catalog, CompiledKind, Concurrent, Program, answers,
     fit::{Fit, Known, Sources},
     program::action_of,
 };
@@ -190,6 +190,7 @@ impl Check<'_> {
                     "there is no stream destination `{destination}`; create it first, or correct its name"
                 ),
             ),
+            StepKind::Call { workflow, .. } => self.call(&format!("{at}/workflow"), workflow),
             StepKind::Branch { branches, .. } if branches.is_empty() => {
                 self.problem(
                     format!("{at}/branches"),
@@ -226,6 +227,26 @@ impl Check<'_> {
                 format!("is {}; write 1 (never again) to {MOST_ATTEMPTS}", retry.attempts),
             );
         }
+    }
+
+    /// Whether a workflow can be called from here.
+    fn call(&mut self, at: &str, workflow: &str) {
+        // What is no id is said where it is compiled.
+        let Ok(id) = workflow.parse() else { return };
+        let message = match self.catalog.callee(id) {
+            Callee::Callable => return,
+            Callee::Unknown => format!("there is no workflow `{workflow}`; correct its id"),
+            Callee::Unreleased => format!("the workflow `{workflow}` has no release yet; release it first"),
+            Callee::OtherTrigger => format!(
+                "the workflow `{workflow}` is not started by calls; give it the trigger `call` and release it"
+            ),
+            Callee::Itself => {
+                "a workflow cannot call itself; put what is to be repeated into a `for_each`, or into a \
+                               workflow of its own"
+                    .to_owned()
+            }
+        };
+        self.problem(at, message);
     }
 
     /// Checks the trigger; what is known of its payload.
@@ -267,6 +288,9 @@ impl Check<'_> {
                 Known { schema: Some(deployed()), sample: None, event: None }
             }
             Trigger::Request { sample } => requested(sample),
+            Trigger::Call { sample } => {
+                Known { schema: None, sample: (!sample.is_null()).then(|| sample.clone()), event: None }
+            }
         }
     }
 
@@ -290,6 +314,9 @@ impl Check<'_> {
                 }
                 CompiledKind::Delay { seconds } => {
                     self.fit(sources, &json!({ "type": "number" }), seconds.root(), &format!("{at}/seconds"));
+                }
+                CompiledKind::Call { input, .. } => {
+                    self.fit(sources, &Value::Bool(true), input.root(), &format!("{at}/input"));
                 }
                 CompiledKind::Respond { answer } => {
                     let AnswerTemplate { status, headers, body } = answer.as_ref();

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{Catalog, check};
 use crate::{
     definition::{Branch, Definition, Pick, Step, StepKind},
+    id::WorkflowId,
     machine::{Act, OnError, StepRule},
     manifest::{ActionSpec, Repeat},
     mapping::{Condition, Names, Template},
@@ -84,6 +85,13 @@ pub enum CompiledKind {
     Delay {
         /// Gives the seconds.
         seconds: Template,
+    },
+    /// Runs another workflow.
+    Call {
+        /// Which.
+        workflow: WorkflowId,
+        /// Gives its `trigger`.
+        input: Template,
     },
     /// Answers whoever waits.
     Respond {
@@ -299,6 +307,18 @@ impl Compiler<'_> {
                 let seconds = self.template(seconds, &below("seconds"), place);
                 seconds
                     .map(|seconds| (CompiledKind::Delay { seconds }, Act::Resumable, RetryPolicy::action()))
+            }
+            StepKind::Call { workflow, input } => {
+                let workflow = workflow.parse::<WorkflowId>();
+                if let Err(error) = &workflow {
+                    self.problem(below("workflow"), format!("{error}; write the id of the workflow to call"));
+                }
+                let input = self.template(input, &below("input"), place);
+                let kind =
+                    input.zip(workflow.ok()).map(|(input, workflow)| CompiledKind::Call { workflow, input });
+                // The called run tries again for itself.
+                let once = RetryPolicy { attempts: 1, ..RetryPolicy::action() };
+                kind.map(|kind| (kind, Act::Resumable, once))
             }
             StepKind::Respond { status, headers, body } => {
                 let status = self.template(status, &below("status"), place);

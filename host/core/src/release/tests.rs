@@ -65,6 +65,16 @@ impl Catalog for Workspace {
     fn destination(&self, name: &str) -> bool {
         name == "orders"
     }
+
+    fn callee(&self, workflow: WorkflowId) -> Callee {
+        match workflow.as_bytes() {
+            [0x67, ..] => Callee::Callable,
+            [2, ..] => Callee::OtherTrigger,
+            [3, ..] => Callee::Unreleased,
+            [4, ..] => Callee::Itself,
+            _ => Callee::Unknown,
+        }
+    }
 }
 
 fn definition(steps: Value) -> Value {
@@ -662,6 +672,31 @@ fn every_example_of_the_page_on_workflows_is_released() {
     }
 }
 
+#[test]
+fn only_workflows_with_the_trigger_call_are_called() {
+    let calls = |workflow: &str, input: Value| {
+        json!([{"id": "sub", "type": "call", "workflow": workflow, "input": input}])
+    };
+    let callable = "67".repeat(12);
+    let released = outcome(&definition(calls(&callable, json!({"id": "{{ trigger.orderId }}"})))).unwrap();
+    assert_eq!(released.program.rules[0].act, Act::Resumable);
+    assert_eq!(released.program.rules[0].retry.attempts, 1, "the called run tries again for itself");
+    for (workflow, words) in [
+        ("02".repeat(12), "not started by calls"),
+        ("03".repeat(12), "no release yet"),
+        ("04".repeat(12), "cannot call itself"),
+        ("05".repeat(12), "there is no workflow"),
+        ("orders".to_owned(), "not an id"),
+    ] {
+        refused(&definition(calls(&workflow, json!(null))), "/steps/0/workflow", words);
+    }
+    refused(&definition(calls(&callable, json!("{{ trigger.nothing }}"))), "/steps/0/input", "`nothing`");
+    let mut called = definition(json!([respond("told"), {"id": "all", "type": "set", "value": "{{ trigger.any }}"}]));
+    called["steps"][0]["headers"] = json!({});
+    called["trigger"] = json!({"type": "call"});
+    outcome(&called).unwrap();
+}
+
 fn requested(steps: Value) -> Value {
     json!({
         "name": "Asked", "trigger": {"type": "request", "sample": {"sku": "a", "count": 1}}, "steps": steps,
@@ -697,7 +732,7 @@ fn an_answer_is_refused_where_nobody_waits_or_it_would_not_be_the_only_one() {
     refused(
         &definition(json!([set, respond("told")])),
         "/steps/1",
-        "give the workflow the trigger `request`",
+        "give the workflow the trigger `request` or `call`",
     );
     refused(
         &requested(json!([respond("told"), set, respond("again")])),

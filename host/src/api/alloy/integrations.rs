@@ -115,6 +115,7 @@ fn blocks(services: &Services, workflow: WorkflowId, definition: &Definition) ->
             let said = Schedule::check(timing).map_or_else(|_| "schedule".to_owned(), |it| it.to_string());
             block(services, workflow, "trigger", &said, "cron")
         }
+        Trigger::Call { .. } => block(services, workflow, "trigger", "Call", "call"),
         Trigger::Request { .. } => block(services, workflow, "trigger", "Request", "request"),
     };
     let steps = definition.every_step().into_iter().map(|(_, step)| {
@@ -126,6 +127,7 @@ fn blocks(services: &Services, workflow: WorkflowId, definition: &Definition) ->
             StepKind::ForEach { .. } => (&step.id, "forEach"),
             StepKind::Set { .. } => (&step.id, "set"),
             StepKind::Delay { .. } => (&step.id, "delay"),
+            StepKind::Call { .. } => (&step.id, "call"),
             StepKind::Respond { .. } => (&step.id, "respond"),
         };
         block(services, workflow, &step.id, name, kind)

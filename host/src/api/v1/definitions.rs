@@ -162,7 +162,7 @@ pub(super) async fn problems(
     Path(workflow): Path<String>,
 ) -> Result<Json<Value>, Failure> {
     let workflow = services.library.workflow(&scope, path::id(&workflow, "workflow")?).await?;
-    Ok(Json(json!({ "data": services.library.problems(&scope, &workflow.draft).await? })))
+    Ok(Json(json!({ "data": services.library.problems(&scope, &workflow).await? })))
 }
 
 pub(super) async fn release(

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use trunnion_core::{
     call::CallError,
     id::{RunId, UserId, WorkflowId},
-    machine::{Outcome, Status, StepResult},
+    machine::{Outcome, Status, StepResult, UNTIL_WOKEN},
     records::{DeadLetter, DeadWork, LiveRun},
     scope::Scope,
 };
@@ -162,7 +162,9 @@ pub(super) fn outline(run: &LiveRun) -> Map<String, Value> {
     }
     match &run.state.status {
         Status::Queued { not_before, last_error } => {
-            put("next_attempt_at", json!(not_before.to_string()));
+            // What waits for another run goes on when that has ended.
+            let time = (*not_before != UNTIL_WOKEN).then(|| not_before.to_string());
+            put("next_attempt_at", json!(time));
             put("error", json!(last_error.as_ref().map(error)));
         }
         Status::Leased { .. } => {}
