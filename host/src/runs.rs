@@ -19,6 +19,6 @@ pub use self::{
     execute::Held,
     log::RunLog,
     queue::{Queue, Turn, Work},
-    waiting::Waiting,
-    worker::Worker,
+    waiting::{Caller, Owed, Waiting},
+    worker::{Hands, Worker},
 };

@@ -38,14 +38,14 @@ use crate::{
     registry::{self, Registry, Swaps},
     retention::Retention,
     runs::{
-        Calls, Queue, RunLog, Waiting, Worker,
+        Calls, Hands, Queue, RunLog, Waiting, Worker,
         act::Actor,
         execute::Executor,
         queue::{Bounds, Limits, Load},
     },
     streams::Streams,
     triggers::{
-        accept::Acceptor, parse::Parser, request::Requests, schedule::Schedules,
+        accept::Acceptor, parse::Parser, request::{Callbacks, Requests}, schedule::Schedules,
         subscriptions::Subscriptions, webhook::Ingress,
     },
     users::Users,
@@ -261,16 +261,18 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         acceptor.clone(),
     );
     let calls = Calls::new(context.clone(), acceptor.clone(), Arc::clone(&releases));
-    let actor = Actor::new(context.clone(), vault.clone(), Streams::new(context.clone()), calls);
+    let streams = Streams::new(context.clone());
+    let actor = Actor::new(context.clone(), vault.clone(), streams.clone(), calls);
     let runs = RunLog::new(context.clone(), Arc::clone(&releases), Arc::clone(&queue), Arc::clone(&waiting));
     let executor =
         Executor::new(context.clone(), Arc::clone(&releases), actor, Arc::clone(&queue), runs.clone());
     let parser = Parser::new(context.clone(), acceptor.clone(), Arc::clone(&queue));
-    let worker = Worker::new(context.clone(), Arc::clone(&queue), executor, parser);
+    let callbacks = Callbacks::new(context.clone(), streams, runs.clone(), Arc::clone(&queue));
+    let hands = Hands { executor, parser, callbacks };
+    let worker = Worker::new(context.clone(), Arc::clone(&queue), hands);
     let requests = Requests::new(
         context.clone(),
         acceptor.clone(),
-        Arc::clone(&releases),
         runs.clone(),
         waiting,
         Duration::from_secs(config.request_wait_secs),

@@ -33,6 +33,15 @@ pub struct Streams {
     context: Context,
 }
 
+/// Where something is sent, and what proves that it is ours.
+#[derive(Clone, Copy, Debug)]
+pub struct Destination<'a> {
+    /// The URL.
+    pub url: &'a str,
+    /// The signing key.
+    pub secret: &'a str,
+}
+
 /// What an attempt gave.
 #[derive(Debug)]
 pub struct Sent {
@@ -59,12 +68,18 @@ impl Streams {
             );
             return Ok(Sent { result: Err(CallError::Unavailable { message }), exchange: None });
         };
+        let to = Destination { url: &destination.url, secret: &destination.secret };
+        Ok(self.post(&format!("stream `{name}`"), to, key, body).await)
+    }
+
+    /// Sends `body` there, once; `what` names it in messages.
+    pub async fn post(&self, what: &str, to: Destination<'_>, key: &str, body: &Value) -> Sent {
         let payload = body.to_string();
-        let headers = match headers(&destination.secret, key, self.context.now().as_secs(), &payload) {
+        let headers = match headers(to.secret, key, self.context.now().as_secs(), &payload) {
             Ok(headers) => headers,
-            Err(message) => return Ok(Sent { result: Err(CallError::Denied { message }), exchange: None }),
+            Err(message) => return Sent { result: Err(CallError::Denied { message }), exchange: None },
         };
-        let url = destination.url;
+        let url = to.url.to_owned();
         let post = Post {
             url: url.clone(),
             method: Method::POST,
@@ -85,10 +100,10 @@ impl Streams {
                 .map_or(0, |posted| u64::try_from(posted.duration.as_millis()).unwrap_or(u64::MAX)),
         };
         let result = match answered {
-            Ok(posted) => judge(name, posted.status, &posted.headers),
-            Err(error) => Err(unsent(name, error)),
+            Ok(posted) => judge(what, posted.status, &posted.headers),
+            Err(error) => Err(unsent(what, error)),
         };
-        Ok(Sent { result, exchange: Some(exchange) })
+        Sent { result, exchange: Some(exchange) }
     }
 }
 
@@ -118,16 +133,16 @@ fn sign(key: &[u8], id: &str, timestamp: u64, payload: &str) -> String {
 
 /// A 2xx is taken; 410 asks never to send again; anything else is tried again, since a receiver's 4xx is more
 /// often a deployment gone wrong than a decision, and the event must not be lost to it.
-fn judge(name: &str, status: u16, headers: &HeaderMap) -> Result<Value, CallError> {
+fn judge(what: &str, status: u16, headers: &HeaderMap) -> Result<Value, CallError> {
     match status {
         200..=299 => Ok(json!({ "status": status })),
         410 => Err(CallError::Rejected {
             status,
-            message: format!("the destination of stream `{name}` is gone; set another"),
+            message: format!("the destination of {what} is gone; set another"),
         }),
         429 => Err(CallError::RateLimited { retry_after_ms: retry_after(headers) }),
         _ => Err(CallError::Unavailable {
-            message: format!("the destination of stream `{name}` answered HTTP {status}"),
+            message: format!("the destination of {what} answered HTTP {status}"),
         }),
     }
 }
@@ -138,8 +153,8 @@ fn retry_after(headers: &HeaderMap) -> Option<u64> {
     u64::try_from(asked.as_millis()).ok()
 }
 
-fn unsent(name: &str, error: SendError) -> CallError {
-    let message = format!("stream `{name}`: {error}");
+fn unsent(what: &str, error: SendError) -> CallError {
+    let message = format!("{what}: {error}");
     match error {
         SendError::Denied(_) | SendError::Unauthorized(_) => CallError::Denied { message },
         SendError::Unreachable(_) => CallError::Unavailable { message },

@@ -181,7 +181,8 @@ async fn a_loop_has_no_more_calls_under_way_than_it_says() {
 async fn cancelling_a_caller_cancels_what_it_called_at_any_depth() {
     let scenario = Scenario::start().await.unwrap();
     scenario.client.define_event(EVENT, "", &json!({ "id": 1 })).await.unwrap();
-    let last = release(&scenario, &callable(json!([{ "id": "pause", "type": "delay", "seconds": 86_400 }]))).await;
+    let last =
+        release(&scenario, &callable(json!([{ "id": "pause", "type": "delay", "seconds": 86_400 }]))).await;
     let middle = release(&scenario, &callable(json!([call(&last)]))).await;
     let trigger = json!({ "type": "event", "event": EVENT });
     let definition = json!({ "name": "Caller", "trigger": trigger, "steps": [call(&middle)] });

@@ -10,8 +10,8 @@
 
 mod bench;
 mod boundaries;
-mod canary;
 mod calls;
+mod canary;
 mod candidates;
 mod connector_cli;
 mod contract;

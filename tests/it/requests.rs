@@ -2,9 +2,11 @@
 
 use std::{fs, time::Duration};
 
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use trunnion_tests::{
     host::{HostOptions, RunView},
+    isv::{Isv, Post},
     scenario::{Merchant, STREAM, Scenario},
     wait,
 };
@@ -331,4 +333,135 @@ async fn a_stop_lets_callers_go_with_the_address_of_their_answer() {
     let told =
         Told { status: 202, run: String::new(), kind: String::new(), headers: Default::default(), text };
     assert_eq!(asking.answer(&told).await.json(), "late");
+}
+
+/// A receiver of callbacks that knows the installation's key.
+async fn receiver(asking: &Asking) -> Isv {
+    let path = format!("/v1/installations?user_id={}", asking.merchant.user);
+    let listed = asking.scenario.client.get(&path).await.unwrap().ok().unwrap();
+    let rows = listed["data"].as_array().unwrap();
+    let row = rows.iter().find(|row| row["workflow_id"] == asking.workflow.as_str()).unwrap();
+    let isv = Isv::start().await.unwrap();
+    isv.trust(row["request"]["secret"].as_str().unwrap());
+    isv
+}
+
+async fn called_back(receiver: &Isv, run: &str) -> Post {
+    receiver.wait_for("a callback", |post| post.json()["run_id"] == run).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_slow_synchronous_call_answers_later_by_callback() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("trunnion.toml");
+    fs::write(&path, "request_wait_secs = 2\n").unwrap();
+    let asking = asking_with(slow(), |options| {
+        options.arguments = vec!["--config".to_owned(), path.to_str().unwrap().to_owned()];
+    })
+    .await;
+    let receiver = receiver(&asking).await;
+    let url = receiver.url("/answers");
+    let prompt = asking.ask(&json!({ "order": 30 }), &[("trunnion-callback", &url)]).await;
+    let held = asking.scenario.isv.hold_next();
+    let told = asking.ask(&json!({ "order": 31 }), &[("trunnion-callback", &url)]).await;
+    assert_eq!(told.status, 202, "{told:?}");
+    held.arrived().await;
+    held.release();
+    let post = called_back(&receiver, &told.run).await;
+    assert_eq!(post.signature, Ok(()), "signed with the installation's key");
+    let expected = json!({ "run_id": told.run, "status": 200, "headers": {}, "body": { "order": 31 } });
+    assert_eq!(post.json(), expected);
+    assert_eq!(asking.answer(&told).await.json(), json!({ "order": 31 }), "and at its address");
+    if prompt.status == 200 {
+        let others: Vec<_> = receiver
+            .posts()
+            .into_iter()
+            .filter(|post| post.json()["run_id"] == prompt.run.as_str())
+            .collect();
+        assert!(others.is_empty(), "who had the answer is not called back: {others:?}");
+    }
+}
+
+#[tokio::test]
+async fn killed_before_the_answer_the_callback_still_comes() {
+    let mut asking = asking(slow()).await;
+    let receiver = receiver(&asking).await;
+    let (held, url) = (asking.scenario.isv.hold_next(), receiver.url("/answers"));
+    let headers = [("trunnion-callback", url.as_str()), ("prefer", "respond-async")];
+    let told = asking.ask(&json!({ "order": 32 }), &headers).await;
+    assert_eq!(told.status, 202, "{told:?}");
+    held.arrived().await;
+    asking.scenario.crash().await.unwrap();
+    held.release();
+    let post = called_back(&receiver, &told.run).await;
+    assert_eq!((post.signature.clone(), &post.json()["body"]), (Ok(()), &json!({ "order": 32 })));
+}
+
+#[tokio::test]
+async fn killed_while_it_calls_back_it_does_so_again_with_the_same_key() {
+    let mut asking = asking(prompt()).await;
+    let receiver = receiver(&asking).await;
+    let (held, url) = (receiver.hold_next(), receiver.url("/answers"));
+    let headers = [("trunnion-callback", url.as_str()), ("prefer", "respond-async")];
+    let told = asking.ask(&json!({ "sku": "A", "order": 33 }), &headers).await;
+    held.arrived().await;
+    asking.scenario.crash().await.unwrap();
+    held.release();
+    called_back(&receiver, &told.run).await;
+    let keys = receiver.arrivals();
+    assert!(keys.len() == 2 && keys[0] == keys[1] && !keys[0].is_empty(), "{keys:?}");
+}
+
+#[tokio::test]
+async fn a_callback_that_is_refused_is_tried_again() {
+    let asking = asking(prompt()).await;
+    let receiver = receiver(&asking).await;
+    receiver.answer_next(&[StatusCode::SERVICE_UNAVAILABLE]);
+    let url = receiver.url("/answers");
+    let headers = [("trunnion-callback", url.as_str()), ("prefer", "respond-async")];
+    let told = asking.ask(&json!({ "sku": "A", "order": 34 }), &headers).await;
+    let post = called_back(&receiver, &told.run).await;
+    assert_eq!(post.json()["status"], 201);
+    assert_eq!(receiver.arrivals(), [post.key(), post.key()], "the same key each time");
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_is_called_back() {
+    let asking = asking(slow()).await;
+    let receiver = receiver(&asking).await;
+    let held = asking.scenario.isv.hold_next();
+    let url = format!("{}{}", asking.scenario.host.base_url(), asking.path);
+    let request = asking.http.post(url).header("trunnion-callback", receiver.url("/answers"));
+    let asked =
+        tokio::spawn(request.header("content-type", "application/json").body(r#"{"order":35}"#).send());
+    held.arrived().await;
+    asked.abort();
+    assert!(asked.await.unwrap_err().is_cancelled());
+    held.release();
+    let post = receiver.wait_for("the answer", |post| post.json()["body"]["order"] == 35).await.unwrap();
+    assert_eq!(post.signature, Ok(()));
+}
+
+#[tokio::test]
+async fn a_callback_must_be_a_url_that_may_be_called() {
+    let asking = asking(prompt()).await;
+    for (url, words) in [("answers", "cannot be read"), ("ftp://acme.example/", "not one of the web")] {
+        let told = asking.ask(&json!({ "sku": "A", "order": 1 }), &[("trunnion-callback", url)]).await;
+        assert_eq!(told.status, 400, "{told:?}");
+        assert!(told.text.contains(words), "{told:?}");
+    }
+    let runs = asking.scenario.client.runs(&asking.workflow, &asking.merchant.user).await.unwrap();
+    assert!(runs.is_empty(), "{runs:?}");
+    // Where the operator's rules forbid it, nothing is sent, and a person can see why.
+    let headers = [("trunnion-callback", "https://169.254.169.254/latest"), ("prefer", "respond-async")];
+    let told = asking.ask(&json!({ "sku": "A", "order": 36 }), &headers).await;
+    let letter = wait::until("the dead letter", || async {
+        let listed = asking.scenario.client.get("/v1/dead-letters").await.ok()?.ok().ok()?;
+        let letters = listed["data"].as_array()?.clone();
+        letters.into_iter().find(|letter| letter["work"]["run_id"] == told.run.as_str())
+    })
+    .await
+    .unwrap();
+    assert_eq!(letter["work"]["kind"], "callback");
+    assert!(letter["reason"].as_str().unwrap().contains("169.254.169.254"), "{letter}");
 }

@@ -16,7 +16,7 @@ use crate::{
         ApiKeyId, ConnectionId, DeliveryId, EventId, InstallSessionId, InstallationId, IntegrationId, RunId,
         SubscriptionId, UserId, WorkflowId, WorkspaceId,
     },
-    machine::RunState,
+    machine::{Lease, RunState},
     schedule::Timing,
     scope::Scope,
 };
@@ -383,7 +383,11 @@ pub enum EventSource {
         integration: IntegrationId,
     },
     /// A request to the installation's own address.
-    Request,
+    Request {
+        /// Whether the caller said where else the answer is to go.
+        #[serde(default)]
+        callback: bool,
+    },
     /// A step of another run.
     Call {
         /// The run that called.
@@ -554,6 +558,35 @@ pub struct LedgerEntry {
     pub run: Option<RunId>,
 }
 
+/// Whom a run's answer is sent to, since the caller may not wait for it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Callback {
+    /// Whose run it is.
+    pub user: UserId,
+    /// Where the answer goes.
+    pub url: String,
+    /// The key it is signed with.
+    pub secret: String,
+    /// Attempts begun.
+    #[serde(default)]
+    pub attempts: u32,
+    /// Who makes an attempt.
+    #[serde(default)]
+    pub lease: Option<Lease>,
+    /// Not before this time.
+    pub not_before: Timestamp,
+    /// What the last attempt failed with.
+    #[serde(default)]
+    pub last_error: Option<CallError>,
+}
+
+impl fmt::Debug for Callback {
+    /// Leaves the secret and the URL, which may carry one, out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Callback").field("attempts", &self.attempts).finish_non_exhaustive()
+    }
+}
+
 /// Work that exhausted its retries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeadLetter {
@@ -580,6 +613,15 @@ pub enum DeadWork {
     Delivery {
         /// The delivery itself.
         delivery: Box<Delivery>,
+    },
+    /// An answer that nobody took.
+    Callback {
+        /// The run that answered.
+        run: RunId,
+        /// Whose.
+        user: UserId,
+        /// Where it should have gone.
+        url: String,
     },
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use trunnion_core::{
+    answer::Answer,
     id::{RunId, UserId, WorkflowId},
     machine::{self, Event, Next, Outcome, Status},
     records::{DeadLetter, LiveRun},
@@ -81,6 +82,12 @@ impl RunLog {
             Some(run) => Ok(run.record),
             None => Err(Error::not_found("run-unknown", format!("there is no run `{id}`"))),
         }
+    }
+
+    /// What a run has answered; `None` while it has not.
+    pub async fn answer(&self, scope: &Scope, id: RunId) -> Result<Option<Answer>> {
+        let run = self.run(scope, id).await?;
+        Ok(self.releases.of_run(scope, &run).await?.answer(&run.state))
     }
 
     /// Ended runs of a workflow.

@@ -37,7 +37,7 @@ pub use self::{
     hold::Hold,
     lines::LineView,
     standing::{Joined, holds_line},
-    work::{Work, lane_of, lane_of_step, likely_lane},
+    work::{CALLBACKS, Work, lane_of, lane_of_step, likely_lane},
 };
 use self::{
     door::{Door, Full},
@@ -185,6 +185,7 @@ impl Queue {
     pub fn push(&self, work: Work) {
         let lane = match &work {
             Work::Held(held) => lane_of(&held.run, &held.release.program, &held.run.state),
+            Work::CallbackDue { .. } => CALLBACKS,
             Work::RunDue { .. } | Work::Delivery { .. } | Work::DeliveryDue { .. } => Lane::Open,
         };
         self.push_to(lane, work);

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::watch;
 use trunnion_core::{
-    id::RunId,
+    id::{RunId, UserId},
     records::{EventSource, LiveRun},
     release::Release,
     scope::Scope,
@@ -25,6 +25,8 @@ pub struct Waiting {
     callers: Mutex<Callers>,
     /// Runs that were woken while they were under way, so that they look again before they rest.
     woken: Mutex<HashSet<RunId>>,
+    /// Runs whose callback a caller may still make superfluous.
+    owing: Mutex<HashSet<RunId>>,
     most: usize,
 }
 
@@ -46,7 +48,7 @@ impl Waiting {
     /// For callers of at most `most` runs at once; runs are woken in `queue`.
     #[must_use]
     pub fn new(queue: Arc<Queue>, most: usize) -> Self {
-        Self { queue, callers: Mutex::default(), woken: Mutex::default(), most }
+        Self { queue, callers: Mutex::default(), woken: Mutex::default(), owing: Mutex::default(), most }
     }
 
     /// Begins to wait for a run; `None` where so many wait already that nobody else may, or the host stops.
@@ -62,7 +64,12 @@ impl Waiting {
     /// To be called once a state of a run is durable: whoever waits for what it says hears of it.
     pub fn told(&self, scope: &Scope, run: &LiveRun, release: &Release) {
         match &run.source {
-            EventSource::Request if release.answer(&run.state).is_some() => drop(self.stirred(run.id)),
+            EventSource::Request { callback } if release.answer(&run.state).is_some() => {
+                self.stirred(run.id);
+                if *callback && !self.owing().contains(&run.id) {
+                    self.queue.push(Work::CallbackDue { scope: *scope, run: run.id, user: run.user });
+                }
+            }
             EventSource::Call { run: caller, .. } if run.state.ended() => {
                 self.woken().insert(*caller);
                 self.queue.push(Work::RunDue { scope: *scope, id: *caller, user: run.user });
@@ -80,9 +87,22 @@ impl Waiting {
         self.woken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says that a run may have answered; whether anybody waits for it.
-    fn stirred(&self, run: RunId) -> bool {
-        self.callers().by_run.get(&run).is_some_and(|sender| sender.send(()).is_ok())
+    /// Says that a run may have answered.
+    fn stirred(&self, run: RunId) {
+        if let Some(sender) = self.callers().by_run.get(&run) {
+            sender.send_replace(());
+        }
+    }
+
+    /// Says that the caller of a run may take the answer that its callback would else be sent.
+    pub fn owe(self: &Arc<Self>, scope: &Scope, run: RunId, user: UserId) -> Owed {
+        self.owing().insert(run);
+        let work = Work::CallbackDue { scope: *scope, run, user };
+        Owed { waiting: Arc::clone(self), run, work: Some(work) }
+    }
+
+    fn owing(&self) -> MutexGuard<'_, HashSet<RunId>> {
+        self.owing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets everybody go, for a host that stops.
@@ -114,11 +134,37 @@ impl Drop for Caller {
     }
 }
 
+/// A callback that a caller may still make superfluous. Where it does not, as when it hangs up, the callback is looked at
+/// when this is dropped.
+#[derive(Debug)]
+pub struct Owed {
+    waiting: Arc<Waiting>,
+    run: RunId,
+    work: Option<Work>,
+}
+
+impl Owed {
+    /// The caller has the answer, and the callback is removed.
+    pub fn paid(mut self) {
+        self.work = None;
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        self.waiting.owing().remove(&self.run);
+        if let Some(work) = self.work.take() {
+            self.waiting.queue.push(work);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use trunnion_core::{
         clock::{ManualClock, Timestamp},
-        id::Id,
+        id::{Id, WorkspaceId},
+        scope::Environment,
     };
 
     use super::*;
@@ -132,18 +178,34 @@ mod tests {
         RunId(Id::from_bytes([number; 12]))
     }
 
+    fn is_awaited(waiting: &Waiting, run: RunId) -> bool {
+        waiting.callers().by_run.contains_key(&run)
+    }
+
     #[tokio::test]
     async fn whoever_waits_is_told_even_when_it_happened_before_they_listened() {
         let waiting = waiting(2);
-        assert!(!waiting.stirred(run(1)), "nobody waits");
         let (mut one, mut other) = (waiting.caller(run(1)).unwrap(), waiting.caller(run(1)).unwrap());
-        assert!(waiting.stirred(run(1)));
+        waiting.stirred(run(1));
         assert!(one.stirred().await && other.stirred().await);
         drop(one);
-        assert!(waiting.stirred(run(1)), "the other still waits");
+        assert!(is_awaited(&waiting, run(1)), "the other still waits");
         drop(other);
-        assert!(!waiting.stirred(run(1)));
-        assert!(waiting.callers().by_run.is_empty(), "nothing is left behind");
+        assert!(!is_awaited(&waiting, run(1)), "nothing is left behind");
+    }
+
+    #[tokio::test]
+    async fn a_callback_is_looked_at_when_the_caller_leaves_without_the_answer() {
+        let waiting = waiting(2);
+        let scope = Scope::new(WorkspaceId(Id::from_bytes([1; 12])), Environment::Development);
+        let user = UserId(Id::from_bytes([2; 12]));
+        waiting.owe(&scope, run(1), user).paid();
+        assert_eq!(waiting.queue.ready(), 0, "the caller has it");
+        let owed = waiting.owe(&scope, run(2), user);
+        assert!(waiting.owing().contains(&run(2)));
+        drop(owed);
+        assert!(waiting.owing().is_empty());
+        assert!(matches!(waiting.queue.next().await, Work::CallbackDue { run: due, .. } if due == run(2)));
     }
 
     #[tokio::test]

@@ -15,14 +15,18 @@ use trunnion_core::{
 };
 use trunnion_store::{
     Entry,
-    tables::{Deliveries, HeldKeys, LiveRuns},
+    tables::{Callbacks as CallbacksTable, Deliveries, HeldKeys, LiveRuns},
 };
 
 use super::{
     execute::Executor,
-    queue::{Lane, Queue, Turn, Work, likely_lane},
+    queue::{CALLBACKS, Lane, Queue, Turn, Work, likely_lane},
 };
-use crate::{context::Context, error::Result, triggers::parse::Parser};
+use crate::{
+    context::Context,
+    error::Result,
+    triggers::{parse::Parser, request::Callbacks},
+};
 
 /// How long a piece rests after the host itself could not work on it.
 const REST: Duration = Duration::from_secs(5);
@@ -32,15 +36,25 @@ const REST: Duration = Duration::from_secs(5);
 pub struct Worker {
     context: Context,
     queue: Arc<Queue>,
-    executor: Executor,
-    parser: Parser,
+    hands: Hands,
+}
+
+/// Those who do the work.
+#[derive(Clone, Debug)]
+pub struct Hands {
+    /// Drives runs.
+    pub executor: Executor,
+    /// Parses deliveries.
+    pub parser: Parser,
+    /// Sends answers that nobody waited for.
+    pub callbacks: Callbacks,
 }
 
 impl Worker {
     /// Works on what `queue` gives.
     #[must_use]
-    pub const fn new(context: Context, queue: Arc<Queue>, executor: Executor, parser: Parser) -> Self {
-        Self { context, queue, executor, parser }
+    pub const fn new(context: Context, queue: Arc<Queue>, hands: Hands) -> Self {
+        Self { context, queue, hands }
     }
 
     /// Takes up what earlier processes left; before the host says that it is ready.
@@ -82,8 +96,15 @@ impl Worker {
         self.context.store.each::<LiveRuns>(live).await?;
         // Only now is it known who stands before whom.
         self.queue.advance();
+        let owed = |scope: Option<Scope>, entry: Entry<CallbacksTable>| {
+            let Some(scope) = scope else { return };
+            let work = Work::CallbackDue { scope, run: entry.key, user: entry.record.user };
+            self.queue.push_at_to(entry.record.not_before, CALLBACKS, work);
+            found += 1;
+        };
+        self.context.store.each::<CallbacksTable>(owed).await?;
         for (scope, id, caller) in called {
-            self.executor.cancel_abandoned(&scope, id, caller).await?;
+            self.hands.executor.cancel_abandoned(&scope, id, caller).await?;
         }
         Ok(found)
     }
@@ -104,7 +125,7 @@ impl Worker {
         tasks.wait().await;
         for work in worker.queue.drain() {
             let Work::Held(held) = work else { continue };
-            if let Err(error) = Box::pin(worker.executor.release(*held)).await {
+            if let Err(error) = Box::pin(worker.hands.executor.release(*held)).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "a lease could not be given back; the next start takes the run up"
@@ -131,12 +152,13 @@ impl Worker {
 
     async fn begin(&self, work: Work, turn: &mut Turn) -> Result<()> {
         match work {
-            Work::Held(held) => self.executor.drive(*held, turn).await,
-            Work::RunDue { scope, id, .. } => self.executor.resume(scope, id, turn).await,
+            Work::Held(held) => self.hands.executor.drive(*held, turn).await,
+            Work::RunDue { scope, id, .. } => self.hands.executor.resume(scope, id, turn).await,
             Work::Delivery { scope, delivery, version } => {
-                self.parser.take_up(scope, *delivery, version).await
+                self.hands.parser.take_up(scope, *delivery, version).await
             }
-            Work::DeliveryDue { scope, id, .. } => self.parser.resume(scope, id).await,
+            Work::DeliveryDue { scope, id, .. } => self.hands.parser.resume(scope, id).await,
+            Work::CallbackDue { scope, run, .. } => self.hands.callbacks.deliver(scope, run).await,
         }
     }
 }
@@ -156,6 +178,9 @@ fn again(work: &Work) -> (Lane, Work) {
         }
         Work::DeliveryDue { scope, id, user } => {
             (Lane::Open, Work::DeliveryDue { scope: *scope, id: *id, user: *user })
+        }
+        Work::CallbackDue { scope, run, user } => {
+            (CALLBACKS, Work::CallbackDue { scope: *scope, run: *run, user: *user })
         }
     }
 }

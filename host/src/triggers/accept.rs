@@ -144,9 +144,16 @@ impl Acceptor {
     where
         F: Fn(&mut Batch) + Send + Sync,
     {
+        self.accept_with(scope, arrivals, |batch, _| also(batch)).await
+    }
+
+    /// As [`Acceptor::accept`], where what is added depends on the runs that are started.
+    pub async fn accept_with<F>(&self, scope: &Scope, arrivals: Vec<Arrival>, also: F) -> Result<Accepted>
+    where
+        F: Fn(&mut Batch, &[RunId]) + Send + Sync,
+    {
         for _ in 0..MAX_CONFLICTS {
             let mut batch = Batch::new();
-            also(&mut batch);
             let mut accepted = Accepted::default();
             let mut held = Vec::new();
             let mut keys = Vec::new();
@@ -181,6 +188,7 @@ impl Acceptor {
                     batch.insert::<Ledger>(scope, &seen.key, &entry);
                 }
             }
+            also(&mut batch, &held.iter().map(|run| run.run.id).collect::<Vec<_>>());
             for Held { run, .. } in &held {
                 match &run.state.status {
                     Status::Ended { outcome, at } => record_end(&mut batch, scope, run, outcome, *at),

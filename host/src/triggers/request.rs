@@ -3,22 +3,26 @@
 //! Invariants: a request is durable before anything runs, through the one way in; waiting holds no worker; what is
 //! answered is always looked up, so a restart, a repeated request and the status address all answer the same.
 
+mod callback;
 mod incoming;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use trunnion_core::{
     answer::Answer,
     id::RunId,
-    records::{Entrance, EventSource, Installation},
+    records::{Callback, Entrance, EventSource, Installation},
     scope::Scope,
 };
 use trunnion_store::{
-    Deployment, ReadError,
-    tables::{Installations, RequestPaths},
+    Batch, Deployment, ReadError,
+    tables::{Callbacks as Table, Installations, RequestPaths},
 };
 
-pub use self::incoming::Incoming;
+pub use self::{callback::Callbacks, incoming::Incoming};
 
 use super::{
     accept::{Acceptor, Arrival, Seen, request_key},
@@ -27,8 +31,7 @@ use super::{
 use crate::{
     context::Context,
     error::{Error, Result},
-    runs::{RunLog, Waiting},
-    workflows::Releases,
+    runs::{Caller, RunLog, Waiting},
 };
 
 /// Takes requests in and waits for their answers.
@@ -36,7 +39,6 @@ use crate::{
 pub struct Requests {
     context: Context,
     acceptor: Acceptor,
-    releases: Arc<Releases>,
     runs: RunLog,
     waiting: Arc<Waiting>,
     patience: Duration,
@@ -65,19 +67,29 @@ impl Requests {
     pub const fn new(
         context: Context,
         acceptor: Acceptor,
-        releases: Arc<Releases>,
         runs: RunLog,
         waiting: Arc<Waiting>,
         patience: Duration,
     ) -> Self {
-        Self { context, acceptor, releases, runs, waiting, patience }
+        Self { context, acceptor, runs, waiting, patience }
     }
 
     /// Starts a run for a request to the address of `token`, and waits for its answer. A repeated request waits for
-    /// the run that the first one started.
+    /// the run that the first one started. An answer that the caller does not get here goes to its callback, where it
+    /// gave one.
     pub async fn receive(&self, token: &str, incoming: Incoming<'_>) -> Result<Told> {
         let (scope, installation, entrance) = self.entered(token).await?;
         let data = incoming.data()?;
+        let url = incoming.header("trunnion-callback").map(callback::checked).transpose()?;
+        let callback = url.map(|url| Callback {
+            user: installation.user,
+            url,
+            secret: entrance.secret.clone(),
+            attempts: 0,
+            lease: None,
+            not_before: self.context.now(),
+            last_error: None,
+        });
         self.acceptor.admit_user(&scope, installation.user)?;
         let store = &self.context.store;
         let seen = incoming.header("idempotency-key").map(|key| {
@@ -86,18 +98,41 @@ impl Requests {
             Seen { key, body_hash: Some(incoming.hash()) }
         });
         let arrival = Arrival {
-            source: EventSource::Request,
+            source: EventSource::Request { callback: callback.is_some() },
             data,
             trigger: request_key(store, &scope, installation.id),
             seen,
             unmatched: Some("the workflow at this address is not active; activate it first".to_owned()),
         };
-        let accepted = self.acceptor.accept(&scope, vec![arrival], |_| {}).await?;
+        let owed = Mutex::new(None);
+        let also = |batch: &mut Batch, runs: &[RunId]| {
+            if let (Some(callback), Some(run)) = (&callback, runs.first()) {
+                batch.insert::<Table>(&scope, run, callback);
+                // From before the run begins, so that it cannot answer where it is not awaited yet.
+                let owes = self.waiting.owe(&scope, *run, callback.user);
+                *owed.lock().unwrap_or_else(PoisonError::into_inner) = Some(owes);
+            }
+        };
+        let accepted = self.acceptor.accept_with(&scope, vec![arrival], also).await?;
         let Some(run) = accepted.runs.first().or(accepted.repeated.first()).copied() else {
             return Err(Error::Internal("a repeated request does not know its run".to_owned()));
         };
+        let owed = owed.into_inner().unwrap_or_else(PoisonError::into_inner);
         let patience = incoming.patience().map_or(self.patience, |asked| asked.min(self.patience));
-        self.told(&scope, &entrance, run, patience).await
+        // Who would not wait is not answered here, so that the answer has one way.
+        let mut caller = if patience.is_zero() { None } else { self.waiting.caller(run) };
+        let answer = match &mut caller {
+            Some(caller) => self.wait(&scope, run, caller, patience).await?,
+            None => None,
+        };
+        if let (Some(_), Some(owed)) = (&answer, owed) {
+            // While it counts as owed here, nobody else sends the answer.
+            let mut batch = Batch::new();
+            batch.delete::<Table>(&scope, &run);
+            self.context.store.commit(batch).await.map_err(Error::Commit)?;
+            owed.paid();
+        }
+        Ok(self.told(&entrance, run, answer))
     }
 
     /// What a run that was started at the address of `token` has answered, waiting for it where that is asked for.
@@ -111,7 +146,12 @@ impl Requests {
             ));
         }
         let patience = incoming.patience().unwrap_or_default().min(self.patience);
-        self.told(&scope, &entrance, run, patience).await
+        let caller = if patience.is_zero() { None } else { self.waiting.caller(run) };
+        let answer = match caller {
+            Some(mut caller) => self.wait(&scope, run, &mut caller, patience).await?,
+            None => self.runs.answer(&scope, run).await?,
+        };
+        Ok(self.told(&entrance, run, answer))
     }
 
     /// Lets everybody who waits go, for a host that stops.
@@ -138,20 +178,22 @@ impl Requests {
         Ok((target.scope, installation, entrance))
     }
 
-    async fn told(&self, scope: &Scope, entrance: &Entrance, run: RunId, patience: Duration) -> Result<Told> {
-        let url = format!("{}/runs/{run}", request_url(&self.context.public_url, entrance));
-        let answer = self.wait(scope, run, patience).await?;
-        Ok(Told { run, url, answer })
+    fn told(&self, entrance: &Entrance, run: RunId, answer: Option<Answer>) -> Told {
+        Told { run, url: format!("{}/runs/{run}", request_url(&self.context.public_url, entrance)), answer }
     }
 
-    async fn wait(&self, scope: &Scope, run: RunId, patience: Duration) -> Result<Option<Answer>> {
-        let caller = if patience.is_zero() { None } else { self.waiting.caller(run) };
-        let Some(mut caller) = caller else { return self.answer(scope, run).await };
+    async fn wait(
+        &self,
+        scope: &Scope,
+        run: RunId,
+        caller: &mut Caller,
+        patience: Duration,
+    ) -> Result<Option<Answer>> {
         let patience = tokio::time::sleep(patience);
         tokio::pin!(patience);
         loop {
             // Looked up while waiting has begun, so that an answer cannot come between.
-            if let Some(answer) = self.answer(scope, run).await? {
+            if let Some(answer) = self.runs.answer(scope, run).await? {
                 return Ok(Some(answer));
             }
             tokio::select! {
@@ -159,10 +201,5 @@ impl Requests {
                 () = &mut patience => return Ok(None),
             }
         }
-    }
-
-    async fn answer(&self, scope: &Scope, run: RunId) -> Result<Option<Answer>> {
-        let run = self.runs.run(scope, run).await?;
-        Ok(self.releases.of_run(scope, &run).await?.answer(&run.state))
     }
 }

@@ -11,8 +11,8 @@ use trunnion_core::{
         UserId, WorkflowId, WorkspaceId,
     },
     records::{
-        ApiKey, Connection, ConnectorChange, ConnectorVersion, DeadLetter, DeadWork, Delivery, Digest,
-        EndedRun, EventSchema, HeldKey, InstallSession, Installation, Integration, LedgerEntry, LiveItem,
+        ApiKey, Callback, Connection, ConnectorChange, ConnectorVersion, DeadLetter, DeadWork, Delivery,
+        Digest, EndedRun, EventSchema, HeldKey, InstallSession, Installation, Integration, LedgerEntry, LiveItem,
         LiveRun, ScheduleMark, StoredRelease, StreamDestination, Subscription, User, Workflow,
         Workspace as WorkspaceRecord,
     },
@@ -104,13 +104,15 @@ tables! {
     35 RequestPaths: Deployment, [u8; 16] => RequestTarget, |_| Owner::Plain;
     /// Finds the runs that a run has called and that have not ended.
     36 CalledRuns: Environment, (RunId, RunId) => Present, |_| Owner::Plain;
+    /// Whom the answers of runs are to be sent to, by run.
+    37 Callbacks: Environment, RunId => Callback, |callback| Owner::User(callback.user);
     /// Keys of ordered workflows that a failed run holds: installation, hashed key, the run's place.
     44 HeldKeys: Environment, (InstallationId, [u8; 16], u64) => HeldKey, |_| Owner::Plain;
 }
 
 const fn owner_of_dead(letter: &DeadLetter) -> Owner {
     match &letter.work {
-        DeadWork::Run { user, .. } => Owner::User(*user),
+        DeadWork::Run { user, .. } | DeadWork::Callback { user, .. } => Owner::User(*user),
         DeadWork::Delivery { delivery } => Owner::User(delivery.user),
     }
 }
@@ -194,7 +196,7 @@ mod tests {
              13 InstallSessions, 14 Subscriptions, 15 SubscriptionsByPath, 16 Deliveries, 17 LiveRuns, \
              18 EndedRuns, 19 RunsByWorkflow, 20 Ledger, 21 DeadLetters, 22 ConnectorVersions, 23 ActiveConnectors, \
              24 StreamDestinations, 25 ConnectorHistory, 26 LiveItems, 27 ScheduleMarks, 35 RequestPaths, \
-             36 CalledRuns, 44 HeldKeys",
+             36 CalledRuns, 37 Callbacks, 44 HeldKeys",
             "numbers are stored in every key and never change; only add at the end"
         );
     }

@@ -674,9 +674,7 @@ fn every_example_of_the_page_on_workflows_is_released() {
 
 #[test]
 fn only_workflows_with_the_trigger_call_are_called() {
-    let calls = |workflow: &str, input: Value| {
-        json!([{"id": "sub", "type": "call", "workflow": workflow, "input": input}])
-    };
+    let calls = |workflow: &str, input: Value| json!([{"id": "sub", "type": "call", "workflow": workflow, "input": input}]);
     let callable = "67".repeat(12);
     let released = outcome(&definition(calls(&callable, json!({"id": "{{ trigger.orderId }}"})))).unwrap();
     assert_eq!(released.program.rules[0].act, Act::Resumable);
@@ -691,7 +689,8 @@ fn only_workflows_with_the_trigger_call_are_called() {
         refused(&definition(calls(&workflow, json!(null))), "/steps/0/workflow", words);
     }
     refused(&definition(calls(&callable, json!("{{ trigger.nothing }}"))), "/steps/0/input", "`nothing`");
-    let mut called = definition(json!([respond("told"), {"id": "all", "type": "set", "value": "{{ trigger.any }}"}]));
+    let mut called =
+        definition(json!([respond("told"), {"id": "all", "type": "set", "value": "{{ trigger.any }}"}]));
     called["steps"][0]["headers"] = json!({});
     called["trigger"] = json!({"type": "call"});
     outcome(&called).unwrap();

@@ -120,6 +120,9 @@ pub(super) async fn dead_letters(
     let shape = |(id, letter): (String, DeadLetter)| {
         let work = match letter.work {
             DeadWork::Run { run, user } => json!({ "kind": "run", "run_id": run, "user_id": user }),
+            DeadWork::Callback { run, user, url } => {
+                json!({ "kind": "callback", "run_id": run, "user_id": user, "url": url })
+            }
             DeadWork::Delivery { delivery } => json!({
                 "kind": "delivery",
                 "delivery_id": delivery.id,

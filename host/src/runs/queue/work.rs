@@ -48,6 +48,15 @@ pub enum Work {
         /// Whose.
         user: UserId,
     },
+    /// An answer that may have to be sent to whoever did not wait for it.
+    CallbackDue {
+        /// Where it is.
+        scope: Scope,
+        /// The run that answered.
+        run: RunId,
+        /// Whose.
+        user: UserId,
+    },
 }
 
 /// Work in the queue: where it stands, and what its payload weighs, here or in the store.
@@ -72,7 +81,7 @@ impl Item {
     pub(super) fn kept(&self) -> usize {
         match self.work {
             Work::Held(_) | Work::Delivery { .. } => self.payload(),
-            Work::RunDue { .. } | Work::DeliveryDue { .. } => 0,
+            Work::RunDue { .. } | Work::DeliveryDue { .. } | Work::CallbackDue { .. } => 0,
         }
     }
 
@@ -91,7 +100,9 @@ impl Work {
     pub(super) const fn owner(&self) -> (Scope, UserId) {
         match self {
             Self::Held(held) => (held.scope, held.run.user),
-            Self::RunDue { scope, user, .. } | Self::DeliveryDue { scope, user, .. } => (*scope, *user),
+            Self::RunDue { scope, user, .. }
+            | Self::DeliveryDue { scope, user, .. }
+            | Self::CallbackDue { scope, user, .. } => (*scope, *user),
             Self::Delivery { scope, delivery, .. } => (*scope, delivery.user),
         }
     }
@@ -101,7 +112,7 @@ impl Work {
         match self {
             Self::Held(held) => weight_of_run(&held.run),
             Self::Delivery { delivery, .. } => weight_of_delivery(delivery),
-            Self::RunDue { .. } | Self::DeliveryDue { .. } => 0,
+            Self::RunDue { .. } | Self::DeliveryDue { .. } | Self::CallbackDue { .. } => 0,
         }
     }
 }
@@ -159,6 +170,9 @@ pub fn likely_lane(run: &LiveRun) -> Lane {
         _ => Lane::Open,
     }
 }
+
+/// The lane of a user's callbacks: slow receivers do not take all workers.
+pub const CALLBACKS: Lane = Lane::Destination(0);
 
 fn connection_lane(connection: Option<&ConnectionId>) -> Lane {
     connection.map_or(Lane::Open, |connection| Lane::Connection(*connection))
