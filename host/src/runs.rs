@@ -1,8 +1,9 @@
 //! Runs: lease, decide, act, journal.
 //!
 //! The decisions are `trunnion_core::machine`'s; `queue` holds who is next, `execute` drives one run, `act`
-//! touches the world, `items` drives what stands inside a `for_each`, `calls` starts other workflows, `log` is what people
-//! read afterwards, `keys` how they see and mend the lines of ordered workflows, `waiting` who waits for an answer.
+//! touches the world, `items` drives what stands inside a `for_each`, `calls` and `routes` start other workflows, `log` is
+//! what people read afterwards, `keys` how they see and mend the lines of ordered workflows, `waiting` who waits for an
+//! answer.
 
 pub mod act;
 pub mod calls;
@@ -11,6 +12,7 @@ mod items;
 mod keys;
 pub mod log;
 pub mod queue;
+pub mod routes;
 pub mod waiting;
 pub mod worker;
 
@@ -19,6 +21,7 @@ pub use self::{
     execute::Held,
     log::RunLog,
     queue::{Queue, Turn, Work},
+    routes::Routes,
     waiting::{Caller, Owed, Waiting},
     worker::{Hands, Worker},
 };

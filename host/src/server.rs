@@ -38,15 +38,19 @@ use crate::{
     registry::{self, Registry, Swaps},
     retention::Retention,
     runs::{
-        Calls, Hands, Queue, RunLog, Waiting, Worker,
+        Calls, Hands, Queue, Routes, RunLog, Waiting, Worker,
         act::Actor,
         execute::Executor,
         queue::{Bounds, Limits, Load},
     },
     streams::Streams,
     triggers::{
-        accept::Acceptor, parse::Parser, request::{Callbacks, Requests}, schedule::Schedules,
-        subscriptions::Subscriptions, webhook::Ingress,
+        accept::Acceptor,
+        parse::Parser,
+        request::{Callbacks, Requests},
+        schedule::Schedules,
+        subscriptions::Subscriptions,
+        webhook::Ingress,
     },
     users::Users,
     vault::Vault,
@@ -55,6 +59,9 @@ use crate::{
 
 /// How long requests under way may take to end at a stop.
 const DRAIN: Duration = Duration::from_secs(20);
+
+/// Callers of requests that wait at once; further ones are told at once where their answers will be.
+const MOST_CALLERS: usize = 20_000;
 
 /// What a host is started with.
 #[derive(Clone, Debug)]
@@ -245,7 +252,7 @@ fn tidy(mut request: Request) -> Request {
 pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Worker) {
     let holder = context.ids.next::<trunnion_core::id::Id>().to_string();
     let queue = Arc::new(Queue::new(Arc::clone(context.clock()), holder, limits(config)));
-    let waiting = Arc::new(Waiting::new(Arc::clone(&queue), config.max_waiting));
+    let waiting = Arc::new(Waiting::new(Arc::clone(&queue), MOST_CALLERS));
     let releases = Arc::new(Releases::new(context.clone()));
     let vault = Vault::new(context.clone());
     let library = Library::new(context.clone());
@@ -260,9 +267,10 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         schedules.clone(),
         acceptor.clone(),
     );
+    let routes = Routes::new(context.clone(), acceptor.clone(), Users::new(context.clone()));
     let calls = Calls::new(context.clone(), acceptor.clone(), Arc::clone(&releases));
     let streams = Streams::new(context.clone());
-    let actor = Actor::new(context.clone(), vault.clone(), streams.clone(), calls);
+    let actor = Actor::new(context.clone(), vault.clone(), streams.clone(), calls, routes);
     let runs = RunLog::new(context.clone(), Arc::clone(&releases), Arc::clone(&queue), Arc::clone(&waiting));
     let executor =
         Executor::new(context.clone(), Arc::clone(&releases), actor, Arc::clone(&queue), runs.clone());

@@ -53,7 +53,7 @@ async fn an_installed_flow_runs_once_and_knows_its_siblings_addresses() {
         *sibling,
         json!({
             "id": scenario.catalogue.order_created, "name": "Order created", "trigger": "app", "release": 1,
-            "previous_release": null, "active": true, "webhook_url": hook,
+            "previous_release": null, "active": true, "webhook_url": hook, "request_url": null,
         })
     );
     assert_eq!(named(told, "workflows", "Fulfilment")["webhook_url"], Value::Null);

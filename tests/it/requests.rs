@@ -53,11 +53,7 @@ async fn asking_with(steps: Value, change: impl FnOnce(&mut HostOptions)) -> Ask
 
 /// The path of an installation's address.
 async fn path_of(scenario: &Scenario, merchant: &Merchant, workflow: &str) -> String {
-    let listed = scenario.client.get(&format!("/v1/installations?user_id={}", merchant.user)).await.unwrap();
-    let listed = listed.ok().unwrap();
-    let rows = listed["data"].as_array().unwrap();
-    let row = rows.iter().find(|row| row["workflow_id"] == workflow).unwrap();
-    let url = row["request"]["url"].as_str().unwrap_or_else(|| panic!("no address: {row}"));
+    let (url, _) = scenario.client.entrance(&merchant.user, workflow).await.unwrap();
     url.strip_prefix(scenario.host.public_url()).unwrap().to_owned()
 }
 
@@ -65,7 +61,7 @@ async fn path_of(scenario: &Scenario, merchant: &Merchant, workflow: &str) -> St
 fn prompt() -> Value {
     json!([
         { "id": "told", "type": "respond", "status": 201, "headers": { "x-sku": "{{ trigger.body.sku }}" },
-          "body": { "sku": "{{ trigger.body.sku }}", "page": "{{ trigger.query.page }}", "by": "{{ user.username }}" } },
+          "body": { "sku": "{{ trigger.body.sku }}", "page": "{{ trigger.query.page | default('1') }}", "by": "{{ user.username }}" } },
         { "id": "send", "type": "stream", "destination": STREAM, "body": { "id": "{{ trigger.body.order }}" } },
     ])
 }
@@ -173,10 +169,11 @@ async fn a_run_without_respond_answers_with_what_its_last_step_gave() {
 
 #[tokio::test]
 async fn a_slow_request_gets_202_and_its_answer_at_an_address() {
+    let directory = tempfile::tempdir().unwrap();
+    // The configured limit itself, not the caller's wish.
+    let path = directory.path().join("trunnion.toml");
+    fs::write(&path, "request_wait_secs = 1\n").unwrap();
     let asking = asking_with(slow(), |options| {
-        // The configured limit itself, not the caller's wish.
-        let path = std::env::temp_dir().join(format!("trunnion-requests-{}.toml", std::process::id()));
-        fs::write(&path, "request_wait_secs = 1\n").unwrap();
         options.arguments = vec!["--config".to_owned(), path.to_str().unwrap().to_owned()];
     })
     .await;
@@ -337,12 +334,10 @@ async fn a_stop_lets_callers_go_with_the_address_of_their_answer() {
 
 /// A receiver of callbacks that knows the installation's key.
 async fn receiver(asking: &Asking) -> Isv {
-    let path = format!("/v1/installations?user_id={}", asking.merchant.user);
-    let listed = asking.scenario.client.get(&path).await.unwrap().ok().unwrap();
-    let rows = listed["data"].as_array().unwrap();
-    let row = rows.iter().find(|row| row["workflow_id"] == asking.workflow.as_str()).unwrap();
+    let client = &asking.scenario.client;
+    let (_, secret) = client.entrance(&asking.merchant.user, &asking.workflow).await.unwrap();
     let isv = Isv::start().await.unwrap();
-    isv.trust(row["request"]["secret"].as_str().unwrap());
+    isv.trust(&secret);
     isv
 }
 

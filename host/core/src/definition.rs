@@ -88,6 +88,12 @@ pub enum Trigger {
         #[serde(default, skip_serializing_if = "Value::is_null")]
         sample: Value,
     },
+    /// A request for any user: what the last step gives names the workflow and the user that it is for.
+    Preprocess {
+        /// What a request's body looks like; `null` where that is not known.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        sample: Value,
+    },
     /// A request to the installation's own address, which waits for the answer.
     Request {
         /// What a request's body looks like; `null` where that is not known.
@@ -344,7 +350,8 @@ impl Definition {
             | Trigger::Installed
             | Trigger::Removed
             | Trigger::Request { .. }
-            | Trigger::Call { .. } => None,
+            | Trigger::Call { .. }
+            | Trigger::Preprocess { .. } => None,
         };
         let steps = self.every_step();
         let steps = steps.iter().filter_map(|(_, step)| match &step.kind {

@@ -388,6 +388,14 @@ pub enum EventSource {
         #[serde(default)]
         callback: bool,
     },
+    /// A pre-process flow, which took the request in.
+    Preprocess {
+        /// Its run.
+        run: RunId,
+        /// Whether the caller said where else the answer is to go.
+        #[serde(default)]
+        callback: bool,
+    },
     /// A step of another run.
     Call {
         /// The run that called.

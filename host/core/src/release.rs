@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::{
     answer::Answer,
     definition::Definition,
-    id::{IntegrationId, WorkflowId},
+    id::{IntegrationId, RunId, WorkflowId},
     machine::RunState,
     manifest::Manifest,
     problem::Problems,
@@ -29,7 +29,7 @@ use crate::{
 
 pub use self::check::delay_fits;
 pub use self::concurrency::Concurrent;
-pub use self::program::{AnswerTemplate, CompiledKind, CompiledStep, Program};
+pub use self::program::{AnswerTemplate, CompiledKind, CompiledStep, Program, ROUTED};
 
 /// What a definition may refer to.
 pub trait Catalog {
@@ -120,6 +120,13 @@ impl Release {
             return Err(Problems(problems));
         }
         Ok(Self { workflow, integration, number, definition, program, concurrent })
+    }
+
+    /// The run that a pre-process flow's run has handed its request to: whatever that one answers is the answer.
+    #[must_use]
+    pub fn routed_to(state: &RunState) -> Option<RunId> {
+        let last = state.results.last().filter(|result| result.id == ROUTED && result.error.is_none())?;
+        last.output.get("run")?.as_str()?.parse().ok()
     }
 
     /// What whoever waits for a run is answered: what a `respond` step gave, else what the run came to; `None`

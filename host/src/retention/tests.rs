@@ -179,7 +179,7 @@ async fn a_sweep_of_many_goes_in_small_commits() {
     for _ in 0..1000 {
         let mut key = [0; 16];
         chance.fill(&mut key);
-        let entry = LedgerEntry { at: world.clock.now(), body_hash: None, event: None };
+        let entry = LedgerEntry { at: world.clock.now(), body_hash: None, event: None, run: None };
         batch.insert::<Ledger>(&scope, &key, &entry);
     }
     world.store.commit(batch).await.unwrap();

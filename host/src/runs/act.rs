@@ -19,7 +19,10 @@ use trunnion_core::{
 use trunnion_sandbox::{Answer, Call, Connector, Exchange, Failed, Freshness, Reconciled};
 use trunnion_store::tables::Users;
 
-use super::calls::{Called, Calls};
+use super::{
+    calls::{Called, Calls},
+    routes::Routes,
+};
 use crate::{context::Context, error::Result, streams::Streams, vault::Vault};
 
 /// Items of one `for_each`.
@@ -32,6 +35,7 @@ pub struct Actor {
     vault: Vault,
     streams: Streams,
     calls: Calls,
+    routes: Routes,
 }
 
 /// What is done about a step.
@@ -120,8 +124,8 @@ impl Performed {
 impl Actor {
     /// Acts with these services.
     #[must_use]
-    pub const fn new(context: Context, vault: Vault, streams: Streams, calls: Calls) -> Self {
-        Self { context, vault, streams, calls }
+    pub const fn new(context: Context, vault: Vault, streams: Streams, calls: Calls, routes: Routes) -> Self {
+        Self { context, vault, streams, calls, routes }
     }
 
     /// Performs the step of index `step`, or asks what became of an uncertain attempt at it. Only actions can be
@@ -174,6 +178,10 @@ impl Actor {
             }
             CompiledKind::ForEach { items, .. } => {
                 Ok(Performed::rendered(items.render(&environment), |items| listed(items, &step.id)))
+            }
+            CompiledKind::Route => {
+                let result = self.routes.route(&place).await?;
+                Ok(Performed { input: Value::Null, result, log: Vec::new() })
             }
             CompiledKind::Respond { answer } => {
                 let parts = || {

@@ -4,6 +4,8 @@
 //! performed there is one; a caller rests without a worker, and every end of a called run wakes it. What is called is
 //! found again in the store, never remembered: after a stop, the caller looks once and goes on or rests again.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use trunnion_core::{
     call::CallError,
@@ -31,7 +33,7 @@ use crate::{
 pub struct Calls {
     context: Context,
     acceptor: Acceptor,
-    releases: std::sync::Arc<Releases>,
+    releases: Arc<Releases>,
 }
 
 /// What is called, and by which step.
@@ -46,7 +48,7 @@ pub(super) struct Called<'a> {
 impl Calls {
     /// Accepts called runs by `acceptor`.
     #[must_use]
-    pub const fn new(context: Context, acceptor: Acceptor, releases: std::sync::Arc<Releases>) -> Self {
+    pub const fn new(context: Context, acceptor: Acceptor, releases: Arc<Releases>) -> Self {
         Self { context, acceptor, releases }
     }
 

@@ -24,6 +24,7 @@ use super::{
     items::{Acted, Spent, has_items, items_of, remove_items},
     log::RunLog,
     queue::{Hold, Joined, Lane, Queue, Turn, Work, holds_line, lane_of, lane_of_step, likely_lane},
+    routes::forget_request,
 };
 use crate::{
     context::Context,
@@ -179,12 +180,12 @@ impl Executor {
 
     /// Lets a run come back at once where it was woken while it was in somebody's hands: to be asked when it no longer
     /// is, so that either they see it or whoever woke it does.
-    fn woken_meanwhile(&self, work: Work, id: RunId) -> bool {
-        let woken = self.runs.take_woken(id);
-        if woken {
-            self.queue.push(work);
+    fn unless_woken(&self, work: Work, id: RunId) -> Option<Work> {
+        if !self.runs.take_woken(id) {
+            return Some(work);
         }
-        woken
+        self.queue.push(work);
+        None
     }
 
     /// Gives a lease back whose step was not begun, so that the next start does not take it for a lost one.
@@ -200,7 +201,7 @@ impl Executor {
                 Next::End | Next::Nothing => {
                     let (work, id) = (held.due(), held.run.id);
                     drop(held);
-                    self.woken_meanwhile(work, id);
+                    self.unless_woken(work, id);
                     return Ok(());
                 }
                 Next::Wait(until) => {
@@ -208,10 +209,10 @@ impl Executor {
                     let (work, id) = (held.due(), held.run.id);
                     // Whoever takes it up must find it in nobody's hands.
                     drop(held);
-                    if self.woken_meanwhile(work, id) || until == UNTIL_WOKEN {
-                        return Ok(());
+                    let work = self.unless_woken(work, id).filter(|_| until != UNTIL_WOKEN);
+                    if let Some(work) = work {
+                        self.queue.push_at_to(until, lane, work);
                     }
-                    self.queue.push_at_to(until, lane, work);
                     return Ok(());
                 }
                 // Before an intent is durable as well: what waits here has not been begun.
@@ -316,6 +317,7 @@ impl Executor {
         if journal == Journal::Later && next != Next::End {
             return Ok(Hands::Kept);
         }
+        forget_request(&mut held.run);
         if held.run.state.ended() && has_items(&held.release.program) {
             held.spent = self.items_left(&held.scope, held.run.id).await?;
         }

@@ -84,9 +84,12 @@ impl RunLog {
         }
     }
 
-    /// What a run has answered; `None` while it has not.
+    /// What a run has answered, or the one that it handed its request to; `None` while it has not.
     pub async fn answer(&self, scope: &Scope, id: RunId) -> Result<Option<Answer>> {
-        let run = self.run(scope, id).await?;
+        let mut run = self.run(scope, id).await?;
+        if let Some(to) = Release::routed_to(&run.state) {
+            run = self.run(scope, to).await?;
+        }
         Ok(self.releases.of_run(scope, &run).await?.answer(&run.state))
     }
 

@@ -64,17 +64,26 @@ impl Waiting {
     /// To be called once a state of a run is durable: whoever waits for what it says hears of it.
     pub fn told(&self, scope: &Scope, run: &LiveRun, release: &Release) {
         match &run.source {
-            EventSource::Request { callback } if release.answer(&run.state).is_some() => {
-                self.stirred(run.id);
-                if *callback && !self.owing().contains(&run.id) {
-                    self.queue.push(Work::CallbackDue { scope: *scope, run: run.id, user: run.user });
-                }
+            EventSource::Request { callback } => self.answered(scope, run, release, (run.id, *callback)),
+            EventSource::Preprocess { run: taken_in, callback } => {
+                self.answered(scope, run, release, (*taken_in, *callback));
             }
             EventSource::Call { run: caller, .. } if run.state.ended() => {
                 self.woken().insert(*caller);
                 self.queue.push(Work::RunDue { scope: *scope, id: *caller, user: run.user });
             }
             _ => {}
+        }
+    }
+
+    /// Tells those who wait for the answer to the request that the run `asked` took in.
+    fn answered(&self, scope: &Scope, run: &LiveRun, release: &Release, (asked, callback): (RunId, bool)) {
+        if release.answer(&run.state).is_none() {
+            return;
+        }
+        self.stirred(asked);
+        if callback && !self.owing().contains(&asked) {
+            self.queue.push(Work::CallbackDue { scope: *scope, run: asked, user: run.user });
         }
     }
 
@@ -168,10 +177,14 @@ mod tests {
     };
 
     use super::*;
+    use crate::runs::queue::{Bounds, Limits, Load};
 
     fn waiting(most: usize) -> Arc<Waiting> {
         let clock = Arc::new(ManualClock::new(Timestamp::ZERO));
-        Arc::new(Waiting::new(Arc::new(Queue::new(clock, "here".to_owned(), 9)), most))
+        let load = Load { count: 9, bytes: 1 << 20 };
+        let waiting = Bounds { all: load, per_user: load };
+        let limits = Limits { workers: 9, per_connection: 9, waiting, kept_bytes: 1 << 20 };
+        Arc::new(Waiting::new(Arc::new(Queue::new(clock, "here".to_owned(), limits)), most))
     }
 
     fn run(number: u8) -> RunId {
@@ -200,12 +213,14 @@ mod tests {
         let scope = Scope::new(WorkspaceId(Id::from_bytes([1; 12])), Environment::Development);
         let user = UserId(Id::from_bytes([2; 12]));
         waiting.owe(&scope, run(1), user).paid();
-        assert_eq!(waiting.queue.ready(), 0, "the caller has it");
+        assert_eq!(waiting.queue.waiting().count, 0, "the caller has it");
         let owed = waiting.owe(&scope, run(2), user);
         assert!(waiting.owing().contains(&run(2)));
         drop(owed);
         assert!(waiting.owing().is_empty());
-        assert!(matches!(waiting.queue.next().await, Work::CallbackDue { run: due, .. } if due == run(2)));
+        assert!(
+            matches!(waiting.queue.next().await, (Work::CallbackDue { run: due, .. }, _) if due == run(2))
+        );
     }
 
     #[tokio::test]

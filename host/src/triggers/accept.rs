@@ -14,6 +14,7 @@ use trunnion_core::{
     id::{EventId, InstallationId, RunId, UserId, WorkflowId},
     machine::{self, Event, Next, RunState, Status},
     records::{EventSource, Installation, LedgerEntry, LiveRun},
+    release::ROUTED,
     scope::Scope,
 };
 use trunnion_store::{
@@ -117,6 +118,7 @@ pub fn call_key(store: &Store, scope: &Scope, user: UserId, workflow: WorkflowId
 fn called(source: &EventSource) -> Option<RunId> {
     match source {
         EventSource::Call { run, step, .. } => Some(machine::called_run(*run, step)),
+        EventSource::Preprocess { run, .. } => Some(machine::called_run(*run, ROUTED)),
         _ => None,
     }
 }

@@ -389,7 +389,7 @@ impl Installer {
 
     /// Where requests come in: as before, or at a fresh address.
     fn entrance(&self, definition: &Definition, known: Option<&Installation>) -> Option<Entrance> {
-        let Trigger::Request { .. } = definition.trigger else { return None };
+        let (Trigger::Request { .. } | Trigger::Preprocess { .. }) = definition.trigger else { return None };
         let before = known.and_then(|known| known.entrance.clone());
         Some(before.unwrap_or_else(|| Entrance {
             path_token: hex::encode(self.context.ids.bytes::<16>()),
@@ -534,7 +534,9 @@ impl Installer {
             Trigger::Schedule(_) => Some(schedule_key(store, scope, installation.id)),
             // Their runs begin in the very commit of what they are told of.
             Trigger::Installed | Trigger::Removed => None,
-            Trigger::Request { .. } => Some(request_key(store, scope, installation.id)),
+            Trigger::Request { .. } | Trigger::Preprocess { .. } => {
+                Some(request_key(store, scope, installation.id))
+            }
             Trigger::Call { .. } => Some(call_key(store, scope, installation.user, installation.workflow)),
         }
     }

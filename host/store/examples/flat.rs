@@ -237,7 +237,8 @@ impl World {
             };
             let mut run = self.begin(installation.record)?;
             let mut batch = Batch::new();
-            let seen = LedgerEntry { at: run.accepted_at, body_hash: None, event: Some(run.event) };
+            let seen =
+                LedgerEntry { at: run.accepted_at, body_hash: None, event: Some(run.event), run: None };
             batch.insert::<Ledger>(&self.scope, &self.ids.bytes(), &seen);
             batch.insert::<LiveRuns>(&self.scope, &run.id, &run);
             let version = self.store.commit(batch).await?;

@@ -12,8 +12,8 @@ use trunnion_core::{
     },
     records::{
         ApiKey, Callback, Connection, ConnectorChange, ConnectorVersion, DeadLetter, DeadWork, Delivery,
-        Digest, EndedRun, EventSchema, HeldKey, InstallSession, Installation, Integration, LedgerEntry, LiveItem,
-        LiveRun, ScheduleMark, StoredRelease, StreamDestination, Subscription, User, Workflow,
+        Digest, EndedRun, EventSchema, HeldKey, InstallSession, Installation, Integration, LedgerEntry,
+        LiveItem, LiveRun, ScheduleMark, StoredRelease, StreamDestination, Subscription, User, Workflow,
         Workspace as WorkspaceRecord,
     },
     scope::Scope,

@@ -193,6 +193,16 @@ impl Client {
         self.send(Method::DELETE, &path, None).await?.ok().map(drop)
     }
 
+    /// Where requests to a user's copy of a workflow come in, and the key that its callbacks are signed with.
+    pub async fn entrance(&self, user: &str, workflow: &str) -> Result<(String, String)> {
+        let listed = self.get(&format!("/v1/installations?user_id={user}")).await?.ok()?;
+        let of_workflow = |row: &&Value| row.get("workflow_id").and_then(Value::as_str) == Some(workflow);
+        let rows = rows(&listed);
+        let row =
+            rows.iter().find(of_workflow).with_context(|| format!("`{workflow}` is not in {listed}"))?;
+        Ok((text_of(row, "/request/url")?, text_of(row, "/request/secret")?))
+    }
+
     /// `POST /run/event`, whatever the answer.
     pub async fn run_event(&self, event: &str, user: &str, data: &Value) -> Result<Answer> {
         self.post("/2023-12/run/event", &json!({ "event": event, "userId": user, "data": data })).await

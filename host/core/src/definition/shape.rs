@@ -32,6 +32,7 @@ const TRIGGER: Shape = Shape::Tagged {
         ("removed", &[]),
         ("request", &[optional("sample", Shape::Any)]),
         ("call", &[optional("sample", Shape::Any)]),
+        ("preprocess", &[optional("sample", Shape::Any)]),
     ],
 };
 

@@ -10,10 +10,7 @@ use crate::{
 
 /// Every `respond` that stands where it cannot.
 pub(super) fn problems(definition: &Definition) -> Vec<Problem> {
-    let waits = match definition.trigger {
-        Trigger::Request { .. } | Trigger::Call { .. } => true,
-        Trigger::App { .. } | Trigger::Event { .. } => false,
-    };
+    let waits = matches!(definition.trigger, Trigger::Request { .. } | Trigger::Call { .. });
     let mut walk = Walk { waits, problems: Vec::new() };
     walk.block(&definition.steps, "/steps", Place { answered: false, in_items: false });
     walk.problems

@@ -287,7 +287,7 @@ impl Check<'_> {
             Trigger::Installed | Trigger::Removed => {
                 Known { schema: Some(deployed()), sample: None, event: None }
             }
-            Trigger::Request { sample } => requested(sample),
+            Trigger::Request { sample } | Trigger::Preprocess { sample } => requested(sample),
             Trigger::Call { sample } => {
                 Known { schema: None, sample: (!sample.is_null()).then(|| sample.clone()), event: None }
             }
@@ -329,7 +329,7 @@ impl Check<'_> {
                     self.fit(sources, &json!({ "type": "array" }), items.root(), &format!("{at}/items"));
                     self.mappings(body, sources);
                 }
-                CompiledKind::Filter { .. } | CompiledKind::Guard { .. } => {}
+                CompiledKind::Filter { .. } | CompiledKind::Guard { .. } | CompiledKind::Route => {}
             }
         }
     }
@@ -355,7 +355,7 @@ fn deployed() -> Value {
         "properties": {
             "id": text, "name": text, "trigger": text, "release": { "type": "integer" },
             "previous_release": { "type": ["integer", "null"] }, "active": { "type": "boolean" },
-            "webhook_url": { "type": ["string", "null"] },
+            "webhook_url": { "type": ["string", "null"] }, "request_url": { "type": ["string", "null"] },
         },
     });
     json!({

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Catalog, check};
 use crate::{
-    definition::{Branch, Definition, Pick, Step, StepKind},
+    definition::{Branch, Definition, Pick, Step, StepKind, Trigger},
     id::WorkflowId,
     machine::{Act, OnError, StepRule},
     manifest::{ActionSpec, Repeat},
@@ -93,6 +93,8 @@ pub enum CompiledKind {
         /// Gives its `trigger`.
         input: Template,
     },
+    /// Starts the workflow that the step before names, for the user that it names.
+    Route,
     /// Answers whoever waits.
     Respond {
         /// Gives the answer.
@@ -111,6 +113,9 @@ pub struct AnswerTemplate {
     pub body: Template,
 }
 
+/// The id of the step that a pre-process flow ends with; no definition can have it.
+pub const ROUTED: &str = "routed-to";
+
 /// How deep blocks may stand in each other.
 const DEEPEST: usize = 8;
 
@@ -120,6 +125,9 @@ pub(super) fn compile(definition: &Definition, catalog: &dyn Catalog) -> (Progra
     let mut compiler = Compiler { definition, catalog, every, problems: Vec::new() };
     let mut program = Program::default();
     compiler.block(&mut program, &definition.steps, "/steps", &Place::default());
+    if matches!(definition.trigger, Trigger::Preprocess { .. }) {
+        compiler.route(&mut program);
+    }
     (program, compiler.problems)
 }
 
@@ -354,6 +362,18 @@ impl Compiler<'_> {
         let retry = step.retry.clone().filter(|_| matches!(act, Act::Outside(_))).unwrap_or(retry);
         program.rules.push(StepRule { id: step.id.clone(), act, retry, on_error, next, otherwise: next });
         program.steps.push(CompiledStep { id: step.id.clone(), at: at.to_owned(), kind });
+    }
+
+    /// What a pre-process flow ends with, whatever its steps are.
+    fn route(&mut self, program: &mut Program) {
+        let step = Step {
+            id: ROUTED.to_owned(),
+            on_error: OnError::Fail,
+            retry: None,
+            kind: StepKind::Set { value: Value::Null },
+        };
+        let once = RetryPolicy { attempts: 1, ..RetryPolicy::action() };
+        self.push(program, &step, "/trigger", CompiledKind::Route, Act::Resumable, once);
     }
 
     fn template(&mut self, value: &Value, at: &str, place: &Place) -> Option<Template> {

@@ -713,7 +713,7 @@ fn one_answer_may_be_given_on_every_way() {
             {"when": "trigger.method == 'GET'", "steps": [respond("got")]},
             {"when": "trigger.body.count > 1", "steps": [{"id": "pause", "type": "delay", "seconds": 1}, respond("many")]},
         ], "otherwise": [respond("other")]},
-        {"id": "send", "type": "stream", "destination": "orders", "body": "{{ steps.other | default(null) }}"},
+        {"id": "send", "type": "stream", "destination": "orders", "body": "{{ steps.other | default('') }}"},
     ]);
     let release = outcome(&requested(steps)).unwrap().release(
         WorkflowId(Id::from_bytes([1; 12])),
@@ -729,7 +729,7 @@ fn one_answer_may_be_given_on_every_way() {
 fn an_answer_is_refused_where_nobody_waits_or_it_would_not_be_the_only_one() {
     let set = json!({"id": "one", "type": "set", "value": 1});
     refused(
-        &definition(json!([set, respond("told")])),
+        &definition(json!([set, json!({"id": "told", "type": "respond"})])),
         "/steps/1",
         "give the workflow the trigger `request` or `call`",
     );
@@ -755,6 +755,33 @@ fn an_answer_is_refused_where_nobody_waits_or_it_would_not_be_the_only_one() {
     let mut behind = way("first", json!([]));
     behind.as_array_mut().unwrap().push(respond("told"));
     refused(&requested(behind), "/steps/1", "may come after another answer");
+}
+
+#[test]
+fn a_preprocess_flow_ends_by_handing_its_request_on() {
+    let flow = |steps: Value| json!({"name": "Router", "trigger": {"type": "preprocess"}, "steps": steps});
+    let to = json!({"id": "to", "type": "set", "value": {"workflow": "Inventory", "user": "{{ trigger.body.shop }}"}});
+    let way = json!({"id": "route", "type": "branch", "branches": [{"when": "trigger.method == 'GET'", "steps": [to]}]});
+    let checked = outcome(&flow(json!([way]))).unwrap();
+    let last = checked.program.rules.last().unwrap();
+    assert_eq!((last.id.as_str(), last.act), (ROUTED, Act::Resumable));
+    let end = checked.program.rules.len() - 1;
+    assert_eq!(checked.program.rules[0].otherwise, end, "whatever way was gone");
+    refused(&flow(json!([to, respond("told")])), "/steps/1", "nobody waits for the answer");
+
+    let mut state = RunState::queued(Timestamp::ZERO);
+    assert_eq!(Release::routed_to(&state), None);
+    let run = "0f".repeat(12);
+    state.results.push(crate::machine::StepResult {
+        id: ROUTED.to_owned(),
+        started_at: Timestamp::ZERO,
+        ended_at: Timestamp::ZERO,
+        attempts: 1,
+        input: Value::Null,
+        output: json!({"workflow": "w", "user": "u", "run": run}),
+        error: None,
+    });
+    assert_eq!(Release::routed_to(&state).map(|run| run.to_string()), Some(run));
 }
 
 #[test]

@@ -115,6 +115,7 @@ fn blocks(services: &Services, workflow: WorkflowId, definition: &Definition) ->
             let said = Schedule::check(timing).map_or_else(|_| "schedule".to_owned(), |it| it.to_string());
             block(services, workflow, "trigger", &said, "cron")
         }
+        Trigger::Preprocess { .. } => block(services, workflow, "trigger", "Pre-process", "preprocess"),
         Trigger::Call { .. } => block(services, workflow, "trigger", "Call", "call"),
         Trigger::Request { .. } => block(services, workflow, "trigger", "Request", "request"),
     };

@@ -16,7 +16,10 @@ use trunnion_store::tables::Subscriptions as Table;
 use super::{Installer, Planned};
 use crate::{
     error::Result,
-    triggers::accept::{Arrival, Beginning},
+    triggers::{
+        accept::{Arrival, Beginning},
+        request::request_url,
+    },
 };
 
 /// A copy of a workflow, and what is said of it.
@@ -119,6 +122,8 @@ impl Installer {
         put("previous_release", json!(previous));
         put("active", json!(installation.active));
         put("webhook_url", json!(webhook));
+        let request = installation.entrance.as_ref();
+        put("request_url", json!(request.map(|entrance| request_url(&self.context.public_url, entrance))));
         Ok(Told { installation: installation.clone(), flow, said: Value::Object(said) })
     }
 

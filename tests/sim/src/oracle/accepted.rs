@@ -47,7 +47,7 @@ pub(super) fn judge(evidence: &Evidence<'_>, findings: &mut Findings) {
             DeadWork::Delivery { delivery } => {
                 delivery.headers.iter().find(|(name, _)| name == DELIVERY_ID).map(|(_, id)| id.as_str())
             }
-            DeadWork::Run { .. } => None,
+            DeadWork::Run { .. } | DeadWork::Callback { .. } => None,
         })
         .collect();
     for delivery in &evidence.seen.deliveries {
