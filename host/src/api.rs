@@ -23,7 +23,7 @@ use crate::{
     context::Context,
     registry::Swaps,
     runs::{Queue, RunLog},
-    triggers::{accept::Acceptor, request::Requests, schedule::Schedules, webhook::Ingress},
+    triggers::{accept::Acceptor, poll::Pollers, request::Requests, schedule::Schedules, webhook::Ingress},
     users::Users,
     vault::Vault,
     workflows::{Installer, Library, Releases},
@@ -59,6 +59,8 @@ pub struct AllServices {
     pub ingress: Ingress,
     /// Requests that wait for an answer.
     pub requests: Requests,
+    /// Polling triggers.
+    pub pollers: Pollers,
     /// Runs.
     pub runs: RunLog,
     /// Work that waits.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use trunnion_sandbox::{EgressOptions, Options as SandboxOptions};
 
-use crate::retention::RetentionConfig;
+use crate::{retention::RetentionConfig, triggers::poll::Options as PollingOptions};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,6 +48,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// How long things are kept.
     pub retention: RetentionConfig,
+    /// Polling triggers.
+    pub polling: PollingOptions,
 }
 
 /// The embedded store.
@@ -79,6 +81,7 @@ impl Default for Config {
             egress: EgressOptions::default(),
             store: StoreConfig::default(),
             retention: RetentionConfig::default(),
+            polling: PollingOptions::default(),
         }
     }
 }
@@ -148,9 +151,9 @@ mod tests {
             all.keys().filter(|field| !shown.contains_key(*field)).cloned().collect()
         };
         assert_eq!(missing(&shown, &all), Vec::<String>::new());
-        for part in ["store", "retention"] {
-            let part = |table: &toml::Table| table[part].as_table().unwrap().clone();
-            assert_eq!(missing(&part(&shown), &part(&all)), Vec::<String>::new());
+        for part in ["store", "retention", "polling"] {
+            let inside = |table: &toml::Table| table[part].as_table().unwrap().clone();
+            assert_eq!(missing(&inside(&shown), &inside(&all)), Vec::<String>::new(), "{part}");
         }
     }
 

@@ -47,6 +47,7 @@ use crate::{
     triggers::{
         accept::Acceptor,
         parse::Parser,
+        poll::Pollers,
         request::{Callbacks, Requests},
         schedule::Schedules,
         subscriptions::Subscriptions,
@@ -54,7 +55,7 @@ use crate::{
     },
     users::Users,
     vault::Vault,
-    workflows::{Installer, Library, Releases},
+    workflows::{Installer, Library, Releases, install::Feeds},
 };
 
 /// How long requests under way may take to end at a stop.
@@ -190,6 +191,7 @@ impl Server {
         let background = vec![
             tokio::spawn(worker.run(stop.clone())),
             tokio::spawn(services.schedules.clone().run(stop.clone())),
+            tokio::spawn(services.pollers.clone().run(stop.clone())),
             tokio::spawn(retention.run(stop.clone())),
             tokio::spawn(let_go(services.requests.clone(), stop.clone())),
         ];
@@ -258,13 +260,18 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
     let library = Library::new(context.clone());
     let acceptor = Acceptor::new(context.clone(), Arc::clone(&releases), Arc::clone(&queue));
     let schedules = Schedules::new(context.clone(), acceptor.clone());
+    let pollers = Pollers::new(context.clone(), acceptor.clone(), vault.clone(), &config.polling);
+    let feeds = Feeds {
+        subscriptions: Subscriptions::new(context.clone()),
+        schedules: schedules.clone(),
+        pollers: pollers.clone(),
+    };
     let installer = Installer::new(
         context.clone(),
         library.clone(),
         Arc::clone(&releases),
         vault.clone(),
-        Subscriptions::new(context.clone()),
-        schedules.clone(),
+        feeds,
         acceptor.clone(),
     );
     let routes = Routes::new(context.clone(), acceptor.clone(), Users::new(context.clone()));
@@ -293,6 +300,7 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         installer,
         acceptor,
         ingress: Ingress::new(context.clone(), Arc::clone(&queue)),
+        pollers,
         requests,
         runs,
         releases,

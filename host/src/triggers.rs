@@ -2,11 +2,13 @@
 //!
 //! `accept` makes events durable and starts runs; `webhook` takes vendors' deliveries in; `verify` knows
 //! signatures; `parse` turns stored deliveries into occurrences; `subscriptions` registers at vendors;
-//! `schedule` starts what the clock starts; `request` takes requests whose callers wait.
+//! `schedule` starts what the clock starts; `poll` asks vendors that do not call; `request` takes requests whose
+//! callers wait.
 
 pub mod accept;
 pub mod custom;
 pub mod parse;
+pub mod poll;
 pub mod request;
 pub mod schedule;
 pub mod subscriptions;

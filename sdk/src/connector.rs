@@ -10,7 +10,7 @@ use crate::{
     auth::{Account, Connection},
     context::Context,
     error::{Error, Result},
-    trigger::{Delivery, Health, Occurrence, Reply, Target, Trigger},
+    trigger::{Delivery, Health, Hook, Occurrence, Page, Reply, Source, Target, Trigger},
 };
 
 /// The code of the error that answers a call of something not declared.
@@ -67,6 +67,13 @@ impl Connector {
             .ok_or_else(|| self.lacks("trigger", id))
     }
 
+    fn hook(&self, id: &str) -> Result<Hook> {
+        match self.trigger(id)?.source {
+            Source::Webhook(hook) => Ok(hook),
+            Source::Poll { .. } => Err(self.lacks("webhook", id)),
+        }
+    }
+
     fn action(&self, id: &str) -> Result<Action> {
         (self.actions)().into_iter().find(|action| action.id == id).ok_or_else(|| self.lacks("action", id))
     }
@@ -104,7 +111,7 @@ impl Connector {
     /// # Errors
     /// The trigger's own, or `Other` where there is no such trigger; so for the functions that follow.
     pub fn subscribe(&self, ctx: &Context, target: &Target) -> Result<String> {
-        (self.trigger(&ctx.call().name)?.subscribe)(ctx, target)
+        (self.hook(&ctx.call().name)?.subscribe)(ctx, target)
     }
 
     /// Takes a registration back.
@@ -112,7 +119,7 @@ impl Connector {
     /// # Errors
     /// As [`Self::subscribe`].
     pub fn unsubscribe(&self, ctx: &Context, state: &str) -> Result<()> {
-        (self.trigger(&ctx.call().name)?.unsubscribe)(ctx, state)
+        (self.hook(&ctx.call().name)?.unsubscribe)(ctx, state)
     }
 
     /// Looks after a registration.
@@ -120,7 +127,7 @@ impl Connector {
     /// # Errors
     /// As [`Self::subscribe`].
     pub fn check_subscription(&self, ctx: &Context, target: &Target, state: &str) -> Result<Health<String>> {
-        (self.trigger(&ctx.call().name)?.check)(ctx, target, state)
+        (self.hook(&ctx.call().name)?.check)(ctx, target, state)
     }
 
     /// Turns a delivery into occurrences.
@@ -128,7 +135,7 @@ impl Connector {
     /// # Errors
     /// As [`Self::subscribe`].
     pub fn parse(&self, ctx: &Context, delivery: &Delivery) -> Result<Vec<Occurrence<String>>> {
-        (self.trigger(&ctx.call().name)?.parse)(ctx, delivery)
+        (self.hook(&ctx.call().name)?.parse)(ctx, delivery)
     }
 
     /// Answers a delivery that wants an answer at once.
@@ -136,7 +143,18 @@ impl Connector {
     /// # Errors
     /// As [`Self::subscribe`].
     pub fn handshake(&self, ctx: &Context, delivery: &Delivery) -> Result<Option<Reply>> {
-        (self.trigger(&ctx.call().name)?.handshake)(ctx, delivery)
+        (self.hook(&ctx.call().name)?.handshake)(ctx, delivery)
+    }
+
+    /// One page of what there is from `cursor` on; from where the trigger starts, where there is none yet.
+    ///
+    /// # Errors
+    /// As [`Self::subscribe`], and `Other` where the cursor cannot be read.
+    pub fn poll(&self, ctx: &Context, cursor: Option<&str>) -> Result<Page<String, String>> {
+        match self.trigger(&ctx.call().name)?.source {
+            Source::Poll { poll, .. } => poll(ctx, cursor),
+            Source::Webhook(_) => Err(self.lacks("polling trigger", &ctx.call().name)),
+        }
     }
 }
 

@@ -31,7 +31,14 @@ pub struct Call {
     pub idempotency_key: String,
     /// 1 for the first attempt.
     pub attempt: u32,
+    /// Named texts that hosts add; [`Context`] reads those that are known.
+    pub ext: Vec<(String, String)>,
 }
+
+/// Name of the text that says when the host began to poll, in milliseconds since 1970.
+const POLLING_SINCE: &str = "polling-since-ms";
+/// Name of the text that asks a poll for a deeper look, in milliseconds.
+const LOOK_BACK: &str = "look-back-ms";
 
 /// One call's surroundings.
 #[derive(Clone, Debug)]
@@ -74,6 +81,23 @@ impl Context {
     #[must_use]
     pub fn idempotency_key(&self) -> &str {
         &self.call.idempotency_key
+    }
+
+    /// In a poll: when the host began to poll, in milliseconds since 1970; a trigger that starts "from now on" starts
+    /// there, even where its first poll comes later. Everywhere else the present moment.
+    #[must_use]
+    pub fn polling_since_ms(&self) -> u64 {
+        self.number(POLLING_SINCE).unwrap_or_else(|| self.now_ms())
+    }
+
+    /// In a poll: how far this round shall look behind what was seen, where that is further than the trigger's overlap.
+    #[must_use]
+    pub fn look_back(&self) -> Option<Duration> {
+        self.number(LOOK_BACK).map(Duration::from_millis)
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.call.ext.iter().find(|(known, _)| known == name)?.1.parse().ok()
     }
 
     /// The way out to the vendor.

@@ -100,6 +100,6 @@ pub mod prelude {
         auth::{Connection, Scheme},
         context::{Context, secret},
         error::{Error, Result},
-        trigger::{Delivery, Health, Occurrence, Target, Trigger, Webhook},
+        trigger::{Delivery, Health, Occurrence, Page, Poll, Polling, Since, Target, Trigger, Webhook},
     };
 }

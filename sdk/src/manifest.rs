@@ -3,6 +3,8 @@
 //!
 //! Invariant: the same declaration always gives the same text.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -11,7 +13,7 @@ use crate::{
     auth::Connection,
     connector::{Bucket, Connector},
     json,
-    trigger::{Dedup, Trigger, Verification},
+    trigger::{Dedup, Hook, Source, Trigger, Verification},
 };
 
 /// The form of the document this SDK writes.
@@ -40,12 +42,46 @@ struct TriggerEntry {
     title: &'static str,
     #[serde(skip_serializing_if = "str::is_empty")]
     help: &'static str,
-    source: &'static str,
-    registration: &'static str,
-    verify: Verification,
-    dedup: Dedup,
+    #[serde(flatten)]
+    source: SourceEntry,
     schema: Value,
     sample: Value,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "source", rename_all = "snake_case")]
+enum SourceEntry {
+    Webhook {
+        registration: &'static str,
+        verify: Verification,
+        dedup: Dedup,
+    },
+    Poll {
+        interval_ms: u64,
+        min_interval_ms: u64,
+        overlap_ms: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        recheck: Option<RecheckEntry>,
+        cursor_format: CursorFormatEntry,
+        dedup: PollDedupEntry,
+    },
+}
+
+#[derive(Serialize)]
+struct RecheckEntry {
+    every_ms: u64,
+    look_back_ms: u64,
+}
+
+#[derive(Serialize)]
+struct CursorFormatEntry {
+    writes: u32,
+    reads: &'static [u32],
+}
+
+#[derive(Serialize)]
+struct PollDedupEntry {
+    from: &'static str,
 }
 
 #[derive(Serialize)]
@@ -67,14 +103,36 @@ impl From<Trigger> for TriggerEntry {
             id: trigger.id,
             title: trigger.title,
             help: trigger.help,
-            source: "webhook",
-            registration: "per_connection",
-            verify: trigger.verify,
-            dedup: trigger.dedup,
+            source: SourceEntry::from(trigger.source),
             schema: (trigger.schema)(),
             sample: sample(trigger.sample),
         }
     }
+}
+
+impl From<Source> for SourceEntry {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::Webhook(Hook { verify, dedup, .. }) => {
+                Self::Webhook { registration: "per_connection", verify, dedup }
+            }
+            Source::Poll { polling, .. } => Self::Poll {
+                interval_ms: millis(polling.interval),
+                min_interval_ms: millis(polling.min_interval),
+                overlap_ms: millis(polling.overlap),
+                recheck: polling.recheck.map(|(every, look_back)| RecheckEntry {
+                    every_ms: millis(every),
+                    look_back_ms: millis(look_back),
+                }),
+                cursor_format: CursorFormatEntry { writes: polling.writes, reads: polling.reads },
+                dedup: PollDedupEntry { from: "occurrence" },
+            },
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl From<Action> for ActionEntry {

@@ -14,6 +14,7 @@
 //! ```
 
 mod fake_http;
+mod polls;
 mod sound;
 
 use std::{
@@ -29,6 +30,7 @@ use crate::{
 };
 
 pub use fake_http::{Answer, FakeHttp, Seen};
+pub use polls::Polls;
 pub use sound::assert_sound;
 
 /// What a connector reported by `ctx.observe_limit`.
@@ -103,12 +105,23 @@ impl FakeHost {
     /// The surroundings of a call of the action or trigger `name`.
     #[must_use]
     pub fn calling(&self, name: &str) -> Context {
+        self.surroundings(name, Vec::new())
+    }
+
+    /// The surroundings of a poll of the trigger `name` that is asked for a deeper look.
+    #[must_use]
+    pub fn looking_back(&self, name: &str, look_back: Duration) -> Context {
+        self.surroundings(name, vec![("look-back-ms".into(), look_back.as_millis().to_string())])
+    }
+
+    fn surroundings(&self, name: &str, ext: Vec<(String, String)>) -> Context {
         let call = Call {
             name: name.into(),
             parameters: self.parameters.clone(),
             account: self.account.clone(),
             idempotency_key: "5f0c4e0a-3c1e-4d0b-9a52-0d6f5b1f9c11".into(),
             attempt: 1,
+            ext,
         };
         Context::new(Rc::clone(&self.state) as Rc<dyn Host>, call)
     }

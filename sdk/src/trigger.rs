@@ -1,5 +1,6 @@
-//! Webhook triggers: how work starts at the vendor. A trigger is a type that implements [`Webhook`]; the host
-//! verifies, stores and deduplicates deliveries as the declaration says, before `parse` sees them.
+//! Triggers: how work starts at the vendor. A trigger is a type that implements [`Webhook`], or [`Poll`] where the
+//! vendor has to be asked (see [`poll`]). The host verifies, stores and deduplicates deliveries as the declaration
+//! says, before `parse` sees them.
 //!
 //! ```
 //! use trunnion_sdk::prelude::*;
@@ -45,6 +46,7 @@
 //! ```
 
 mod declaration;
+pub mod poll;
 
 use std::fmt;
 
@@ -61,6 +63,7 @@ use crate::{
 pub use declaration::{
     Dedup, HmacAlgorithm, SignatureEncoding, SignedPart, SignedTime, TimeUnit, Verification,
 };
+pub use poll::{Page, Poll, Polling, Since};
 
 /// Where the vendor shall deliver.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,7 +111,7 @@ impl Delivery {
 /// One occurrence at the vendor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Occurrence<T> {
-    /// The account at the vendor that this belongs to.
+    /// The account at the vendor that this belongs to; empty for the connection's own.
     pub account: String,
     /// The record's id and version: a real update never repeats one, a repeated delivery does.
     pub id: String,
@@ -123,6 +126,13 @@ impl<T> Occurrence<T> {
     #[must_use]
     pub fn new(account: impl Into<String>, id: impl Into<String>, data: T) -> Self {
         Self { account: account.into(), id: id.into(), occurred_at_ms: None, data }
+    }
+
+    /// A version of a record of the connection's own account. The version is whatever differs after each change: a
+    /// number, the time of the change, a hash.
+    #[must_use]
+    pub fn of_record(record: impl fmt::Display, version: impl fmt::Display, data: T) -> Self {
+        Self::new("", format!("{record}@{version}"), data)
     }
 
     /// Says when it happened, where that is known.
@@ -203,12 +213,26 @@ pub struct Trigger {
     pub(crate) id: &'static str,
     pub(crate) title: &'static str,
     pub(crate) help: &'static str,
-    pub(crate) verify: Verification,
-    pub(crate) dedup: Dedup,
     pub(crate) schema: fn() -> Value,
     pub(crate) sample: &'static str,
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) accepts: fn(&str) -> Result<()>,
+    pub(crate) source: Source,
+}
+
+/// How occurrences arrive.
+pub(crate) enum Source {
+    Webhook(Hook),
+    Poll { polling: Polling, poll: PollFn },
+}
+
+/// Polls from a cursor, both as texts.
+pub(crate) type PollFn = fn(&Context, Option<&str>) -> Result<Page<String, String>>;
+
+/// A webhook's declaration and functions.
+pub(crate) struct Hook {
+    pub(crate) verify: Verification,
+    pub(crate) dedup: Dedup,
     pub(crate) subscribe: fn(&Context, &Target) -> Result<String>,
     pub(crate) unsubscribe: fn(&Context, &str) -> Result<()>,
     pub(crate) check: fn(&Context, &Target, &str) -> Result<Health<String>>,
@@ -229,31 +253,11 @@ impl Trigger {
             id,
             title,
             help: "",
-            verify,
-            dedup,
             schema: json::output_schema::<W::Data>,
             sample: "",
             #[cfg(not(target_arch = "wasm32"))]
             accepts: |text| json::input::<W::Data>(text).map(drop),
-            subscribe: |ctx, target| json::output(&W::subscribe(ctx, target)?),
-            unsubscribe: |ctx, state| W::unsubscribe(ctx, read_state::<W>(state)?),
-            check: |ctx, target, state| {
-                Ok(match W::check(ctx, target, read_state::<W>(state)?)? {
-                    Health::Active(state) => Health::Active(json::output(&state)?),
-                    Health::Mended(state) => Health::Mended(json::output(&state)?),
-                    Health::Gone(state) => Health::Gone(json::output(&state)?),
-                })
-            },
-            parse: |ctx, delivery| {
-                let occurrences = W::parse(ctx, delivery)?;
-                occurrences
-                    .into_iter()
-                    .map(|Occurrence { account, id, occurred_at_ms, data }| {
-                        Ok(Occurrence { account, id, occurred_at_ms, data: json::output(&data)? })
-                    })
-                    .collect()
-            },
-            handshake: W::handshake,
+            source: Source::Webhook(hook::<W>(verify, dedup)),
         }
     }
 
@@ -278,6 +282,32 @@ impl Trigger {
     }
 }
 
+fn hook<W: Webhook>(verify: Verification, dedup: Dedup) -> Hook {
+    Hook {
+        verify,
+        dedup,
+        subscribe: |ctx, target| json::output(&W::subscribe(ctx, target)?),
+        unsubscribe: |ctx, state| W::unsubscribe(ctx, read_state::<W>(state)?),
+        check: |ctx, target, state| {
+            Ok(match W::check(ctx, target, read_state::<W>(state)?)? {
+                Health::Active(state) => Health::Active(json::output(&state)?),
+                Health::Mended(state) => Health::Mended(json::output(&state)?),
+                Health::Gone(state) => Health::Gone(json::output(&state)?),
+            })
+        },
+        parse: |ctx, delivery| {
+            let occurrences = W::parse(ctx, delivery)?;
+            occurrences
+                .into_iter()
+                .map(|Occurrence { account, id, occurred_at_ms, data }| {
+                    Ok(Occurrence { account, id, occurred_at_ms, data: json::output(&data)? })
+                })
+                .collect()
+        },
+        handshake: W::handshake,
+    }
+}
+
 fn read_state<W: Webhook>(state: &str) -> Result<W::State> {
     json::read(state).map_err(|error| {
         Error::other(
@@ -291,10 +321,12 @@ fn read_state<W: Webhook>(state: &str) -> Result<W::State> {
 
 impl fmt::Debug for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Trigger")
-            .field("id", &self.id)
-            .field("verify", &self.verify)
-            .field("dedup", &self.dedup)
-            .finish_non_exhaustive()
+        let mut shown = f.debug_struct("Trigger");
+        shown.field("id", &self.id);
+        match &self.source {
+            Source::Webhook(hook) => shown.field("verify", &hook.verify).field("dedup", &hook.dedup),
+            Source::Poll { polling, .. } => shown.field("polling", polling),
+        };
+        shown.finish_non_exhaustive()
     }
 }

@@ -82,6 +82,34 @@ fn hmac() -> Verification {
     }
 }
 
+#[derive(Debug)]
+struct TaskChanged;
+
+impl Poll for TaskChanged {
+    type Data = Task;
+    type Cursor = u64;
+    const POLLING: Polling = Polling::every(Duration::from_secs(300))
+        .at_least(Duration::from_secs(120))
+        .overlap(Duration::from_secs(60))
+        .recheck(Duration::from_secs(7200), Duration::from_secs(86_400))
+        .cursor_format(2, &[1, 2]);
+
+    fn start(ctx: &Context) -> Result<u64> {
+        Ok(ctx.polling_since_ms())
+    }
+
+    fn poll(ctx: &Context, cursor: u64) -> Result<Page<Task, u64>> {
+        let title = format!("{}, back {:?}", cursor, ctx.look_back());
+        let task = Task { title, done: false };
+        Ok(Page::and_more(vec![Occurrence::of_record("task/1", cursor, task)], cursor + 1))
+    }
+
+    fn upgrade(format: u32, cursor: Value) -> Result<u64> {
+        assert_eq!(format, 1);
+        Ok(cursor.get("number").and_then(Value::as_u64).unwrap_or_default())
+    }
+}
+
 const TASK: &str = r#"{"title":"Call Ada","done":false}"#;
 
 trunnion_sdk::connector! {
@@ -106,6 +134,7 @@ trunnion_sdk::connector! {
             Dedup::body("/id")).help("When made.").sample(TASK),
         Trigger::webhook::<TaskDone>("task_gone", "Task gone", Verification::secret_header("x-s", "subscription"),
             Dedup::BodyHash).sample(TASK),
+        Trigger::poll::<TaskChanged>("task_changed", "Task changed").sample(TASK),
     ],
     actions: [
         Action::new("never", "Never", set).sample(TASK, TASK),
@@ -141,7 +170,8 @@ fn the_host_reads_everything_that_can_be_declared() {
 fn verification_and_dedup_say_the_same_on_both_sides() {
     let manifest = host::Manifest::parse(&connector().manifest()).unwrap();
     let of = |id: &str| {
-        let host::TriggerSource::Webhook(webhook) = manifest.trigger(id).unwrap().source.clone();
+        let source = manifest.trigger(id).unwrap().source.clone();
+        let host::TriggerSource::Webhook(webhook) = source else { panic!("`{id}` is no webhook") };
         webhook
     };
     let signed = of("task_done");
@@ -169,6 +199,46 @@ fn verification_and_dedup_say_the_same_on_both_sides() {
     assert_eq!(signed.dedup, host::DedupKey::Header { name: "x-id".into() });
     assert_eq!(of("task_made").dedup, host::DedupKey::Body { pointer: "/id".into() });
     assert_eq!(of("task_gone").dedup, host::DedupKey::BodyHash);
+}
+
+#[test]
+fn polling_says_the_same_on_both_sides() {
+    let manifest = host::Manifest::parse(&connector().manifest()).unwrap();
+    let expected = host::PollSpec {
+        interval_ms: 300_000,
+        min_interval_ms: 120_000,
+        overlap_ms: 60_000,
+        recheck: Some(host::Recheck { every_ms: 7_200_000, look_back_ms: 86_400_000 }),
+        cursor_format: host::CursorFormat { writes: 2, reads: vec![1, 2] },
+        dedup: host::PollDedup::Occurrence,
+    };
+    assert_eq!(manifest.poll("task_changed"), Some(&expected));
+    assert_eq!(manifest.poll("task_done"), None);
+}
+
+#[test]
+fn a_poll_starts_goes_on_and_reads_earlier_cursors() {
+    let host = trunnion_sdk::test::FakeHost::new();
+    let ctx = host.calling("task_changed");
+    let first = connector().poll(&ctx, None).unwrap();
+    assert_eq!(first.occurrences[0].id, format!("task/1@{}", ctx.now_ms()));
+    assert_eq!((first.occurrences[0].account.as_str(), first.more), ("", true));
+    assert_eq!(first.cursor, format!(r#"{{"format":2,"at":{}}}"#, ctx.now_ms() + 1));
+    let earlier = r#"{"format":1,"at":{"number":7}}"#;
+    let deeper = host.looking_back("task_changed", Duration::from_secs(9));
+    let page = connector().poll(&deeper, Some(earlier)).unwrap();
+    assert!(page.occurrences[0].data.contains("7, back Some(9s)"), "{page:?}");
+    let error = connector().poll(&ctx, Some("7")).unwrap_err().to_string();
+    assert!(error.contains("cursor-not-understood"), "{error}");
+    for (name, phrase) in
+        [("task_done", "no polling trigger `task_done`"), ("task_new", "no trigger `task_new`")]
+    {
+        let error = connector().poll(&host.calling(name), None).unwrap_err().to_string();
+        assert!(error.contains(phrase), "{error}");
+    }
+    let delivery = Delivery { method: "POST".into(), url: String::new(), headers: vec![], body: vec![] };
+    let error = connector().parse(&ctx, &delivery).unwrap_err().to_string();
+    assert!(error.contains("no webhook `task_changed`"), "{error}");
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod judge;
 mod ordered;
 mod patterns;
 mod pause;
+mod poll;
 mod preprocess;
 mod refusals;
 mod registry;

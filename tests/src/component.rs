@@ -30,12 +30,20 @@ pub async fn built(crate_dir: PathBuf, into: &str) -> Result<PathBuf> {
     tokio::task::spawn_blocking(move || build(&crate_dir, &out_dir, &mut |line| report(line))).await?
 }
 
+/// A guest of `tests/guests`, built as `version`.
+pub async fn guest_as(name: &str, version: &str) -> Result<PathBuf> {
+    stamped(workspace().join("tests/guests").join(name), target_dir().join("guests").join(version), version)
+        .await
+}
+
 /// The connector crate of `connectors/NAME`, built as `version`: what a release pipeline would publish next.
 pub async fn built_as(name: &str, version: &str) -> Result<PathBuf> {
-    let mut options = trunnion_connector_build::BuildOptions::new(
-        vec![workspace().join("connectors").join(name)],
-        target_dir().join("components").join(version),
-    );
+    let out_dir = target_dir().join("components").join(version);
+    stamped(workspace().join("connectors").join(name), out_dir, version).await
+}
+
+async fn stamped(crate_dir: PathBuf, out_dir: PathBuf, version: &str) -> Result<PathBuf> {
+    let mut options = trunnion_connector_build::BuildOptions::new(vec![crate_dir], out_dir);
     options.version = Some(version.parse().with_context(|| format!("`{version}` is not a version"))?);
     tokio::task::spawn_blocking(move || only(trunnion_connector_build::build(&options, &mut report)?)).await?
 }

@@ -8,6 +8,7 @@
 
 pub mod bigcommerce;
 pub mod component;
+pub mod eventual;
 pub mod gate;
 pub mod host;
 pub mod isv;

@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(manifest.action("create_order").unwrap().repeat, Repeat::Lookup);
         assert_eq!(manifest.action("get_order").unwrap().repeat, Repeat::Safe);
         let trigger = manifest.trigger("order_created").unwrap();
-        let TriggerSource::Webhook(webhook) = &trigger.source;
+        let TriggerSource::Webhook(webhook) = &trigger.source else { panic!("not a webhook") };
         assert!(matches!(&webhook.verify, Verification::Hmac { secret, .. } if secret == "client_secret"));
         assert_eq!(trigger.sample["line_items"][0]["quantity"], 2);
     }

@@ -70,6 +70,9 @@ pub enum Trigger {
         app: String,
         /// The manifest's trigger.
         trigger: String,
+        /// How often a polling trigger polls, such as `5m`; its own interval where absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        every: Option<String>,
     },
     /// A custom event, by `POST /run/event`.
     Event {

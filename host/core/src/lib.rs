@@ -16,6 +16,7 @@ pub mod id;
 pub mod machine;
 pub mod manifest;
 pub mod mapping;
+pub mod polling;
 pub mod problem;
 pub mod records;
 pub mod release;

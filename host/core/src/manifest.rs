@@ -209,6 +209,56 @@ pub struct TriggerSpec {
 pub enum TriggerSource {
     /// The vendor calls us.
     Webhook(WebhookSpec),
+    /// We ask the vendor again and again.
+    Poll(PollSpec),
+}
+
+/// A polling trigger's declaration. The rules about time are `polling`'s.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PollSpec {
+    /// Milliseconds from one poll to the next, where a workflow says nothing else.
+    pub interval_ms: u64,
+    /// The shortest interval a workflow may choose, milliseconds.
+    pub min_interval_ms: u64,
+    /// How far behind what it has seen every poll looks again, milliseconds: as long as the vendor may take to show
+    /// a change.
+    pub overlap_ms: u64,
+    /// A deeper look now and then, for what the vendor showed even later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recheck: Option<Recheck>,
+    /// The form of the cursors.
+    pub cursor_format: CursorFormat,
+    /// What recognises a record that a poll saw before.
+    pub dedup: PollDedup,
+}
+
+/// A deeper look now and then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recheck {
+    /// How often, milliseconds.
+    pub every_ms: u64,
+    /// How far behind what was seen it looks, milliseconds.
+    pub look_back_ms: u64,
+}
+
+/// The form of a trigger's cursors, so that no version is given one that it cannot read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CursorFormat {
+    /// The form this version writes.
+    pub writes: u32,
+    /// Every form it reads, its own among them.
+    pub reads: Vec<u32>,
+}
+
+/// What recognises a record that a poll saw before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "snake_case", deny_unknown_fields)]
+pub enum PollDedup {
+    /// The occurrence id: the record's id and its version, so that an update is never taken for a repetition.
+    Occurrence,
 }
 
 /// A webhook's declaration.
@@ -409,6 +459,15 @@ impl Manifest {
     #[must_use]
     pub fn trigger(&self, id: &str) -> Option<&TriggerSpec> {
         self.triggers.iter().find(|trigger| trigger.id == id)
+    }
+
+    /// The declaration of the trigger of this id, where it polls.
+    #[must_use]
+    pub fn poll(&self, trigger: &str) -> Option<&PollSpec> {
+        match &self.trigger(trigger)?.source {
+            TriggerSource::Poll(spec) => Some(spec),
+            TriggerSource::Webhook(_) => None,
+        }
     }
 
     /// The action of this id.

@@ -405,6 +405,72 @@ pub enum EventSource {
         /// How many calls lead here.
         depth: u32,
     },
+    /// A poll.
+    Poll {
+        /// The app.
+        app: String,
+        /// The manifest's trigger.
+        trigger: String,
+        /// The connector's occurrence id: the record's id and version.
+        occurrence: String,
+    },
+}
+
+/// A polling installation and how far it has come: see `polling`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Poller {
+    /// The installation.
+    pub installation: InstallationId,
+    /// Whose it is.
+    pub user: UserId,
+    /// The app.
+    pub app: String,
+    /// The manifest's trigger.
+    pub trigger: String,
+    /// The connection it polls with.
+    pub connection: ConnectionId,
+    /// The account at the vendor: a cursor means nothing in another one.
+    pub account: String,
+    /// How often the workflow wants it to poll, where it says so.
+    #[serde(default)]
+    pub every: Option<String>,
+    /// Where the next round starts; none before the first.
+    #[serde(default)]
+    pub cursor: Option<Cursor>,
+    /// The latest moment at the vendor that finished rounds have seen.
+    #[serde(default)]
+    pub watermark: Option<Timestamp>,
+    /// The same of the round under way.
+    #[serde(default)]
+    pub highest: Option<Timestamp>,
+    /// Records accepted so far.
+    #[serde(default)]
+    pub accepted: u64,
+    /// Those of them that the vendor showed later than the overlap covers.
+    #[serde(default)]
+    pub late: u64,
+    /// When one was last accepted.
+    #[serde(default)]
+    pub last_accepted_at: Option<Timestamp>,
+    /// When a late one last was.
+    #[serde(default)]
+    pub last_late_at: Option<Timestamp>,
+    /// When it was made: the first round starts from here.
+    pub created_at: Timestamp,
+}
+
+/// A poller's durable position.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// The form it has, as the manifest that wrote it says.
+    pub format: u32,
+    /// The connector's own position.
+    pub value: Value,
+    /// When it was written.
+    pub at: Timestamp,
+    /// Whether it stands in the middle of a round.
+    #[serde(default)]
+    pub more: bool,
 }
 
 /// A run that has not ended: everything needed to go on with it.

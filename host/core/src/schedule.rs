@@ -24,6 +24,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub(crate) use self::interval::span;
 use self::{cron::Cron, interval::Interval};
 use crate::{
     clock::Timestamp,

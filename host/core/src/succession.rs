@@ -93,11 +93,43 @@ fn unservable(trigger: &str, connection: Option<&Connection>, manifest: &Manifes
     let Some(spec) = manifest.trigger(trigger) else {
         return Some(format!("the trigger `{trigger}` is gone"));
     };
-    let TriggerSource::Webhook(webhook) = &spec.source;
+    let TriggerSource::Webhook(webhook) = &spec.source else {
+        return Some(format!("the trigger `{trigger}` is no longer a webhook"));
+    };
     let (Verification::SecretHeader { secret, .. } | Verification::Hmac { secret, .. }) = &webhook.verify;
     let held = connection.is_none_or(|connection| connection.secrets.contains_key(secret));
     (secret != OWN_SECRET && !held)
         .then(|| format!("deliveries of the trigger `{trigger}` are verified with the secret `{secret}`, which is not there"))
+}
+
+/// What a poller would lack under `candidate` that it has under `present`: its trigger, or a reader of its cursor.
+/// `format` is the stored cursor's, where there is one yet.
+#[must_use]
+pub fn poller_fault(
+    trigger: &str,
+    format: Option<u32>,
+    present: &Manifest,
+    candidate: &Manifest,
+) -> Option<String> {
+    let fault = |manifest| unpollable(trigger, format, manifest);
+    fault(candidate).filter(|after| fault(present).as_ref() != Some(after))
+}
+
+fn unpollable(trigger: &str, format: Option<u32>, manifest: &Manifest) -> Option<String> {
+    if manifest.trigger(trigger).is_none() {
+        return Some(format!("the trigger `{trigger}` is gone"));
+    }
+    let Some(poll) = manifest.poll(trigger) else {
+        return Some(format!("the trigger `{trigger}` no longer polls"));
+    };
+    let reads = &poll.cursor_format.reads;
+    format.filter(|format| !reads.contains(format)).map(|format| {
+        let known = reads.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        format!(
+            "the cursors of the trigger `{trigger}` are stored in format {format}, which is not read any more \
+             (`cursor_format.reads` has {known})"
+        )
+    })
 }
 
 /// Whether `after` says of the same place what `before` said. Where a name is unknown, the place is enough: the

@@ -1,6 +1,6 @@
 //! What the host says to a connector and what it hears back: the contract's records in the host's words.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use trunnion_core::{
     clock::Timestamp,
@@ -132,6 +132,17 @@ pub struct Occurrence {
     pub data: String,
     /// Named texts of later contract versions.
     pub ext: Vec<(String, String)>,
+}
+
+/// What a poll is asked. The moments reach the guest as named texts of its call, `polling-since-ms` and `look-back-ms`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Poll<'a> {
+    /// Where it starts, JSON text; absent at the first.
+    pub cursor: Option<&'a str>,
+    /// When polling began: a trigger that starts from now on starts there.
+    pub since: Timestamp,
+    /// How far to look behind what was seen, where that is further than the trigger's overlap.
+    pub look_back: Option<Duration>,
 }
 
 /// What a poll brought.

@@ -15,8 +15,8 @@ pub(crate) use self::loaded::Loaded;
 use crate::{
     answer::{Answer, Failed},
     call::{
-        Account, Call, Choices, Delivery, Freshness, Health, LookupQuery, Occurrence, Outcome, Page, Polled,
-        Reconciled, Reply, Target,
+        Account, Call, Choices, Delivery, Freshness, Health, LookupQuery, Occurrence, Outcome, Page, Poll,
+        Polled, Reconciled, Reply, Target,
     },
 };
 
@@ -62,7 +62,7 @@ pub trait Guest: fmt::Debug + Send + Sync + 'static {
     fn handshake(&self, call: Call, delivery: Delivery) -> Answering<'_, Option<Reply>>;
 
     /// See [`Connector::poll`].
-    fn poll<'a>(&'a self, call: Call, cursor: Option<&'a str>) -> Answering<'a, Polled>;
+    fn poll<'a>(&'a self, call: Call, poll: Poll<'a>) -> Answering<'a, Polled>;
 
     /// See [`Connector::check_connection`].
     fn check_connection(&self, call: Call) -> Answering<'_, Account>;
@@ -175,9 +175,9 @@ impl Connector {
         self.guest().handshake(Call { instance: Freshness::Fresh, ..call }, delivery).await
     }
 
-    /// New occurrences since `cursor` (absent: from now on).
-    pub async fn poll(&self, call: Call, cursor: Option<&str>) -> Result<Answer<Polled>, Failed> {
-        self.guest().poll(call, cursor).await
+    /// One page of what there is from `poll.cursor` on (absent: from now on).
+    pub async fn poll(&self, call: Call, poll: Poll<'_>) -> Result<Answer<Polled>, Failed> {
+        self.guest().poll(call, poll).await
     }
 
     /// Whether the credential works, and whose it is.

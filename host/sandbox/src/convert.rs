@@ -10,8 +10,8 @@ use crate::{
         trunnion::connector::types,
     },
     call::{
-        Account, Call, Choice, Choices, Delivery, Health, LookupQuery, Occurrence, Outcome, Page, Polled,
-        Reconciled, Reply, Target,
+        Account, Call, Choice, Choices, Delivery, Health, LookupQuery, Occurrence, Outcome, Page, Poll,
+        Polled, Reconciled, Reply, Target,
     },
 };
 
@@ -102,6 +102,13 @@ pub(crate) fn occurrence(occurrence: types::Occurrence) -> Occurrence {
         data: occurrence.data,
         ext: occurrence.ext,
     }
+}
+
+/// The named texts of a poll's call.
+pub(crate) fn poll(poll: &Poll<'_>) -> Vec<(String, String)> {
+    let since = ("polling-since-ms".to_owned(), poll.since.as_millis().to_string());
+    let look_back = poll.look_back.map(|back| ("look-back-ms".to_owned(), back.as_millis().to_string()));
+    std::iter::once(since).chain(look_back).collect()
 }
 
 pub(crate) fn polled(page: triggers::Page) -> Polled {

@@ -39,7 +39,7 @@ pub use answer::{Answer, Exchange, Failed, LogLevel, LogLine, Observation};
 pub use broker::{Broker, EgressOptions, Outbound};
 pub use call::{
     Account, Call, Choice, Choices, Delivery, Freshness, Health, LookupQuery, Occurrence, Outcome, Page,
-    Polled, Reconciled, Reply, Target,
+    Poll, Polled, Reconciled, Reply, Target,
 };
 pub use connector::{Answering, Connector, Guest};
 pub use load::{LoadError, Loader, Stage};

@@ -4,6 +4,7 @@ mod connectors;
 mod definitions;
 mod installations;
 mod keys;
+mod pollers;
 mod runs;
 mod workspaces;
 
@@ -35,6 +36,10 @@ pub fn routes() -> Router<Services> {
         .route("/installations", get(installations::list))
         .route("/installations/{installation}/keys", get(keys::list))
         .route("/installations/{installation}/keys/{key}/skip", post(keys::skip))
+        .route("/pollers", get(pollers::list))
+        .route("/polling", get(pollers::overview))
+        .route("/installations/{installation}/poller", get(pollers::one))
+        .route("/installations/{installation}/poll", post(pollers::poll_now))
         .route("/runs", get(runs::list))
         .route("/runs/{run}", get(runs::one))
         .route("/runs/{run}/cancel", post(runs::cancel))

@@ -201,6 +201,7 @@ impl Bench {
             account: "bench".to_owned(),
             idempotency_key: idempotency_key(self.user.0.into(), ACTION),
             attempt: 1,
+            ext: Vec::new(),
         };
         NativeContext::new(host, call)
     }

@@ -1,8 +1,8 @@
 //! The survey: what is in use of a connector that a candidate lacks or changed, and whose it is.
 //!
 //! Looks at the newest release of every workflow, at every release that an installation or a session under way
-//! stands on, at stored connections and at registered webhooks. The rules are `trunnion_core::succession`'s.
-//! Reads in small pages, so that runs are not held up.
+//! stands on, at stored connections, at registered webhooks and at the cursors of pollers. The rules are
+//! `trunnion_core::succession`'s. Reads in small pages, so that runs are not held up.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,7 +23,8 @@ use trunnion_store::{
     Deployment, Entry, ReadError, Select, Store, Table,
     table::PlaceOf,
     tables::{
-        Connections, InstallSessions, Installations, Releases, Subscriptions, Users, Workflows, Workspaces,
+        Connections, InstallSessions, Installations, Pollers, Releases, Subscriptions, Users, Workflows,
+        Workspaces,
     },
 };
 
@@ -176,7 +177,7 @@ impl Survey<'_> {
         Ok(())
     }
 
-    /// Stored credentials and registered webhooks of one environment; users with the same fault are one use.
+    /// Stored credentials, registered webhooks and kept cursors of one environment; users with the same fault are one use.
     async fn credentials(
         &self,
         workspace: &Workspace,
@@ -211,6 +212,17 @@ impl Survey<'_> {
             );
             if let Some(fault) = fault {
                 faulty.entry(("webhooks", fault)).or_default().insert(subscription.user);
+            }
+        }
+        for entry in pages::<Pollers>(self.store, &place).await? {
+            let poller = entry.record;
+            if poller.app != app {
+                continue;
+            }
+            let format = poller.cursor.as_ref().map(|cursor| cursor.format);
+            let fault = succession::poller_fault(&poller.trigger, format, self.present, self.candidate);
+            if let Some(fault) = fault {
+                faulty.entry(("pollers", fault)).or_default().insert(poller.user);
             }
         }
         for ((kind, fault), users) in faulty {

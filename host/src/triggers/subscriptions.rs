@@ -54,7 +54,10 @@ impl Subscriptions {
         connection: Option<&Connection>,
         trigger: &Trigger,
     ) -> Result<Option<Fed>> {
-        let Trigger::App { app, trigger } = trigger else { return Ok(None) };
+        let Trigger::App { app, trigger, .. } = trigger else { return Ok(None) };
+        if self.context.registry.manifest(app).is_some_and(|manifest| manifest.poll(trigger).is_some()) {
+            return Ok(None);
+        }
         let connection = connection.ok_or_else(|| {
             Error::invalid("credential-missing", format!("installing needs a credential for `{app}`"))
         })?;

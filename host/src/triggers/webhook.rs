@@ -104,8 +104,8 @@ impl Ingress {
         })?;
         match manifest.trigger(trigger).map(|trigger| &trigger.source) {
             Some(TriggerSource::Webhook(spec)) => Ok(spec.clone()),
-            None => Err(Error::Internal(format!(
-                "the connector of `{app}` no longer has the trigger `{trigger}`"
+            Some(TriggerSource::Poll(_)) | None => Err(Error::Internal(format!(
+                "the connector of `{app}` no longer has the webhook `{trigger}`"
             ))),
         }
     }

@@ -21,8 +21,8 @@ use trunnion_core::{
 use trunnion_store::{
     Batch, CommitError, Deployment, Select, Table as _, Version, Versioned,
     tables::{
-        InstallSessions, Installations, InstallationsByTrigger, InstallationsByWorkflow, Present,
-        RequestPaths, RequestTarget, ScheduleMarks, TriggerTarget,
+        InstallSessions, Installations, InstallationsByTrigger, InstallationsByWorkflow,
+        Pollers as PollerTable, Present, RequestPaths, RequestTarget, ScheduleMarks, TriggerTarget,
     },
 };
 
@@ -32,6 +32,7 @@ use crate::{
     error::{Error, Result},
     triggers::{
         accept::{Acceptor, Beginning, call_key, custom_key, request_key, subscription_key},
+        poll::{Pollers, poll_key},
         schedule::{Schedules, schedule_key},
         subscriptions::{Fed, Subscriptions},
         webhook::path_key,
@@ -73,6 +74,17 @@ pub enum Activity {
     Paused,
 }
 
+/// What feeds installations with work.
+#[derive(Debug)]
+pub struct Feeds {
+    /// Vendors' webhooks.
+    pub subscriptions: Subscriptions,
+    /// The clock.
+    pub schedules: Schedules,
+    /// Vendors that have to be asked.
+    pub pollers: Pollers,
+}
+
 /// Field values by workflow.
 pub type Values = BTreeMap<WorkflowId, BTreeMap<String, Value>>;
 
@@ -86,27 +98,30 @@ pub struct Installer {
     subscriptions: Subscriptions,
     schedules: Schedules,
     acceptor: Acceptor,
+    pollers: Pollers,
 }
 
 struct Planned {
     definition: Definition,
     installation: Installation,
+    /// What the trigger stands on, where it is an app's.
+    connection: Option<Connection>,
     fed: Option<Fed>,
 }
 
 impl Installer {
     /// Installs with these services.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         context: Context,
         library: Library,
         releases: Arc<Releases>,
         vault: Vault,
-        subscriptions: Subscriptions,
-        schedules: Schedules,
+        feeds: Feeds,
         acceptor: Acceptor,
     ) -> Self {
-        Self { context, library, releases, vault, subscriptions, schedules, acceptor }
+        let Feeds { subscriptions, schedules, pollers } = feeds;
+        Self { context, library, releases, vault, subscriptions, schedules, acceptor, pollers }
     }
 
     /// A user's installations, oldest first.
@@ -131,6 +146,7 @@ impl Installer {
                 return Ok(());
             }
             let key = (user, record.id);
+            let compiled = self.releases.get(scope, workflow, record.release).await?;
             let changed = Installation { active, updated_at: self.context.now(), ..record };
             let mut batch = Batch::new();
             batch.replace::<Installations>(scope, &key, &changed, version);
@@ -138,9 +154,10 @@ impl Installer {
                 let moved = ScheduleMark { active, ..mark.record };
                 batch.replace::<ScheduleMarks>(scope, &key, &moved, mark.version);
             }
+            self.pollers.activity(scope, &compiled.release.definition, &changed, &mut batch).await?;
             match self.commit(scope, batch, vec![key], Vec::new()).await? {
                 Ok(()) => return Ok(()),
-                // A tick came between: the mark is another now.
+                // A tick or a poll came between: mark or position is another now.
                 Err(CommitError::Conflict { .. }) => {}
                 Err(error) => return Err(Error::Commit(error)),
             }
@@ -148,10 +165,10 @@ impl Installer {
         Err(busy(workflow))
     }
 
-    /// Commits with the runs of deploy-time flows, and has the schedules of what it changed looked at.
+    /// Commits with the runs of deploy-time flows, and has the schedules and pollers of what it changed looked at.
     ///
-    /// In a task of its own: a caller that goes away does not take a commit back, and a schedule that nobody looks
-    /// at would start nothing until the next start of the host.
+    /// In a task of its own: a caller that goes away does not take a commit back, and a schedule or poller that nobody
+    /// looks at would start nothing until the next start of the host.
     async fn commit(
         &self,
         scope: &Scope,
@@ -159,11 +176,13 @@ impl Installer {
         changed: Vec<(UserId, InstallationId)>,
         beginnings: Vec<Beginning>,
     ) -> Result<Result<(), CommitError>> {
-        let (acceptor, schedules, scope) = (self.acceptor.clone(), self.schedules.clone(), *scope);
+        let (acceptor, scope) = (self.acceptor.clone(), *scope);
+        let (schedules, pollers) = (self.schedules.clone(), self.pollers.clone());
         let committed = tokio::spawn(async move {
             let begun = acceptor.begin(&scope, batch, beginnings).await?;
             for (user, installation) in changed {
                 schedules.changed(scope, user, installation);
+                pollers.changed(scope, user, installation);
             }
             Ok(begun.map(drop))
         });
@@ -319,7 +338,8 @@ impl Installer {
                 created_at: known.map_or(now, |known| known.created_at),
                 updated_at: now,
             };
-            planned.push(Planned { definition: release.definition.clone(), installation, fed: None });
+            let definition = release.definition.clone();
+            planned.push(Planned { definition, installation, connection: None, fed: None });
         }
         if let Err(error) = self.register(scope, &mut planned).await {
             self.unregister(scope, &planned).await;
@@ -335,8 +355,8 @@ impl Installer {
         Ok(installations)
     }
 
-    /// ONE COMMIT: the session's end, every installation, with what finds it and when it ticks, and the runs of
-    /// deploy-time flows.
+    /// ONE COMMIT: the session's end, every installation, with what finds it, when it ticks and where it polls, and
+    /// the runs of deploy-time flows.
     async fn keep(
         &self,
         scope: &Scope,
@@ -357,8 +377,9 @@ impl Installer {
             }
             match self.commit(scope, batch, keys.clone(), told.clone()).await? {
                 Ok(()) => return Ok(()),
-                // A tick came between: the mark is another now.
-                Err(CommitError::Conflict { table, .. }) if table == ScheduleMarks::NAME => {}
+                // A tick or a poll came between: mark or position is another now.
+                Err(CommitError::Conflict { table, .. })
+                    if table == ScheduleMarks::NAME || table == PollerTable::NAME => {}
                 Err(error) => return Err(changed_meanwhile(error, session)),
             }
         }
@@ -401,11 +422,12 @@ impl Installer {
         // Workflows installed together may share a webhook that none of them has in the store yet.
         let mut made: Vec<Subscription> = Vec::new();
         for plan in planned {
-            let Trigger::App { app, trigger } = &plan.definition.trigger else { continue };
+            let Trigger::App { app, trigger, .. } = &plan.definition.trigger else { continue };
             let connection = match plan.installation.connections.get(app) {
                 Some(id) => Some(self.vault.connection(scope, plan.installation.user, *id).await?.record),
                 None => None,
             };
+            plan.connection.clone_from(&connection);
             let shared = connection.as_ref().and_then(|connection: &Connection| {
                 made.iter().find(|known| known.connection == connection.id && known.trigger == *trigger)
             });
@@ -480,7 +502,7 @@ impl Installer {
             let target = TriggerTarget { user, workflow: installation.workflow };
             batch.put::<InstallationsByTrigger>(scope, &(key, installation.id), &target);
         }
-        Ok(())
+        self.pollers.place(scope, &plan.definition, installation, plan.connection.as_ref(), batch).await
     }
 
     /// Removes subscriptions that earlier versions of these installations used and nobody uses any more.
@@ -512,6 +534,7 @@ impl Installer {
         if let Some(entrance) = &installation.entrance {
             batch.delete::<RequestPaths>(&Deployment, &path_key(&entrance.path_token));
         }
+        self.pollers.remove(scope, installation.id, &mut batch);
         let told = self.tell_of_removing(scope, &installation).await?;
         let removed = self.commit(scope, batch, vec![(user, installation.id)], told).await?;
         removed.map_err(|error| changed_meanwhile(error, installation.id))?;
@@ -530,7 +553,10 @@ impl Installer {
         let store = &self.context.store;
         match &definition.trigger {
             Trigger::Event { event } => Some(custom_key(store, scope, installation.user, event)),
-            Trigger::App { .. } => installation.subscription.map(|id| subscription_key(store, scope, id)),
+            Trigger::App { .. } => Some(match installation.subscription {
+                Some(id) => subscription_key(store, scope, id),
+                None => poll_key(store, scope, installation.id),
+            }),
             Trigger::Schedule(_) => Some(schedule_key(store, scope, installation.id)),
             // Their runs begin in the very commit of what they are told of.
             Trigger::Installed | Trigger::Removed => None,

@@ -13,8 +13,8 @@ use trunnion_core::{
     records::{
         ApiKey, Callback, Connection, ConnectorChange, ConnectorVersion, DeadLetter, DeadWork, Delivery,
         Digest, EndedRun, EventSchema, HeldKey, InstallSession, Installation, Integration, LedgerEntry,
-        LiveItem, LiveRun, ScheduleMark, StoredRelease, StreamDestination, Subscription, User, Workflow,
-        Workspace as WorkspaceRecord,
+        LiveItem, LiveRun, Poller, ScheduleMark, StoredRelease, StreamDestination, Subscription, User,
+        Workflow, Workspace as WorkspaceRecord,
     },
     scope::Scope,
 };
@@ -100,6 +100,10 @@ tables! {
     26 LiveItems: Environment, (RunId, String, u32) => LiveItem, |item| Owner::User(item.user);
     /// How far schedules have been dealt with.
     27 ScheduleMarks: Environment, (UserId, InstallationId) => ScheduleMark, |mark| Owner::User(mark.user);
+    /// Polling installations and how far they have come.
+    30 Pollers: Environment, InstallationId => Poller, |poller| Owner::User(poller.user);
+    /// The pollers that are active: what a start needs, without opening anybody's records.
+    31 ActivePollers: Environment, InstallationId => PollTimer, |_| Owner::Plain;
     /// Finds whom a request is for, by the truncated SHA-256 of its path token.
     35 RequestPaths: Deployment, [u8; 16] => RequestTarget, |_| Owner::Plain;
     /// Finds the runs that a run has called and that have not ended.
@@ -166,6 +170,15 @@ pub struct RunOutline {
     pub failed: bool,
 }
 
+/// When a poller polls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PollTimer {
+    /// Whose it is.
+    pub user: UserId,
+    /// How often, in milliseconds; what the connector says now counts from the first poll on.
+    pub interval_ms: u64,
+}
+
 /// Which version of an app's connector new runs use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActiveConnector {
@@ -195,8 +208,8 @@ mod tests {
              8 Releases, 9 EventSchemas, 10 Installations, 11 InstallationsByTrigger, 12 InstallationsByWorkflow, \
              13 InstallSessions, 14 Subscriptions, 15 SubscriptionsByPath, 16 Deliveries, 17 LiveRuns, \
              18 EndedRuns, 19 RunsByWorkflow, 20 Ledger, 21 DeadLetters, 22 ConnectorVersions, 23 ActiveConnectors, \
-             24 StreamDestinations, 25 ConnectorHistory, 26 LiveItems, 27 ScheduleMarks, 35 RequestPaths, \
-             36 CalledRuns, 37 Callbacks, 44 HeldKeys",
+             24 StreamDestinations, 25 ConnectorHistory, 26 LiveItems, 27 ScheduleMarks, 30 Pollers, \
+             31 ActivePollers, 35 RequestPaths, 36 CalledRuns, 37 Callbacks, 44 HeldKeys",
             "numbers are stored in every key and never change; only add at the end"
         );
     }

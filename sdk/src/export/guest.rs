@@ -147,6 +147,7 @@ fn context(call: types::Call) -> Result<Context, types::Error> {
         account: call.account,
         idempotency_key: call.idempotency_key,
         attempt: call.attempt,
+        ext: call.ext,
     };
     Ok(Context::new(Rc::new(Imports), call))
 }
@@ -260,9 +261,15 @@ impl<D: Declared> triggers::Guest for Exports<D> {
         }))
     }
 
-    #[inline(always)]
-    fn poll(call: types::Call, _: Option<String>) -> Result<triggers::Page, types::Error> {
-        Err(types::Error::Other(lacks::<D>("polling trigger", &call.name)))
+    fn poll(call: types::Call, cursor: Option<String>) -> Result<triggers::Page, types::Error> {
+        let ctx = context(call)?;
+        let page = D::connector().poll(&ctx, cursor.as_deref())?;
+        Ok(triggers::Page {
+            occurrences: page.occurrences.into_iter().map(occurrence).collect(),
+            cursor: page.cursor,
+            more: page.more,
+            ext: Vec::new(),
+        })
     }
 }
 

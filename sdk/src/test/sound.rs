@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::connector::Connector;
+use crate::{connector::Connector, trigger::Source};
 
 /// Panics, with every problem at once, unless ids are unique, texts are there, and samples fit their types.
 ///
@@ -43,6 +43,12 @@ fn problems(connector: &Connector) -> Vec<String> {
         }
         if let Err(error) = (trigger.accepts)(trigger.sample) {
             problems.push(format!("trigger `{id}`: the sample does not fit the data type: {error}"));
+        }
+        if let Source::Poll { polling, .. } = &trigger.source
+            && !polling.reads.contains(&polling.writes)
+        {
+            let writes = polling.writes;
+            problems.push(format!("trigger `{id}` writes cursors of format {writes} and does not read them"));
         }
     }
     problems

@@ -16,7 +16,8 @@ use trunnion_core::{
 };
 use trunnion_sandbox::{
     Account, Answer as Answered, Answering, Call, Choices, Connector, Delivery, Failed, Guest, Health,
-    LoadError, Loader, LookupQuery, Occurrence, Outcome, Page, Polled, Reconciled, Reply, Stage, Target,
+    LoadError, Loader, LookupQuery, Occurrence, Outcome, Page, Poll, Polled, Reconciled, Reply, Stage,
+    Target,
 };
 
 use crate::{
@@ -328,7 +329,7 @@ impl Guest for Vendor {
         absent("handshake")
     }
 
-    fn poll<'a>(&'a self, _: Call, _: Option<&'a str>) -> Answering<'a, Polled> {
+    fn poll<'a>(&'a self, _: Call, _: Poll<'a>) -> Answering<'a, Polled> {
         absent("poll")
     }
 

@@ -25,7 +25,10 @@ const TRIGGER: Shape = Shape::Tagged {
     tag: "type",
     common: &[],
     cases: &[
-        ("app", &[required("app", Shape::Text), required("trigger", Shape::Text)]),
+        (
+            "app",
+            &[required("app", Shape::Text), required("trigger", Shape::Text), nullable("every", Shape::Text)],
+        ),
         ("event", &[required("event", Shape::Text)]),
         ("schedule", crate::schedule::MEMBERS),
         ("installed", &[]),

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    AuthKind, AuthScheme, DedupKey, MANIFEST_VERSION, Manifest, ParameterPattern, Placement, SignedPart,
-    TriggerSource, Verification, WebhookSpec, shape,
+    AuthKind, AuthScheme, DedupKey, MANIFEST_VERSION, Manifest, ParameterPattern, Placement, PollSpec,
+    SignedPart, TriggerSource, Verification, WebhookSpec, shape,
 };
 use crate::{
     hosts::HostPattern,
+    polling,
     problem::{Problem, Problems},
 };
 
@@ -82,6 +83,7 @@ impl<'a> Check<'a> {
             self.sample(&format!("{at}/sample"), &trigger.sample);
             match &trigger.source {
                 TriggerSource::Webhook(webhook) => self.webhook(&at, webhook),
+                TriggerSource::Poll(poll) => self.poll(&at, poll),
             }
         }
         self.actions();
@@ -318,6 +320,12 @@ impl<'a> Check<'a> {
                 format!("`{pointer}` is not a JSON pointer to a member; write it as in `/hash`"),
             ),
             DedupKey::Body { .. } | DedupKey::BodyHash => {}
+        }
+    }
+
+    fn poll(&mut self, at: &str, poll: &PollSpec) {
+        for (name, message) in polling::faults(poll) {
+            self.problem(format!("{at}/{name}"), message);
         }
     }
 

@@ -66,14 +66,33 @@ const TRIGGER: Shape = Shape::Tagged {
         required("schema", Shape::Any),
         required("sample", Shape::Any),
     ],
-    cases: &[(
-        "webhook",
-        &[
-            required("registration", Shape::Word(&["per_connection"])),
-            required("verify", VERIFICATION),
-            required("dedup", DEDUP),
-        ],
-    )],
+    cases: &[
+        (
+            "webhook",
+            &[
+                required("registration", Shape::Word(&["per_connection"])),
+                required("verify", VERIFICATION),
+                required("dedup", DEDUP),
+            ],
+        ),
+        (
+            "poll",
+            &[
+                required("interval_ms", U64),
+                required("min_interval_ms", U64),
+                required("overlap_ms", U64),
+                nullable(
+                    "recheck",
+                    Shape::Object(&[required("every_ms", U64), required("look_back_ms", U64)]),
+                ),
+                required(
+                    "cursor_format",
+                    Shape::Object(&[required("writes", U32), required("reads", Shape::List(&U32))]),
+                ),
+                required("dedup", Shape::Tagged { tag: "from", common: &[], cases: &[("occurrence", &[])] }),
+            ],
+        ),
+    ],
 };
 
 const VERIFICATION: Shape = Shape::Tagged {

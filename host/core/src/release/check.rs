@@ -12,8 +12,9 @@ use super::{
 };
 use crate::{
     definition::{ConfigField, Definition, FieldKind, Step, StepKind, Trigger},
-    manifest::Manifest,
+    manifest::{Manifest, TriggerSource, TriggerSpec},
     mapping::{Node, escape},
+    polling,
     problem::{Problem, Problems},
     schedule::{Schedule, Tick},
 };
@@ -252,7 +253,7 @@ impl Check<'_> {
     /// Checks the trigger; what is known of its payload.
     fn trigger(&mut self) -> Known {
         match &self.definition.trigger {
-            Trigger::App { app, trigger } => {
+            Trigger::App { app, trigger, every } => {
                 let Some(manifest) = self.catalog.manifest(app) else {
                     self.problem("/trigger/app", unknown_app(app));
                     return Known::default();
@@ -261,6 +262,9 @@ impl Check<'_> {
                     self.problem("/trigger/trigger", unknown_trigger(&manifest, trigger));
                     return Known::default();
                 };
+                if let Some(message) = every.as_deref().and_then(|every| unfit_interval(spec, every)) {
+                    self.problem("/trigger/every", message);
+                }
                 Known { schema: Some(spec.schema.clone()), sample: Some(spec.sample.clone()), event: None }
             }
             Trigger::Event { event } => {
@@ -380,6 +384,15 @@ fn requested(sample: &Value) -> Known {
     });
     let sample = (!sample.is_null()).then(|| json!({ "body": sample }));
     Known { schema: Some(schema), sample, event: None }
+}
+
+fn unfit_interval(spec: &TriggerSpec, every: &str) -> Option<String> {
+    match &spec.source {
+        TriggerSource::Poll(poll) => polling::unfit(poll, every),
+        TriggerSource::Webhook(_) => {
+            Some(format!("`{}` is a webhook, which nobody polls; remove `every`", spec.id))
+        }
+    }
 }
 
 fn unknown_trigger(manifest: &Manifest, trigger: &str) -> String {

@@ -26,6 +26,10 @@ impl Workspace {
                     "properties": {"id": {"type": "integer"}, "note": {"type": ["string", "null"]}, "lines": {"type": "array", "items": {"$ref": "#/$defs/Line"}}, "extra": {}},
                 }, "Line": {"type": "object", "properties": {"sku": {"type": "string"}}}}},
                 "sample": {"id": 1, "note": null, "lines": [{"sku": "a"}], "extra": "x"}
+            }, {
+                "id": "stock_changed", "title": "Stock changed", "source": "poll", "interval_ms": 300_000,
+                "min_interval_ms": 60_000, "overlap_ms": 120_000, "cursor_format": {"writes": 1, "reads": [1]},
+                "dedup": {"from": "occurrence"}, "schema": {"type": "object"}, "sample": {"id": 1}
             }],
             "actions": [{
                 "id": "update_order", "title": "Update",
@@ -366,7 +370,10 @@ fn every_problem_is_said_at_once() {
     let message = |at: &str| {
         problems.iter().find(|(place, _)| place == at).map(|(_, message)| message.as_str()).unwrap()
     };
-    assert_eq!(message("/trigger/trigger"), "`shop` 1.0.0 has no trigger `nope`; it has `order_created`");
+    assert_eq!(
+        message("/trigger/trigger"),
+        "`shop` 1.0.0 has no trigger `nope`; it has `order_created`, `stock_changed`"
+    );
     assert_eq!(
         message("/steps/1/action"),
         "`shop` 1.0.0 has no action `nope`; it has `update_order`, `anything`"
@@ -829,4 +836,21 @@ fn a_run_answers_with_its_respond_step_and_else_with_its_end() {
     assert_eq!(release.answer(&state), Some(given));
     state.results.remove(0);
     assert_eq!(release.answer(&state).unwrap().body, json!(7), "its end answers");
+}
+
+#[test]
+fn an_interval_is_for_triggers_that_poll() {
+    let with = |trigger: &str, every: &str| {
+        let trigger = json!({"type": "app", "app": "shop", "trigger": trigger, "every": every});
+        let steps = json!([{"id": "a", "type": "set", "value": 1}]);
+        let definition = json!({"name": "n", "trigger": trigger, "steps": steps});
+        check(&Definition::parse(&definition).unwrap(), &Workspace::new()).map(drop)
+    };
+    assert!(with("stock_changed", "5m").is_ok());
+    for (trigger, every, phrase) in
+        [("stock_changed", "30s", "at least `60s`"), ("order_created", "5m", "is a webhook")]
+    {
+        let problems = with(trigger, every).unwrap_err();
+        assert!(problems.0[0].at == "/trigger/every" && problems.0[0].message.contains(phrase), "{problems}");
+    }
 }

@@ -18,21 +18,7 @@ pub(super) struct Interval(Duration);
 
 impl Interval {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let read = || {
-            let (unit_at, unit) = text.char_indices().last()?;
-            let seconds = match unit {
-                's' => 1,
-                'm' => 60,
-                'h' => 3_600,
-                'd' => 86_400,
-                _ => return None,
-            };
-            let digits = text.get(..unit_at)?;
-            let number: u64 =
-                digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()?;
-            Some(Duration::from_secs(number.checked_mul(seconds)?))
-        };
-        let interval = read().ok_or_else(|| {
+        let interval = span(text).ok_or_else(|| {
             format!("`{text}` is not an interval; write a whole number and `m`, `h` or `d`, such as `2m`")
         })?;
         if interval < SHORTEST {
@@ -51,6 +37,22 @@ impl Interval {
         let next = (now.as_millis().checked_div(every)?).checked_add(1)?.checked_mul(every)?;
         Some(Timestamp::from_millis(next))
     }
+}
+
+/// A whole number and its unit: `30s`, `2m`, `6h` or `1d`.
+pub(crate) fn span(text: &str) -> Option<Duration> {
+    let (unit_at, unit) = text.char_indices().last()?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return None,
+    };
+    let digits = text.get(..unit_at)?;
+    let number: u64 =
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()?;
+    Some(Duration::from_secs(number.checked_mul(seconds)?))
 }
 
 impl fmt::Display for Interval {

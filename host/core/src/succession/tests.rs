@@ -209,3 +209,40 @@ fn a_webhook_needs_its_trigger_and_its_secret() {
     assert_eq!(under(|it| it["triggers"][0]["verify"]["secret"] = json!("token")), None);
     assert_eq!(subscription_fault("gone", None, &present, &present), None, "it was gone before");
 }
+
+fn polling(reads: &[u32], writes: u32) -> Arc<Manifest> {
+    manifest(|manifest| {
+        manifest["triggers"][0] = json!({
+            "id": "order_created", "title": "Order created", "source": "poll", "interval_ms": 60_000,
+            "min_interval_ms": 60_000, "overlap_ms": 60_000, "dedup": {"from": "occurrence"},
+            "cursor_format": {"writes": writes, "reads": reads}, "schema": {"type": "object"}, "sample": {"id": 1}
+        });
+    })
+}
+
+#[test]
+fn a_version_that_cannot_read_stored_cursors_does_not_take_over() {
+    let (one, both, two) = (polling(&[1], 1), polling(&[1, 2], 2), polling(&[2], 2));
+    let fault = |format, present: &Manifest, candidate: &Manifest| {
+        poller_fault("order_created", format, present, candidate).unwrap_or_default()
+    };
+    assert_eq!(fault(Some(1), &one, &both), "", "the next version reads what is stored");
+    assert_eq!(
+        fault(Some(1), &both, &one),
+        "",
+        "so does the one before, as long as nothing was written anew"
+    );
+    assert!(
+        fault(Some(2), &both, &one).contains("format 2"),
+        "a rollback cannot read what was written since"
+    );
+    assert!(fault(Some(1), &both, &two).contains("has 2"), "nor a version that dropped the old form");
+    assert_eq!(fault(None, &both, &two), "", "a poller that never polled has nothing to be read");
+    assert!(fault(None, &one, &manifest(|_| ())).contains("no longer polls"));
+    let subscription = subscription_fault("order_created", None, &manifest(|_| ()), &one);
+    assert!(subscription.unwrap().contains("no longer a webhook"));
+    let gone = manifest(|manifest| manifest["triggers"] = json!([]));
+    assert!(fault(Some(1), &one, &gone).contains("is gone"));
+    assert_eq!(fault(Some(1), &gone, &gone), "", "what was wrong before refuses nothing");
+    assert!(!interchangeable(&one, &both));
+}

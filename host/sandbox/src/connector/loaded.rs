@@ -20,8 +20,8 @@ use crate::{
     },
     broker::Subject,
     call::{
-        Account, Call, Choices, Delivery, Health, LookupQuery, Occurrence, Outcome, Page, Polled, Reconciled,
-        Reply, Target,
+        Account, Call, Choices, Delivery, Health, LookupQuery, Occurrence, Outcome, Page, Poll, Polled,
+        Reconciled, Reply, Target,
     },
     convert,
     exports::{Answered, Exports},
@@ -256,11 +256,11 @@ impl Guest for Loaded {
         ))
     }
 
-    fn poll<'a>(&'a self, call: Call, cursor: Option<&'a str>) -> Answering<'a, Polled> {
+    fn poll<'a>(&'a self, call: Call, poll: Poll<'a>) -> Answering<'a, Polled> {
         Box::pin(self.invoke(
             call,
             &self.exports.poll,
-            move |call| (call, cursor),
+            move |call| (types::Call { ext: convert::poll(&poll), ..call }, poll.cursor),
             |(answer,): Answered<triggers::Page>| answer.map(convert::polled).map_err(convert::error),
         ))
     }

@@ -107,7 +107,7 @@ fn workflow_shape(services: &Services, release: &StoredRelease, copy: Option<&In
 /// A workflow's blocks as Alloy shows them: the trigger first.
 fn blocks(services: &Services, workflow: WorkflowId, definition: &Definition) -> Value {
     let trigger = match &definition.trigger {
-        Trigger::App { app, trigger } => block(services, workflow, "trigger", trigger, app),
+        Trigger::App { app, trigger, .. } => block(services, workflow, "trigger", trigger, app),
         Trigger::Event { event } => block(services, workflow, "trigger", event, "customEvent"),
         Trigger::Installed => block(services, workflow, "trigger", "installed", "installed"),
         Trigger::Removed => block(services, workflow, "trigger", "removed", "removed"),

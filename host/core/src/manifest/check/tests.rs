@@ -250,7 +250,7 @@ fn the_rules_between_members() {
         ("/triggers/0/verify/algorithm", json!("md5"), "/triggers/0/verify/algorithm", "one of `sha1`"),
         ("/triggers/0/dedup/pointer", json!("hash"), "/triggers/0/dedup/pointer", "JSON pointer"),
         ("/triggers/0/dedup/from", json!("luck"), "/triggers/0/dedup/from", "not known"),
-        ("/triggers/0/source", json!("poll"), "/triggers/0/source", "`webhook`"),
+        ("/triggers/0/source", json!("push"), "/triggers/0/source", "`webhook`"),
         ("/triggers/0/schema", json!(true), "/triggers/0/schema", "JSON Schema object"),
         ("/triggers/0/sample", json!(null), "/triggers/0/sample", "is null"),
         ("/actions/0/input", json!("object"), "/actions/0/input", "JSON Schema object"),
@@ -289,4 +289,24 @@ fn an_absent_option_may_be_null() {
     let value = with("/actions/0/batch", Some(Value::Null));
     assert_eq!(parse(&value).unwrap().action("update").map(|action| action.batch), Some(None));
     assert_eq!(places(&with("/help", Some(Value::Null))), ["/help"]);
+}
+
+#[test]
+fn a_polling_triggers_faults_are_said_at_its_members() {
+    let mut trigger = json!({
+        "id": "order_changed", "title": "Order changed", "source": "poll", "interval_ms": 300_000,
+        "min_interval_ms": 60_000, "overlap_ms": 120_000, "recheck": {"every_ms": 3_600_000, "look_back_ms": 21_600_000},
+        "cursor_format": {"writes": 2, "reads": [1, 2]}, "dedup": {"from": "occurrence"},
+        "schema": {"type": "object"}, "sample": {"id": 1}
+    });
+    let manifest = parse(&with("/triggers/0", Some(trigger.clone()))).unwrap();
+    assert_eq!(manifest.poll("order_changed").unwrap().cursor_format.reads, [1, 2]);
+    trigger["min_interval_ms"] = json!(5);
+    trigger["recheck"]["look_back_ms"] = json!(7);
+    trigger["cursor_format"]["writes"] = json!(3);
+    let problems = parse(&with("/triggers/0", Some(trigger))).unwrap_err().0;
+    let places: Vec<_> = problems.iter().map(|problem| problem.at.as_str()).collect();
+    for member in ["min_interval_ms", "recheck/look_back_ms", "cursor_format/reads"] {
+        assert!(places.contains(&format!("/triggers/0/{member}").as_str()), "{member}: {places:?}");
+    }
 }

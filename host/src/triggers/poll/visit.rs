@@ -1,0 +1,306 @@
+//! One visit: one page of one poller, asked and made durable.
+//!
+//! A visit takes no lease and writes nothing before its end: until then it has only read, at the store and at the
+//! vendor, so a crash in it is as if it had not begun. What it brought goes in ONE COMMIT: the ledger's entries, the
+//! runs, and the cursor, which replaces the very record that was read. Whatever pauses, upgrades or removes the
+//! installation changes that record too, so a visit under way then commits nothing. Where nothing is new, nothing is
+//! written.
+
+use std::{fmt, time::Duration};
+
+use trunnion_core::{
+    call::CallError,
+    clock::Timestamp,
+    id::ConnectionId,
+    machine::idempotency_key,
+    manifest::PollSpec,
+    polling::{self, Pace},
+    records::{Connection, Installation, Poller},
+    scope::Scope,
+};
+use trunnion_sandbox::{Call, Connector, Freshness, Poll, Polled};
+use trunnion_store::{
+    Batch, CommitError, ReadError, Versioned,
+    tables::{ActivePollers, Connections, Installations, Pollers},
+};
+
+use super::Place;
+use crate::{
+    context::Context,
+    error::{Error, Result},
+    triggers::accept::Acceptor,
+    vault::Vault,
+};
+
+/// The code of `accept`'s refusal of an arrival that starts nothing.
+const UNMATCHED: &str = "installation-missing";
+
+/// Visits vendors.
+#[derive(Clone, Debug)]
+pub(super) struct Visitor {
+    pub(super) context: Context,
+    pub(super) acceptor: Acceptor,
+    pub(super) vault: Vault,
+}
+
+/// What a visit is to do.
+#[derive(Clone, Debug)]
+pub(super) struct Ask {
+    /// Which poller.
+    pub(super) place: Place,
+    /// When it was due.
+    pub(super) due: Timestamp,
+    /// How far somebody wants it to look back.
+    pub(super) look_back: Option<Duration>,
+    /// Where the round under way stands; at its first page none.
+    pub(super) round: Option<Round>,
+}
+
+/// A round that has more pages.
+#[derive(Clone, Debug)]
+pub(super) struct Round {
+    /// Where the next page starts: as JSON text, since it is only handed on.
+    pub(super) cursor: String,
+    /// Pages since the cursor was last written.
+    unwritten: u32,
+    /// How far this round looks back.
+    look_back: Option<Duration>,
+}
+
+#[cfg(test)]
+impl Round {
+    pub(super) fn at(cursor: &str) -> Self {
+        Self { cursor: cursor.to_owned(), unwritten: 0, look_back: None }
+    }
+}
+
+/// What became of a visit.
+#[derive(Debug)]
+pub(super) enum Visited {
+    /// There is no such poller.
+    Gone,
+    /// The installation is paused.
+    Paused,
+    /// The credential has to be mended first; why.
+    Attention { app: String, reason: String, pace: Pace },
+    /// The poller was changed meanwhile, or its connector was; nothing was written.
+    Superseded,
+    /// The poll failed.
+    Failed { app: String, error: CallError, pace: Pace },
+    /// A page.
+    Page(Page),
+}
+
+/// What a page brought.
+#[derive(Debug)]
+pub(super) struct Page {
+    /// How often the poller polls.
+    pub(super) pace: Pace,
+    /// Records accepted.
+    pub(super) accepted: u64,
+    /// Those of them that came later than the overlap covers.
+    pub(super) late: u64,
+    /// Records that were known.
+    pub(super) duplicates: u64,
+    /// Where the round goes on, if it does.
+    pub(super) round: Option<Round>,
+}
+
+/// Everything that a visit stands on.
+pub(super) struct Standing {
+    pub(super) poller: Versioned<Poller>,
+    pub(super) connection: Versioned<Connection>,
+    connector: Connector,
+    pub(super) spec: PollSpec,
+    pace: Pace,
+}
+
+impl Visitor {
+    /// Asks for one page and makes what is new durable. `Err` means that the host itself could not work.
+    pub(super) async fn visit(&self, ask: Ask) -> Result<Visited> {
+        let standing = match self.standing(ask.place).await? {
+            Ok(standing) => standing,
+            Err(early) => return Ok(early),
+        };
+        // Before the vendor is asked: what cannot be taken in now is better left where it is.
+        self.acceptor.admit_user(&ask.place.scope, standing.poller.record.user)?;
+        let Standing { poller, spec, pace, .. } = &standing;
+        let (pace, kept) = (*pace, poller.record.cursor.as_ref().map(|cursor| cursor.value.to_string()));
+        let recheck = spec.recheck.filter(|recheck| pace.rechecks(recheck, ask.due));
+        let (from, look_back, unwritten) = match ask.round {
+            Some(Round { cursor, unwritten, look_back }) => (Some(cursor), look_back, unwritten),
+            None => {
+                let deeper = recheck.map(|recheck| Duration::from_millis(recheck.look_back_ms));
+                (kept, ask.look_back.max(deeper), 0)
+            }
+        };
+        let polled = match self.call(&ask.place.scope, &standing, from.as_deref(), look_back).await {
+            Ok(polled) => polled,
+            Err(error) => return self.failed(ask.place, &standing, error).await,
+        };
+        let (next, more) = (polled.cursor.clone(), polled.more);
+        let sorted = match self.sort(&ask.place, &standing, polled.occurrences).await? {
+            Ok(sorted) => sorted,
+            Err(error) => return self.failed(ask.place, &standing, error).await,
+        };
+        let unwritten = unwritten + 1;
+        let Some(position) = self.position(&standing, &sorted, &next, more, unwritten) else {
+            let duplicates = sorted.duplicates;
+            let round = more.then_some(Round { cursor: next, unwritten, look_back });
+            return Ok(Visited::Page(Page { pace, accepted: 0, late: 0, duplicates, round }));
+        };
+        let position = match position {
+            Ok(position) => position,
+            Err(error) => return self.failed(ask.place, &standing, error).await,
+        };
+        // Under the gate no other version can become active that does not read this cursor.
+        let registry = &self.context.registry;
+        let _settled = registry.settled().await;
+        let app = standing.poller.record.app.clone();
+        if registry.active(&app).is_none_or(|active| active.digest() != standing.connector.digest()) {
+            return Ok(Visited::Superseded);
+        }
+        let page = Page {
+            pace,
+            accepted: u64::try_from(sorted.fresh.len()).unwrap_or(u64::MAX),
+            late: sorted.late,
+            duplicates: sorted.duplicates,
+            round: more.then_some(Round { cursor: next, unwritten: 0, look_back }),
+        };
+        match self.keep(&ask.place.scope, standing.poller, sorted, position).await {
+            Ok(()) => Ok(Visited::Page(page)),
+            Err(Error::Commit(CommitError::Conflict { .. })) => Ok(Visited::Superseded),
+            // It was paused or removed after this visit looked.
+            Err(Error::Invalid { code: UNMATCHED, .. }) => Ok(Visited::Superseded),
+            Err(Error::Commit(error @ CommitError::TooLarge { .. })) => {
+                let message = format!("one record of the page is too large to be taken in: {error}");
+                Ok(Visited::Failed { app, error: CallError::Denied { message }, pace })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn standing(&self, place: Place) -> Result<Result<Standing, Visited>> {
+        let Place { scope, installation } = place;
+        let store = &self.context.store;
+        let Some(poller) = present(store.get::<Pollers>(&scope, &installation).await)? else {
+            self.tidy(place).await?;
+            return Ok(Err(Visited::Gone));
+        };
+        let Poller { user, app, trigger, connection, every, cursor, .. } = &poller.record;
+        match present(store.get::<Installations>(&scope, &(*user, installation)).await)? {
+            None => return Ok(Err(Visited::Gone)),
+            Some(Versioned { record: Installation { active: false, .. }, .. }) => {
+                return Ok(Err(Visited::Paused));
+            }
+            Some(_) => {}
+        }
+        let broken = |error| {
+            let pace = Pace::new(polling::LONGEST_INTERVAL / 96, installation);
+            Ok(Err(Visited::Failed { app: app.clone(), error, pace }))
+        };
+        let Some(connector) = self.context.registry.active(app) else {
+            let message = format!("there is no connector of `{app}`; an operator has to push one");
+            return broken(CallError::Denied { message });
+        };
+        let version = &connector.manifest().version;
+        let Some(spec) = connector.manifest().poll(trigger).cloned() else {
+            let message =
+                format!("`{app}` {version} has no polling trigger `{trigger}`; push a version that has it");
+            return broken(CallError::Denied { message });
+        };
+        if let Some(cursor) = cursor
+            && !spec.cursor_format.reads.contains(&cursor.format)
+        {
+            let format = cursor.format;
+            let message = format!(
+                "`{app}` {version} cannot read the kept cursor, of format {format}; push one that can"
+            );
+            return broken(CallError::Denied { message });
+        }
+        let pace = Pace::new(polling::interval(&spec, every.as_deref()), installation);
+        let attention =
+            |reason: &str| Ok(Err(Visited::Attention { app: app.clone(), reason: reason.to_owned(), pace }));
+        let Some(connection) = present(store.get::<Connections>(&scope, &(*user, *connection)).await)? else {
+            return attention("the credential was removed; connect again and install the workflow again");
+        };
+        if let Some(reason) = &connection.record.needs_attention {
+            return attention(reason);
+        }
+        Ok(Ok(Standing { poller, connection, connector, spec, pace }))
+    }
+
+    /// Removes the timer that an erased user's poller left.
+    async fn tidy(&self, Place { scope, installation }: Place) -> Result<()> {
+        let Some(timer) = self.context.store.get::<ActivePollers>(&scope, &installation).await? else {
+            return Ok(());
+        };
+        let mut batch = Batch::new();
+        batch.remove::<ActivePollers>(&scope, &installation, timer.version);
+        match self.context.store.commit(batch).await {
+            Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(Error::Commit(error)),
+        }
+    }
+
+    async fn call(
+        &self,
+        scope: &Scope,
+        standing: &Standing,
+        from: Option<&str>,
+        look_back: Option<Duration>,
+    ) -> Result<Polled, CallError> {
+        let Standing { poller, connection: stored, connector, .. } = standing;
+        let (poller, connection) = (&poller.record, &stored.record);
+        let call = Call {
+            scope: *scope,
+            user: Some(connection.user),
+            connection: Some(connection.id),
+            name: poller.trigger.clone(),
+            parameters: connection.parameters.clone(),
+            account: connection.account.clone(),
+            idempotency_key: idempotency_key(poller.installation.0.into(), "poll"),
+            attempt: 1,
+            secrets: self.vault.secrets(stored),
+            deadline: None,
+            // A poller comes rarely: kept instances are for what comes often.
+            instance: Freshness::Fresh,
+        };
+        let poll = Poll { cursor: from, since: poller.created_at, look_back };
+        let (app, installation) = (poller.app.as_str(), poller.installation);
+        let said = |line: &dyn fmt::Display| {
+            tracing::debug!(app, %installation, message = %line, "the connector said while polling");
+        };
+        match connector.poll(call, poll).await {
+            Ok(answer) => {
+                answer.log.iter().for_each(|line| said(&line.message));
+                Ok(answer.value)
+            }
+            Err(failed) => {
+                failed.log.iter().for_each(|line| said(&line.message));
+                Err(failed.error)
+            }
+        }
+    }
+
+    async fn failed(&self, place: Place, standing: &Standing, error: CallError) -> Result<Visited> {
+        let Standing { poller, pace, .. } = standing;
+        let (app, pace) = (poller.record.app.clone(), *pace);
+        let Place { scope, .. } = place;
+        if let CallError::AuthExpired { message } = error {
+            let connection: ConnectionId = poller.record.connection;
+            self.vault.needs_attention(&scope, poller.record.user, connection, &message).await?;
+            return Ok(Visited::Attention { app, reason: message, pace });
+        }
+        Ok(Visited::Failed { app, error, pace })
+    }
+}
+
+/// What was read; nothing where its owner was erased.
+fn present<T>(read: Result<Option<T>, ReadError>) -> Result<Option<T>> {
+    match read {
+        Ok(found) => Ok(found),
+        Err(ReadError::Erased { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
