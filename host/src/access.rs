@@ -82,11 +82,13 @@ impl Access {
 
     /// What a key may do, and whose it is; `None` where it does not hold.
     pub async fn holder(&self, key: &str) -> Result<Option<Holder>> {
-        let stored = self.context.store.get::<ApiKeys>(&Deployment, &hash(key)).await?;
-        Ok(stored
-            .map(|stored| stored.record)
-            .filter(|key| key.revoked_at.is_none())
-            .map(|ApiKey { id, authority, name, .. }| Holder { authority, key: KeyHolder { id, name } }))
+        let stored = self.context.store.recall::<ApiKeys>(&Deployment, &hash(key)).await?;
+        let holder = |key: &ApiKey| Holder {
+            authority: key.authority,
+            key: KeyHolder { id: key.id, name: key.name.clone() },
+        };
+        let held = stored.map(|stored| stored.record).filter(|key| key.revoked_at.is_none());
+        Ok(held.map(|key| holder(&key)))
     }
 
     /// Makes a workspace and the keys of its two environments.

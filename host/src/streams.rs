@@ -60,7 +60,7 @@ impl Streams {
 
     /// Sends `body` to the destination of this name, once.
     pub async fn send(&self, scope: &Scope, name: &str, key: &str, body: &Value) -> Result<Sent> {
-        let destination = self.context.store.get::<StreamDestinations>(scope, &name.to_owned()).await?;
+        let destination = self.context.store.recall::<StreamDestinations>(scope, &name.to_owned()).await?;
         let Some(destination) = destination.map(|stored| stored.record) else {
             let environment = scope.environment;
             let message = format!(

@@ -59,14 +59,14 @@ impl Users {
         let id = match id_or_name.parse::<UserId>() {
             Ok(id) => Some(id),
             Err(_) => {
-                let named = store.get::<UsersByName>(scope, &name_key(store, scope, id_or_name)).await?;
+                let named = store.recall::<UsersByName>(scope, &name_key(store, scope, id_or_name)).await?;
                 named.map(|named| named.record.user)
             }
         };
         if let Some(id) = id
-            && let Some(user) = store.get::<Table>(scope, &id).await?
+            && let Some(user) = store.recall::<Table>(scope, &id).await?
         {
-            return Ok(user.record);
+            return Ok(User::clone(&user.record));
         }
         let environment = scope.environment;
         let message = format!("there is no user `{id_or_name}` in {environment}; create it with POST /users");

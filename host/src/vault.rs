@@ -3,7 +3,7 @@
 //! Owns connections from their making to their use. A credential is checked at the vendor before it is kept.
 //! Secrets leave the vault only inside `trunnion_sandbox::Secrets`, which no guest can read.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Borrow, collections::BTreeMap, sync::Arc};
 
 use quick_cache::sync::Cache;
 use trunnion_core::{
@@ -45,12 +45,14 @@ impl Vault {
 
     /// What a call on a connection is handed.
     #[must_use]
-    pub fn secrets(&self, connection: &Versioned<Connection>) -> Arc<Secrets> {
-        let key = (connection.record.id, connection.version);
+    pub fn secrets<C: Borrow<Connection>>(&self, connection: &Versioned<C>) -> Arc<Secrets> {
+        let Versioned { version, record } = connection;
+        let record: &Connection = record.borrow();
+        let key = (record.id, *version);
         if let Some(secrets) = self.ready.get(&key) {
             return secrets;
         }
-        let secrets = secrets_of(&connection.record, []);
+        let secrets = secrets_of(record, []);
         self.ready.insert(key, Arc::clone(&secrets));
         secrets
     }

@@ -75,11 +75,12 @@ impl State {
         // All answers of one host call lie in the host's memory at once; more than fits into the guest is waste.
         let room = ByteBudget::new(self.shared.options.max_memory_bytes);
         self.meter.leave();
-        let sent: Vec<Sent> = stream::iter(requests)
-            .map(|request| broker.send(&on_behalf.subject, &on_behalf.call, request, &room))
-            .buffered(parallel)
-            .collect()
-            .await;
+        let send = |request| broker.send(&on_behalf.subject, &on_behalf.call, request, &room);
+        let sent: Vec<Sent> = match <[Outgoing; 1]>::try_from(requests) {
+            // Nearly every host call: what runs several at once costs more than the rest of the call.
+            Ok([request]) => vec![send(request).await],
+            Err(requests) => stream::iter(requests).map(send).buffered(parallel).collect().await,
+        };
         self.meter.enter();
         // What was refused here, or reached no vendor, has changed nothing there.
         let changed = sent.iter().zip(changes).any(|(one, changes)| changes && one.may_have_arrived());

@@ -135,7 +135,7 @@ impl Actor {
         let Some(step) = place.program.steps.get(step) else {
             return Ok(Performed::early(Value::Null, no_step(run, step)));
         };
-        let Some(user) = self.context.store.get::<Users>(scope, &run.user).await? else {
+        let Some(user) = self.context.store.recall::<Users>(scope, &run.user).await? else {
             return Ok(Performed::early(Value::Null, user_gone(run)));
         };
         let environment = environment(&place, &user.record);
@@ -285,7 +285,7 @@ impl Actor {
         let Some(id) = run.connections.get(app) else { return missing() };
         let key = (run.user, *id);
         let Some(connection) =
-            self.context.store.get::<trunnion_store::tables::Connections>(scope, &key).await?
+            self.context.store.recall::<trunnion_store::tables::Connections>(scope, &key).await?
         else {
             return missing();
         };

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use trunnion_core::{
     clock::Timestamp,
     id::RunId,
-    machine::{self, Decision, Event, Journal, Next, Outcome, Status, UNTIL_WOKEN},
+    machine::{self, Decision, Event, Journal, Next, Outcome, RunState, Status, UNTIL_WOKEN},
     records::{DeadLetter, DeadWork, EventSource, HeldKey, LiveRun, LogLevel, LogLine},
     release::{CompiledKind, Release},
     scope::Scope,
@@ -309,7 +309,8 @@ impl Executor {
 
     /// Asks the machine and makes its decision durable where it says so.
     async fn decide(&self, held: &mut Held, event: Event, now: Timestamp) -> Result<Hands> {
-        let state = held.run.state.clone();
+        // Moved out and in again: a state holds every step's input and output.
+        let state = std::mem::replace(&mut held.run.state, RunState::queued(now));
         let Decision { state, next, journal } =
             machine::apply(state, &held.release.program.rules, event, now);
         held.run.state = state;

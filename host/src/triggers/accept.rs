@@ -227,7 +227,7 @@ impl Acceptor {
     ) -> Result<Result<Vec<RunId>, CommitError>> {
         let mut held = Vec::new();
         for Beginning { arrival, installation } in beginnings {
-            let run = self.start(scope, &arrival, self.context.ids.next(), installation).await?;
+            let run = self.start(scope, &arrival, self.context.ids.next(), &installation).await?;
             batch.insert::<LiveRuns>(scope, &run.run.id, &run.run);
             held.push(run);
         }
@@ -277,9 +277,9 @@ impl Acceptor {
             for entry in &page {
                 let (_, id) = entry.key;
                 let key = (entry.record.user, id);
-                let Some(installation) = store.get::<Installations>(scope, &key).await? else { continue };
+                let Some(installation) = store.recall::<Installations>(scope, &key).await? else { continue };
                 if installation.record.active {
-                    held.push(self.start(scope, arrival, event, installation.record).await?);
+                    held.push(self.start(scope, arrival, event, &installation.record).await?);
                 }
             }
             match page.last() {
@@ -294,7 +294,7 @@ impl Acceptor {
         scope: &Scope,
         arrival: &Arrival,
         event: EventId,
-        installation: Installation,
+        installation: &Installation,
     ) -> Result<Held> {
         let compiled = self.releases.get(scope, installation.workflow, installation.release).await?;
         let release = Arc::clone(&compiled.release);
@@ -302,7 +302,7 @@ impl Acceptor {
         let id = called(&arrival.source).unwrap_or_else(|| self.context.ids.next());
         let hold = self.queue.hold(id.0);
         let hold = hold.ok_or_else(|| Error::Internal(format!("the new run's id {id} is in use")))?;
-        let (joined, state) = match self.line(scope, &release, (&installation, id), arrival).await? {
+        let (joined, state) = match self.line(scope, &release, (installation, id), arrival).await? {
             Ok(joined) => (joined, RunState::queued(now)),
             Err(error) => (None, line::unordered(error, now)),
         };
@@ -324,8 +324,8 @@ impl Acceptor {
             workflow: installation.workflow,
             release: installation.release,
             digests: compiled.digests.clone(),
-            connections: installation.connections,
-            config: installation.config,
+            connections: installation.connections.clone(),
+            config: installation.config.clone(),
             accepted_at: now,
             state,
             line: joined.as_ref().map(Joined::place),

@@ -49,8 +49,8 @@ struct Again {
 
 /// What a delivery came to and stands on.
 struct Standing {
-    subscription: Subscription,
-    connection: Connection,
+    subscription: Arc<Subscription>,
+    connection: Arc<Connection>,
     connector: Connector,
 }
 
@@ -129,12 +129,12 @@ impl Parser {
             let message = format!("{what} of this delivery was removed after it came in");
             Ok(Err(CallError::NotFound { message }))
         };
-        let Some(subscription) = store.get::<Subscriptions>(scope, &delivery.subscription).await? else {
+        let Some(subscription) = store.recall::<Subscriptions>(scope, &delivery.subscription).await? else {
             return gone("the subscription");
         };
         let subscription = subscription.record;
         let key = (subscription.user, subscription.connection);
-        let Some(connection) = store.get::<Connections>(scope, &key).await? else {
+        let Some(connection) = store.recall::<Connections>(scope, &key).await? else {
             return gone("the connection");
         };
         let Some(connector) = self.context.registry.active(&subscription.app) else {

@@ -79,11 +79,11 @@ impl Ingress {
     pub async fn receive(&self, token: &str, request: Request<'_>) -> Result<Received, NotTaken> {
         let store = &self.context.store;
         let route =
-            store.get::<SubscriptionsByPath>(&Deployment, &path_key(token)).await.map_err(Error::from)?;
+            store.recall::<SubscriptionsByPath>(&Deployment, &path_key(token)).await.map_err(Error::from)?;
         let route = route.ok_or(NotTaken::Unknown)?.record;
         let scope = route.scope;
         let subscription = store
-            .get::<Subscriptions>(&scope, &route.subscription)
+            .recall::<Subscriptions>(&scope, &route.subscription)
             .await
             .map_err(Error::from)?
             .ok_or(NotTaken::Unknown)?;
@@ -112,8 +112,8 @@ impl Ingress {
 
     async fn secrets(&self, scope: &Scope, subscription: &Subscription) -> Result<BTreeMap<String, String>> {
         let key = (subscription.user, subscription.connection);
-        let connection = self.context.store.get::<Connections>(scope, &key).await?;
-        let mut secrets = connection.map(|connection| connection.record.secrets).unwrap_or_default();
+        let connection = self.context.store.recall::<Connections>(scope, &key).await?;
+        let mut secrets = connection.map(|connection| connection.record.secrets.clone()).unwrap_or_default();
         secrets.insert("subscription".to_owned(), subscription.secret.clone());
         Ok(secrets)
     }

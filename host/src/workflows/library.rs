@@ -1,5 +1,7 @@
 //! The ISV's side: event schemas, integrations, workflow drafts and their releases, stream destinations.
 
+use std::sync::Arc;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 use trunnion_core::{
@@ -107,9 +109,9 @@ impl Library {
     }
 
     /// The schema of a custom event; an unknown one is an error that names those that exist.
-    pub async fn event(&self, scope: &Scope, name: &str) -> Result<EventSchema> {
+    pub async fn event(&self, scope: &Scope, name: &str) -> Result<Arc<EventSchema>> {
         let key = event_key(&self.context.store, scope, name);
-        if let Some(schema) = self.context.store.get::<EventSchemas>(scope, &key).await? {
+        if let Some(schema) = self.context.store.recall::<EventSchemas>(scope, &key).await? {
             return Ok(schema.record);
         }
         let known: Vec<_> =

@@ -16,6 +16,7 @@
 
 pub mod backend;
 pub mod batch;
+mod cache;
 pub mod error;
 pub mod journal;
 pub mod key;

@@ -15,8 +15,9 @@ use crate::{
         Backend, BackendError, MAX_BATCH_BYTES, RawBatch, RawEntry, RawOp, RawRecord, RawScan, Version,
     },
     batch::{Batch, Change, To},
+    cache::{Known, Records},
     error::{CommitError, ReadError},
-    keys::{KeyError, KeyRing},
+    keys::{DataKey, KeyError, KeyOwner, KeyRing},
     record::{self, Parts},
     select::{Direction, Select},
     table::{Level, Owner, PlaceOf, Table, parse_key, place_prefix, raw_key},
@@ -33,6 +34,8 @@ pub struct Store {
     keys: Arc<KeyRing>,
     /// Where the next sweep of the ledger goes on; `None`: at its beginning.
     swept: Arc<Mutex<Option<Bytes>>>,
+    /// What [`Store::recall`] has opened and parsed.
+    records: Arc<Records>,
 }
 
 /// A record and the commit that wrote it.
@@ -85,7 +88,7 @@ impl Store {
     /// A store over a backend and the key ring of the same data.
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>, keys: Arc<KeyRing>) -> Self {
-        Self { backend, keys, swept: Arc::default() }
+        Self { backend, keys, swept: Arc::default(), records: Arc::new(Records::new()) }
     }
 
     /// The data keys: made for each user before the first record, destroyed to erase.
@@ -167,6 +170,38 @@ impl Store {
             }
             None => Ok(None),
         }
+    }
+
+    /// As [`Store::get`], for what is read for every event and seldom changes: as long as the record has the
+    /// version that was read before, it is neither opened nor parsed again. The answer is as current as `get`'s.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub async fn recall<T>(
+        &self,
+        place: &PlaceOf<T>,
+        key: &T::Key,
+    ) -> Result<Option<Versioned<Arc<T::Record>>>, ReadError>
+    where
+        T: Table<Record: Sync>,
+    {
+        let raw = raw_key::<T>(place, key);
+        let found =
+            self.backend.get(&raw).await.map_err(|source| ReadError::Storage { table: T::NAME, source })?;
+        let Some(RawRecord { version, value }) = found else { return Ok(None) };
+        if let Some(Known { owner, record }) = self.records.get::<T::Record>(&raw, version) {
+            return match owner.map(|owner| self.opening::<T>(owner)).transpose() {
+                Ok(_) => Ok(Some(Versioned { version, record })),
+                Err(error) => {
+                    self.records.forget(&raw);
+                    Err(error)
+                }
+            };
+        }
+        let record = Arc::new(self.unseal::<T>(place, &raw, &value)?);
+        let known = Known { owner: sealed_by::<T>(place, &value), record: Arc::clone(&record) };
+        self.records.keep(raw, version, &known, &value);
+        Ok(Some(Versioned { version, record }))
     }
 
     /// The records of a place that `select` asks for, as one consistent view. Records of erased owners are left
@@ -287,6 +322,13 @@ impl Store {
         Ok(RawOp { key: Bytes::from(key), value, expect })
     }
 
+    fn opening<T: Table>(&self, owner: KeyOwner) -> Result<Arc<DataKey>, ReadError> {
+        self.keys.for_opening(owner).map_err(|source| match source {
+            KeyError::Erased { owner } => ReadError::Erased { table: T::NAME, owner },
+            source => ReadError::Key { table: T::NAME, source },
+        })
+    }
+
     pub(crate) fn unseal<T: Table>(
         &self,
         place: &PlaceOf<T>,
@@ -305,14 +347,7 @@ impl Store {
             Parts::Newer(found) => Err(ReadError::Newer { table: T::NAME, found, known: record::VERSION }),
             Parts::Broken(why) => Err(damaged::<T>(raw, why)),
             Parts::Sealed { owner, header, nonce, body } => {
-                let key_owner = match owner {
-                    Owner::User(user) => <T::Level as Level>::user_key_owner(place, user),
-                    Owner::Plain | Owner::Scope => <T::Level as Level>::key_owner(place),
-                };
-                let data_key = self.keys.for_opening(key_owner).map_err(|source| match source {
-                    KeyError::Erased { owner } => ReadError::Erased { table: T::NAME, owner },
-                    source => ReadError::Key { table: T::NAME, source },
-                })?;
+                let data_key = self.opening::<T>(key_owner::<T>(place, owner))?;
                 let mut body = body.to_vec();
                 match data_key.open(nonce, &[raw, header].concat(), &mut body) {
                     Some(json) => decode(json),
@@ -320,6 +355,22 @@ impl Store {
                 }
             }
         }
+    }
+}
+
+/// Whose key seals a record of this owner.
+fn key_owner<T: Table>(place: &PlaceOf<T>, owner: Owner) -> KeyOwner {
+    match owner {
+        Owner::User(user) => <T::Level as Level>::user_key_owner(place, user),
+        Owner::Plain | Owner::Scope => <T::Level as Level>::key_owner(place),
+    }
+}
+
+/// Whose key a stored record is sealed under; absent where under nobody's.
+fn sealed_by<T: Table>(place: &PlaceOf<T>, value: &[u8]) -> Option<KeyOwner> {
+    match record::parts(value) {
+        Parts::Sealed { owner, .. } => Some(key_owner::<T>(place, owner)),
+        Parts::Plain(_) | Parts::Newer(_) | Parts::Broken(_) => None,
     }
 }
 

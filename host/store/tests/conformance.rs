@@ -146,8 +146,84 @@ conformance![
     every_increment_of_a_contended_record_counts,
     the_ledger_expires,
     keyed_hashes_are_apart,
+    what_is_recalled_is_what_is_stored,
+    nothing_is_recalled_of_an_erased_user,
+    readers_recall_nothing_older_than_what_was_committed,
     a_closed_store_says_so,
 ];
+
+async fn what_is_recalled_is_what_is_stored(it: Fixture) {
+    let user = it.user(1).await;
+    let recalled = || async {
+        let found = it.store.recall::<OfUser>(&S(), &1).await.unwrap();
+        found.map(|found| (found.version, found.record.text.clone()))
+    };
+    assert_eq!(recalled().await, None);
+    let mut versions = Vec::new();
+    for text in ["first", "second"] {
+        let version = it.put::<OfUser>(1, &of(user, text)).await;
+        versions.push(version);
+        for _ in 0..2 {
+            assert_eq!(recalled().await, Some((version, text.to_owned())));
+        }
+    }
+    let mut batch = Batch::new();
+    batch.remove::<OfUser>(&S(), &1, versions[1]);
+    it.store.commit(batch).await.unwrap();
+    assert_eq!(recalled().await, None, "a copy answers for no record that is gone");
+    let again = it.put::<OfUser>(1, &of(user, "again")).await;
+    assert_eq!(recalled().await, Some((again, "again".to_owned())));
+
+    // Plain records and other places under the same key are other records.
+    it.put::<Plain>((1, 1), &note("plain")).await;
+    assert_eq!(it.store.recall::<Plain>(&S(), &(1, 1)).await.unwrap().unwrap().record.text, "plain");
+    assert!(it.store.recall::<OfUser>(&scope(2, Env::Production), &1).await.unwrap().is_none());
+}
+
+async fn nothing_is_recalled_of_an_erased_user(it: Fixture) {
+    let (goes, stays) = (it.user(1).await, it.user(2).await);
+    it.put::<OfUser>(1, &of(goes, "goes")).await;
+    it.put::<OfUser>(2, &of(stays, "stays")).await;
+    for key in [1, 2] {
+        assert!(it.store.recall::<OfUser>(&S(), &key).await.unwrap().is_some());
+    }
+    it.store.keys().destroy(KeyOwner::User(S(), goes)).await.unwrap();
+    for _ in 0..2 {
+        let refused = it.store.recall::<OfUser>(&S(), &1).await.unwrap_err();
+        assert!(matches!(refused, ReadError::Erased { .. }), "{refused:?}");
+    }
+    assert_eq!(it.store.recall::<OfUser>(&S(), &2).await.unwrap().unwrap().record.text, "stays");
+}
+
+async fn readers_recall_nothing_older_than_what_was_committed(it: Fixture) {
+    let newest = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let order = std::sync::atomic::Ordering::SeqCst;
+    let readers: Vec<_> = (0..4)
+        .map(|_| {
+            let (store, newest, done) = (it.store.clone(), Arc::clone(&newest), Arc::clone(&done));
+            tokio::spawn(async move {
+                while !done.load(order) {
+                    let committed = newest.load(order);
+                    let found = store.recall::<OfUser>(&S(), &1).await.unwrap();
+                    let seen = found.map_or(0, |found| found.record.text.parse().unwrap());
+                    assert!(seen >= committed, "recalled {seen}, and {committed} was committed before");
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for number in 1..=200 {
+        it.put::<OfUser>(1, &note(&number.to_string())).await;
+        newest.store(number, order);
+        let found = it.store.recall::<OfUser>(&S(), &1).await.unwrap().unwrap();
+        assert_eq!(found.record.text, number.to_string());
+    }
+    done.store(true, order);
+    for reader in readers {
+        reader.await.unwrap();
+    }
+}
 
 async fn preconditions_are_kept(it: Fixture) {
     let insert = |text: &str| {

@@ -40,7 +40,7 @@ pub(super) async fn event(
     Tenant(scope): Tenant,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, Failure> {
-    Ok(Json(event_shape(&services.library.event(&scope, &name).await?)))
+    Ok(Json(event_shape(services.library.event(&scope, &name).await?.as_ref())))
 }
 
 pub(super) async fn events(

@@ -13,6 +13,7 @@ use std::{
 
 use aws_lc_rs::hmac;
 use quick_cache::sync::Cache;
+use trunnion_core::scope::Scope;
 
 use super::{
     KeyError, KeyOwner, MasterKey,
@@ -27,6 +28,8 @@ const FORMAT: u8 = 1;
 const FIRST: u32 = 1;
 /// Unwrapped keys kept; an active user costs one, about a kilobyte.
 const CACHED: usize = 8192;
+/// Scopes whose key of keyed hashes is kept.
+const SCOPES: usize = 1024;
 
 /// Slots, their owners and the keys in use.
 #[derive(Debug)]
@@ -38,8 +41,10 @@ pub(crate) struct Held {
     /// Writes up to this ticket are on disk.
     synced: AtomicU64,
     pub(crate) cache: Cache<KeyOwner, Arc<DataKey>>,
-    /// What keyed hashes are derived from.
+    /// What keyed hashes are derived from; it never changes.
     pub(crate) index: hmac::Key,
+    /// Derived from it, by scope.
+    pub(crate) hashing: Cache<Scope, hmac::Key>,
 }
 
 #[derive(Debug)]
@@ -108,6 +113,7 @@ impl Held {
             synced: AtomicU64::new(0),
             cache: Cache::new(CACHED),
             index: hmac::Key::new(hmac::HMAC_SHA256, &index),
+            hashing: Cache::new(SCOPES),
         })
     }
 

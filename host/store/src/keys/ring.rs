@@ -118,8 +118,13 @@ impl KeyRing {
     }
 
     pub(crate) fn keyed_hash(&self, scope: &Scope, domain: &str, value: &[u8]) -> [u8; 16] {
-        let place = [scope.workspace.as_bytes().as_slice(), &[environment_byte(scope.environment)]].concat();
-        let of_scope = hmac::Key::new(hmac::HMAC_SHA256, &mac(&self.inner.index, &[&place]));
+        let of_scope = self.inner.hashing.get(scope).unwrap_or_else(|| {
+            let place =
+                [scope.workspace.as_bytes().as_slice(), &[environment_byte(scope.environment)]].concat();
+            let of_scope = hmac::Key::new(hmac::HMAC_SHA256, &mac(&self.inner.index, &[&place]));
+            self.inner.hashing.insert(*scope, of_scope.clone());
+            of_scope
+        });
         truncated(&mac(&of_scope, &[domain.as_bytes(), value]))
     }
 
