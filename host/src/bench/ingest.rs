@@ -20,7 +20,8 @@ use super::{
 };
 
 /// No run begins, and as many may wait as come.
-const CONFIG: &str = "workers = 0\nmax_waiting = 1000000000\n";
+const CONFIG: &str = "workers = 0\nmax_waiting = 1000000000\nmax_waiting_per_user = 1000000000\n\
+                      max_waiting_bytes = 1000000000000\nmax_waiting_bytes_per_user = 1000000000000\n";
 
 /// Durable ingest: events on disk before they are answered; beside a bare handler that stores nothing.
 #[derive(Debug, Args)]

@@ -102,8 +102,12 @@ pub struct Turn {
 impl Limits {
     /// Workers beyond `workers`, for those who have few under way while one has many.
     const fn reserve(&self) -> usize {
-        let quarter = self.workers / 4;
-        if quarter < 2 { 2 } else { quarter }
+        match self.workers {
+            // Nothing is to be worked on, not even a little.
+            0 => 0,
+            1..8 => 2,
+            workers => workers / 4,
+        }
     }
 }
 
@@ -112,7 +116,7 @@ impl Queue {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, holder: String, limits: Limits) -> Self {
         let slots = Slots {
-            workers: limits.workers.max(1),
+            workers: limits.workers,
             reserve: limits.reserve(),
             per_lane: limits.per_connection.max(1),
         };

@@ -130,6 +130,14 @@ async fn a_lane_with_as_much_under_way_as_may_waits_and_the_users_other_work_goe
 }
 
 #[test]
+fn without_workers_nothing_is_begun() {
+    let queue = queue(&clock(), 0);
+    queue.push(due(1, 0));
+    assert!(futures_util::FutureExt::now_or_never(queue.next()).is_none());
+    assert_eq!((queue.waiting().count, queue.busy()), (1, 0));
+}
+
+#[test]
 fn a_users_flood_is_refused_for_that_user_with_a_time_to_return() {
     let queue = queue(&clock(), 8);
     for run in 0..3 {
