@@ -123,6 +123,14 @@ fn called(source: &EventSource) -> Option<RunId> {
     }
 }
 
+/// Adds a new run to what is committed: among the ended ones, where it could not even be queued.
+fn add_run(batch: &mut Batch, scope: &Scope, run: &LiveRun) {
+    match &run.state.status {
+        Status::Ended { outcome, at } => record_end(batch, scope, run, outcome, *at),
+        Status::Queued { .. } | Status::Leased { .. } => batch.insert::<LiveRuns>(scope, &run.id, run),
+    }
+}
+
 impl Acceptor {
     /// Accepts into `queue`.
     #[must_use]
@@ -192,14 +200,9 @@ impl Acceptor {
             }
             also(&mut batch, &held.iter().map(|run| run.run.id).collect::<Vec<_>>());
             for Held { run, .. } in &held {
-                match &run.state.status {
-                    Status::Ended { outcome, at } => record_end(&mut batch, scope, run, outcome, *at),
-                    _ => {
-                        batch.insert::<LiveRuns>(scope, &run.id, run);
-                        if let EventSource::Call { run: caller, .. } = run.source {
-                            batch.put::<CalledRuns>(scope, &(caller, run.id), &Present {});
-                        }
-                    }
+                add_run(&mut batch, scope, run);
+                if let (EventSource::Call { run: caller, .. }, false) = (&run.source, run.state.ended()) {
+                    batch.put::<CalledRuns>(scope, &(*caller, run.id), &Present {});
                 }
             }
             if batch.is_empty() {
@@ -228,7 +231,7 @@ impl Acceptor {
         let mut held = Vec::new();
         for Beginning { arrival, installation } in beginnings {
             let run = self.start(scope, &arrival, self.context.ids.next(), &installation).await?;
-            batch.insert::<LiveRuns>(scope, &run.run.id, &run.run);
+            add_run(&mut batch, scope, &run.run);
             held.push(run);
         }
         self.commit(batch, held).await
