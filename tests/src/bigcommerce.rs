@@ -208,6 +208,18 @@ impl BigCommerce {
         self.shared.state().deliveries.all().to_vec()
     }
 
+    /// The delivery about this order and event that waits to be sent.
+    #[must_use]
+    pub fn waiting(&self, order: u64, scope: &str) -> Option<String> {
+        let state = self.shared.state();
+        let of_order = state.deliveries.all().iter().rev().find(|delivery| {
+            delivery.order == order
+                && delivery.scope == scope
+                && matches!(delivery.state, DeliveryState::Pending { .. })
+        });
+        of_order.map(|delivery| delivery.id.clone())
+    }
+
     /// The next `times` matching calls meet `fault`.
     pub fn fail_next(&self, times: u32, matching: Match, fault: Fault) {
         self.shared.state().faults.add(times, matching, fault);

@@ -18,8 +18,9 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncRead, BufReader},
-    process::{Child, Command},
+    io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    task::JoinHandle,
 };
 
 pub use self::{
@@ -99,6 +100,22 @@ impl Log {
         let from = lines.len().saturating_sub(30);
         lines.into_iter().skip(from).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// How far a host came before it was killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It took requests.
+    Ready,
+    /// It did not yet.
+    BeforeReady,
+}
+
+/// A process that has not yet said where it listens.
+struct Starting {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    errors: JoinHandle<()>,
 }
 
 /// A process that said where it listens.
@@ -214,6 +231,22 @@ impl TestHost {
         Ok(())
     }
 
+    /// Starts the process again on the same data, and kills it after this time, ready or not.
+    pub async fn start_and_kill(&mut self, after: Duration) -> Result<Life> {
+        let mut starting = begin(&self.binary, &self.options, &self.data_dir, &self.log)?;
+        let ready = tokio::time::timeout(after, starting.ready(&self.log)).await;
+        let life = match ready {
+            Ok(ready) => ready.map(|_| Life::Ready),
+            Err(_) => Ok(Life::BeforeReady),
+        };
+        // Where it ended by itself, there is nothing to kill, and `life` says why.
+        if life.is_ok() {
+            starting.child.start_kill().context("the host ended before it was killed")?;
+        }
+        starting.child.wait().await?;
+        life
+    }
+
     /// Starts the process again on the same data; it may listen elsewhere now.
     pub async fn start_again(&mut self) -> Result<()> {
         let start = wait::now();
@@ -238,6 +271,32 @@ fn read_keys(data_dir: &Path) -> Result<Keys> {
 }
 
 async fn launch(binary: &Path, options: &HostOptions, data_dir: &Path, log: &Log) -> Result<Launched> {
+    let mut starting = begin(binary, options, data_dir, log)?;
+    let base = match tokio::time::timeout(READY, starting.ready(log)).await {
+        Ok(base) => base?,
+        Err(_) => bail!("no `listening on` within {} s; log:\n{}", READY.as_secs(), log.tail()),
+    };
+    tokio::spawn(copy_lines(starting.lines.into_inner(), log.clone()));
+    Ok(Launched { child: starting.child, base })
+}
+
+impl Starting {
+    /// Where it listens, as soon as it says so.
+    async fn ready(&mut self, log: &Log) -> Result<String> {
+        while let Some(line) = self.lines.next_line().await? {
+            log.add(&line);
+            if let Some(base) = line.strip_prefix("listening on ") {
+                return Ok(base.trim().to_owned());
+            }
+        }
+        self.child.wait().await?;
+        // Its last words are what the message is about.
+        (&mut self.errors).await?;
+        bail!("the host ended before it was ready; log:\n{}", log.tail())
+    }
+}
+
+fn begin(binary: &Path, options: &HostOptions, data_dir: &Path, log: &Log) -> Result<Starting> {
     let mut command = Command::new(binary);
     command.arg("serve").arg("--dev").arg("--data-dir").arg(data_dir);
     command.args(["--listen", options.listen.as_deref().unwrap_or("127.0.0.1:0")]);
@@ -251,28 +310,8 @@ async fn launch(binary: &Path, options: &HostOptions, data_dir: &Path, log: &Log
     let stdout = child.stdout.take().context("the host's standard output is piped")?;
     let stderr = child.stderr.take().context("the host's standard error is piped")?;
     let errors = tokio::spawn(copy_lines(stderr, log.clone()));
-    let mut lines = BufReader::new(stdout).lines();
-    let ready = async {
-        while let Some(line) = lines.next_line().await? {
-            log.add(&line);
-            if let Some(base) = line.strip_prefix("listening on ") {
-                return Ok(base.trim().to_owned());
-            }
-        }
-        bail!("the host ended before it was ready")
-    };
-    let base = match tokio::time::timeout(READY, ready).await {
-        Ok(Ok(base)) => base,
-        Ok(Err(error)) => {
-            child.wait().await?;
-            // Its last words are what the message is about.
-            errors.await?;
-            bail!("{error}; log:\n{}", log.tail())
-        }
-        Err(_) => bail!("no `listening on` within {} s; log:\n{}", READY.as_secs(), log.tail()),
-    };
-    tokio::spawn(copy_lines(lines.into_inner(), log.clone()));
-    Ok(Launched { child, base })
+    let lines = BufReader::new(stdout).lines();
+    Ok(Starting { child, lines, errors })
 }
 
 async fn copy_lines(from: impl AsyncRead + Unpin, log: Log) {

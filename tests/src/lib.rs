@@ -19,4 +19,5 @@ pub mod record;
 pub mod scan;
 pub mod scenario;
 pub mod shopify;
+pub mod torture;
 pub mod wait;

@@ -43,6 +43,11 @@ where
     }
 }
 
+/// Lets time pass, for chaos that comes at any moment: never to give a state time to come about.
+pub async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
 /// A point to measure from.
 #[must_use]
 pub fn now() -> Instant {

@@ -10,6 +10,7 @@ mod report;
 mod simulate;
 mod tests;
 mod tools;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,16 @@ enum Command {
         /// Verifies everything, then stops; ends 0 only if all of it held.
         #[arg(long)]
         once: bool,
+    },
+    /// Kills a host under mixed load again and again, start-up included, and holds every acknowledged event against
+    /// what arrived; ends 0 only if nothing was lost, stuck or doubled.
+    Torture {
+        /// How often the host is killed.
+        #[arg(long, default_value_t = 20)]
+        cycles: u32,
+        /// Decides what is sent and how long each life lasts.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
     },
     /// Runs every check: format, lints, documentation, tests, doc tests, drift.
     Test,
@@ -62,6 +73,7 @@ fn main() -> ExitCode {
         Command::Quickstart { once } => {
             quickstart::run(if once { quickstart::Afterwards::Stop } else { quickstart::Afterwards::StayUp })
         }
+        Command::Torture { cycles, seed } => torture::run(cycles, seed),
         Command::Test => tests::run(),
         Command::Simulate { planted: Some(name), .. } => simulate::planted(name.as_deref()),
         Command::Simulate { seeds, seed, planted: None } => simulate::run(seeds, seed),
