@@ -1,6 +1,6 @@
 //! sled and the file system under it: opening, power-safe flushing, free space.
 //!
-//! The sled used here ends every write with `fdatasync`, so its flush is power-safe; see `vendor/sled/TRUNNION.md`.
+//! The sled used here ends every write with `fdatasync`, so its flush is power-safe; see `host/store/vendor/sled/TRUNNION.md`.
 
 use std::{
     fs::File,
