@@ -99,11 +99,7 @@ impl Copy {
         for name in listed.lines() {
             let from = workspace().join(name);
             // A file that was removed and not yet committed is still listed.
-            let Ok(mut content) = fs::read(&from) else { continue };
-            if name == "tests/sim/Cargo.toml" {
-                // Both are built into one directory, where the planted program must not take the other's place.
-                content = String::from_utf8(content)?.replace("\"simulate\"", "\"simulate-planted\"").into();
-            }
+            let Ok(content) = fs::read(&from) else { continue };
             let to = self.root.join(name);
             if fs::read(&to).is_ok_and(|present| present == content) {
                 continue;
@@ -129,12 +125,13 @@ impl Copy {
 
     /// Builds and simulates; how the bug was found.
     fn found(&self) -> Result<Option<String>> {
-        let arguments =
-            BUILD.map(|argument| if argument == "simulate" { "simulate-planted" } else { argument });
+        // Built apart from everything else: cargo takes both trees for the same packages, and a planted bug must not
+        // come to be part of what is built from the sources.
+        let built = self.root.join("target");
         let mut build = Command::new("cargo");
-        build.current_dir(&self.root).args(arguments).env("CARGO_TARGET_DIR", target_dir());
+        build.current_dir(&self.root).args(BUILD).env("CARGO_TARGET_DIR", &built);
         ensure!(build.status()?.success(), "the planted bug does not compile");
-        let program = target_dir().join("debug/simulate-planted");
+        let program = built.join("debug/simulate");
         let output = Command::new(program).args(["--seeds", MOST_SEEDS, "--twice", "0"]).output()?;
         if output.status.success() {
             return Ok(None);
