@@ -123,8 +123,16 @@ impl Worker {
         }
         tasks.close();
         tasks.wait().await;
-        for work in worker.queue.drain() {
-            let Work::Held(held) = work else { continue };
+        let left = worker.queue.drain().into_iter();
+        let mut left: Vec<_> = left
+            .filter_map(|work| match work {
+                Work::Held(held) => Some(held),
+                _ => None,
+            })
+            .collect();
+        // The oldest first, should there not be time for all.
+        left.sort_unstable_by_key(|held| held.run.id);
+        for held in left {
             if let Err(error) = Box::pin(worker.hands.executor.release(*held)).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
