@@ -115,8 +115,10 @@ impl Worker {
         let tasks = TaskTracker::new();
         loop {
             let (work, turn) = tokio::select! {
-                next = worker.queue.next() => next,
+                // A stop comes first: what is ready then is given back, not begun.
+                biased;
                 () = shutdown.cancelled() => break,
+                next = worker.queue.next() => next,
             };
             let worker = Arc::clone(&worker);
             tasks.spawn(async move { worker.work(work, turn).await });
