@@ -260,9 +260,12 @@ async fn every_record_inside_the_overlap_arrives_exactly_once_and_later_ones_are
     polling.vendor.advance(SECOND);
     assert_eq!(polling.poll(&ada).await["round"]["accepted"], 1);
     polling.vendor.advance(OVERLAP * 2);
-    assert_eq!(polling.poll(&ada).await["round"]["accepted"], 0, "a usual round does not look so far back");
+    // A usual round does not look so far back; but this may be the hour of the poller's own deeper look.
+    let usual = polling.poll(&ada).await;
     let deeper = polling.poll_as(&ada, &json!({ "look_back_seconds": 7_200 })).await;
-    assert_eq!((&deeper["round"]["accepted"], &deeper["round"]["late"]), (&json!(1), &json!(1)), "{deeper}");
+    let found = |told: &Value, what: &str| told["round"][what].as_u64().unwrap();
+    assert_eq!(found(&usual, "accepted") + found(&deeper, "accepted"), 1, "{usual} {deeper}");
+    assert_eq!(found(&usual, "late") + found(&deeper, "late"), 1, "{usual} {deeper}");
     assert_eq!((&deeper["late"], deeper["last_late_at"].is_string()), (&json!(1), true), "{deeper}");
     expected.extend([late, after]);
     polling.streamed_exactly(&ada, &expected).await;
@@ -289,6 +292,8 @@ async fn killed_in_the_middle_of_polls_nothing_is_lost_or_doubled() {
         }
         polling.restart().await;
     }
+    // What changed lately is listed in another order at every request; once it has settled, one round shows it all.
+    polling.vendor.advance(Duration::from_secs(120));
     polling.streamed_exactly(&ada, &expected).await;
 }
 

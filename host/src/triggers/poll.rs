@@ -254,7 +254,9 @@ impl Pollers {
             }
             Ok(Visited::Failed { app, error, pace }) => self.failed(place, (app, error), pace, now),
             // The vendor was not asked: what is new there is safest there for now.
-            Err(Error::Busy { retry_after }) => self.plan().put_off(place, now, now + retry_after),
+            Err(Error::Busy { retry_after } | Error::UserBusy { retry_after }) => {
+                self.plan().put_off(place, now, now + retry_after)
+            }
             Err(error) => {
                 tracing::error!(
                     installation = %place.installation, error = &error as &dyn std::error::Error,

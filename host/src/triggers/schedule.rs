@@ -161,7 +161,7 @@ impl Schedules {
             // It was paused, upgraded or removed meanwhile, or another look was quicker.
             Err(Error::Commit(CommitError::Conflict { .. })) => again(Duration::ZERO),
             // The tick is not accepted, so it stays due.
-            Err(Error::Busy { retry_after }) => again(retry_after),
+            Err(Error::Busy { retry_after } | Error::UserBusy { retry_after }) => again(retry_after),
             Err(error) => {
                 tracing::error!(
                     installation = %place.installation, error = &error as &dyn std::error::Error,
