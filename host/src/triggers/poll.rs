@@ -253,7 +253,7 @@ impl Pollers {
                 self.plan().attention(place, app, reason, pace, now)
             }
             Ok(Visited::Failed { app, error, pace }) => self.failed(place, (app, error), pace, now),
-            // The vendor was not asked: what is new there is safest there for now.
+            // The vendor was not asked: it keeps what is new there.
             Err(Error::Busy { retry_after } | Error::UserBusy { retry_after }) => {
                 self.plan().put_off(place, now, now + retry_after)
             }

@@ -33,7 +33,7 @@ const MAX_LIMIT: usize = 100;
 const MAX_LOOKED_AT: usize = 5_000;
 
 /// How long a caller waits for the round it asked for.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
