@@ -7,7 +7,7 @@ use trunnion_core::{machine::OnError, manifest::Repeat, retry::RetryPolicy};
 use crate::{
     dice::Dice,
     seen::Class,
-    vendor::{ACTIONS, APP, TRIGGER},
+    vendor::{ACTIONS, APP, LISTED, TRIGGER},
 };
 
 /// The stream that every workflow may send to.
@@ -31,6 +31,8 @@ pub enum Trigger {
     Event(String),
     /// The vendor's webhook.
     Webhook,
+    /// Asking the vendor again and again.
+    Poll,
 }
 
 /// A step.
@@ -142,8 +144,9 @@ impl Node {
 impl Flow {
     /// A workflow of a seed.
     pub fn drawn(dice: &mut Dice, number: usize) -> Self {
-        let trigger = match dice.below(3) {
-            0 => Trigger::Webhook,
+        let trigger = match dice.below(6) {
+            0 | 1 => Trigger::Webhook,
+            2 => Trigger::Poll,
             // Two names, so that an event may start several workflows.
             _ => Trigger::Event(format!("event-{}", dice.below(2))),
         };
@@ -158,6 +161,7 @@ impl Flow {
         let trigger = match &self.trigger {
             Trigger::Event(event) => json!({ "type": "event", "event": event }),
             Trigger::Webhook => json!({ "type": "app", "app": APP, "trigger": TRIGGER }),
+            Trigger::Poll => json!({ "type": "app", "app": APP, "trigger": LISTED }),
         };
         let steps: Vec<_> = self.nodes.iter().map(|node| node.json(self.number, false)).collect();
         json!({ "name": format!("flow {}", self.number), "trigger": trigger, "steps": steps })

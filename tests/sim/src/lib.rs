@@ -88,6 +88,7 @@ pub fn play(seed: u64, plan: Plan, world: World) -> Result<Simulated> {
         let mut state = world.state();
         state.seen.events.clone_from(&plan.events);
         state.seen.deliveries.clone_from(&plan.deliveries);
+        state.seen.records.clone_from(&plan.records);
     }
     let stage = Stage {
         agenda: Arc::new(Agenda::new(&plan.acts)),

@@ -17,6 +17,7 @@ use trunnion::{
         verify::Request,
         webhook::NotTaken,
     },
+    workflows::install::Activity,
 };
 use trunnion_core::{
     clock::Timestamp,
@@ -26,6 +27,7 @@ use trunnion_core::{
 
 use crate::{
     clock::BEGINNING,
+    flow::{Flow, Trigger},
     plan::Act,
     seen::Cancelled,
     vendor::{DELIVERY_ID, PROOF},
@@ -128,7 +130,7 @@ impl Agenda {
 fn tries_again(world: &World, act: &Act) -> bool {
     match act {
         Act::Event(place) => world.state().seen.events.get(*place).is_some_and(|event| event.key.is_some()),
-        Act::Deliver(_) => true,
+        Act::Deliver(_) | Act::Pause => true,
         Act::OtherBody(_) | Act::Cancel | Act::Kill | Act::Stop => false,
     }
 }
@@ -146,6 +148,8 @@ pub struct Outside {
     pub agenda: Arc<Agenda>,
     /// Whose environment it is.
     pub scope: Scope,
+    /// The workflows.
+    pub flows: Vec<Flow>,
 }
 
 /// Whether an answer came.
@@ -168,6 +172,7 @@ impl Outside {
                 Act::OtherBody(place) => self.send_other(*place).await,
                 Act::Deliver(place) => self.deliver(*place).await,
                 Act::Cancel => self.cancel().await,
+                Act::Pause => self.pause().await,
                 Act::Kill | Act::Stop => Heard::Answered,
             }
         };
@@ -288,6 +293,28 @@ impl Outside {
                 Heard::Nothing
             }
         }
+    }
+
+    /// Pauses whatever polls.
+    async fn pause(&self) -> Heard {
+        let mut polling = Vec::new();
+        {
+            let state = self.world.state();
+            for (flow, workflow) in self.flows.iter().zip(&state.seen.workflows) {
+                if flow.trigger == Trigger::Poll {
+                    polling.extend(state.seen.users.iter().map(|user| (*user, *workflow)));
+                }
+            }
+        }
+        for (user, workflow) in polling {
+            let paused =
+                self.services.installer.set_active(&self.scope, user, workflow, Activity::Paused).await;
+            if self.life.ended() || paused.is_err() {
+                return Heard::Nothing;
+            }
+        }
+        self.world.note("pollers paused");
+        Heard::Answered
     }
 
     async fn cancel(&self) -> Heard {

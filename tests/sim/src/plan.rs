@@ -6,11 +6,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::{
+    clock::BEGINNING,
     dice::Dice,
     faults::Faults,
     flow::{Flow, Trigger},
-    seen::{SentDelivery, SentEvent},
+    seen::{ListedRecord, SentDelivery, SentEvent},
 };
+
+/// How long after the last fault pollers go on: longer than one rests after failures.
+const POLLED: Duration = Duration::from_secs(1_300);
 
 /// A whole simulation, before it runs.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub struct Plan {
     pub events: Vec<SentEvent>,
     /// Deliveries that will be sent.
     pub deliveries: Vec<SentDelivery>,
+    /// Records that the vendor will list.
+    pub records: Vec<ListedRecord>,
     /// Who does what, and how long after the beginning.
     pub acts: Vec<(Duration, Act)>,
     /// What goes wrong.
@@ -44,6 +50,8 @@ pub enum Act {
     OtherBody(usize),
     /// Delivers the delivery of this place.
     Deliver(usize),
+    /// Pauses everything that polls: else the host would never be quiet.
+    Pause,
     /// Cancels a run that was accepted, by chance.
     Cancel,
     /// Kills the process.
@@ -66,6 +74,7 @@ impl Plan {
             flows,
             events: Vec::new(),
             deliveries: Vec::new(),
+            records: Vec::new(),
             acts: Vec::new(),
             faults,
             calm: Duration::from_millis(window),
@@ -74,6 +83,9 @@ impl Plan {
         };
         plan.draw_sends(dice, window);
         plan.draw_ends(dice, window);
+        if plan.flows.iter().any(|flow| flow.trigger == Trigger::Poll) {
+            plan.acts.push((plan.calm + POLLED, Act::Pause));
+        }
         plan.acts.sort_by_key(|(at, _)| *at);
         plan
     }
@@ -108,6 +120,14 @@ impl Plan {
                     if keyed && dice.below(8) == 0 {
                         self.acts.push((moment(dice), Act::OtherBody(place)));
                     }
+                }
+                Trigger::Poll => {
+                    for part in 0..dice.within(1, 3) {
+                        let from = BEGINNING + moment(dice);
+                        let payload = payload(dice, &format!("p{number}-{part}"));
+                        self.records.push(ListedRecord { user, from, payload });
+                    }
+                    self.records.sort_by_key(|record| record.from);
                 }
                 Trigger::Webhook => {
                     let place = self.deliveries.len();

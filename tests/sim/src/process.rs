@@ -154,6 +154,7 @@ impl Stage {
         let background = [
             tokio::spawn(worker.run(stop.clone())),
             tokio::spawn(services.schedules.clone().run(stop.clone())),
+            tokio::spawn(services.pollers.clone().run(stop.clone())),
         ];
         let outside = Outside {
             world: Arc::clone(&self.world),
@@ -161,6 +162,7 @@ impl Stage {
             services,
             agenda: Arc::clone(&self.agenda),
             scope: self.scope,
+            flows: self.plan.flows.clone(),
         };
         let mut over = pin!(life.over());
         loop {

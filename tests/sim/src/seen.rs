@@ -18,6 +18,8 @@ pub struct Seen {
     pub events: Vec<SentEvent>,
     /// Deliveries of the vendor, likewise.
     pub deliveries: Vec<SentDelivery>,
+    /// Records that the vendor lists when it is polled, by the time from which it does.
+    pub records: Vec<ListedRecord>,
     /// Calls that reached a vendor or a destination, in order.
     pub calls: Vec<Call>,
     /// What was done at the vendor, by idempotency key, and how often: the vendor does not look at the key.
@@ -66,6 +68,17 @@ pub struct SentDelivery {
     pub acknowledged: bool,
     /// Why it was refused for good, where it was.
     pub refused: Option<String>,
+}
+
+/// A record that the vendor lists.
+#[derive(Clone, Debug)]
+pub struct ListedRecord {
+    /// In which user's account.
+    pub user: usize,
+    /// From when on.
+    pub from: Timestamp,
+    /// What it says.
+    pub payload: Value,
 }
 
 /// A cancellation that was answered well.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use trunnion::{api::AllServices, workflows::install::Wish};
-use trunnion_core::{definition::Definition, scope::Scope};
+use trunnion_core::{definition::Definition, records::Workspace, scope::Scope};
 
 use crate::{
     flow::{STREAM, Trigger},
@@ -19,6 +19,9 @@ use crate::{
 /// # Errors
 /// Where one of them refuses: then the simulation drew what the host does not take.
 pub async fn install(services: &AllServices, scope: &Scope, plan: &Plan, world: &World) -> Result<()> {
+    // Pollers are found by workspace.
+    let workspace = Workspace { id: scope.workspace, name: "isv".to_owned(), created_at: world.now() };
+    services.access.ensure_workspace(&workspace).await?;
     for flow in &plan.flows {
         if let Trigger::Event(name) = &flow.trigger {
             services.library.put_event(scope, name, String::new(), sample()).await?;

@@ -22,7 +22,7 @@ use trunnion_sandbox::{
 
 use crate::{
     faults::Fate,
-    seen::{self, Answer, Asked, Class, Unit},
+    seen::{self, Answer, Asked, Class, ListedRecord, Unit},
     world::{Life, World},
 };
 
@@ -30,10 +30,15 @@ use crate::{
 pub const APP: &str = "shop";
 /// Its webhook trigger.
 pub const TRIGGER: &str = "changed";
+/// Its polling trigger.
+pub const LISTED: &str = "listed";
 /// The header of a delivery's id.
 pub const DELIVERY_ID: &str = "x-delivery";
 /// The header that proves a delivery, and the secret in it.
 pub const PROOF: (&str, &str) = ("x-proof", "the vendor's word");
+
+/// Records that are listed at once.
+const LISTED_AT_ONCE: usize = 2;
 
 /// Actions by repeat class.
 pub const ACTIONS: [(&str, Repeat); 4] =
@@ -110,6 +115,10 @@ fn manifest() -> Value {
             "verify": { "method": "secret_header", "header": PROOF.0, "secret": "proof" },
             "dedup": { "from": "header", "name": DELIVERY_ID },
             "schema": data, "sample": sample(),
+        }, {
+            "id": LISTED, "title": "Listed", "source": "poll", "interval_ms": 10_000, "min_interval_ms": 1_000,
+            "overlap_ms": 60_000, "cursor_format": { "writes": 1, "reads": [1] },
+            "dedup": { "from": "occurrence" }, "schema": data, "sample": sample(),
         }],
         "actions": ACTIONS.map(action),
     })
@@ -329,8 +338,43 @@ impl Guest for Vendor {
         absent("handshake")
     }
 
-    fn poll<'a>(&'a self, _: Call, _: Poll<'a>) -> Answering<'a, Polled> {
-        absent("poll")
+    /// Lists from the cursor on, which counts what was listed, and the one before it once more.
+    fn poll<'a>(&'a self, call: Call, poll: Poll<'a>) -> Answering<'a, Polled> {
+        Box::pin(async move {
+            self.life.living().await;
+            linger(&self.world, &self.life).await;
+            let begun: usize = poll.cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
+            let now = self.world.now();
+            let (fate, listed) = {
+                let mut state = self.world.state();
+                let faults = state.faults.clone();
+                let fate = faults.fate(&mut state.dice);
+                let user = state.seen.users.iter().position(|user| Some(*user) == call.user);
+                let theirs = state.seen.records.iter().filter(|record| Some(record.user) == user);
+                let listed: Vec<_> = theirs.filter(|record| record.from <= now).cloned().collect();
+                (fate, listed)
+            };
+            linger(&self.world, &self.life).await;
+            if let Fate::Refused(error) | Fate::Doubtful { error, .. } = fate {
+                self.world.note(format_args!("poll from {begun} failed: {error}"));
+                return Err(failed(error));
+            }
+            let next = listed.len().min(begun + LISTED_AT_ONCE);
+            let occurrence = |record: &ListedRecord| Occurrence {
+                account: call.account.clone(),
+                occurrence_id: record.payload.get("marker").map(ToString::to_string).unwrap_or_default(),
+                occurred_at: Some(record.from),
+                data: record.payload.to_string(),
+                ext: Vec::new(),
+            };
+            let page = listed.get(begun.saturating_sub(1)..next).unwrap_or_default();
+            if next > begun {
+                self.world.note(format_args!("poll from {begun} to {next} of {}", listed.len()));
+            }
+            let occurrences = page.iter().map(occurrence).collect();
+            let more = next < listed.len();
+            Ok(answered(Polled { occurrences, cursor: next.to_string(), more }))
+        })
     }
 
     fn options<'a>(&'a self, _: Call, _: &'a LookupQuery) -> Answering<'a, Choices> {

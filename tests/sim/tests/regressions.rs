@@ -34,6 +34,7 @@ fn plan(nodes: Vec<Node>, faults: Faults, acts: &[(u64, Act)]) -> Plan {
         flows: vec![Flow { number: 0, trigger: Trigger::Event("event".to_owned()), nodes }],
         events: vec![event],
         deliveries: Vec::new(),
+        records: Vec::new(),
         acts: acts.iter().map(|(ms, act)| (Duration::from_millis(*ms), act.clone())).collect(),
         faults,
         calm: Duration::from_secs(30),

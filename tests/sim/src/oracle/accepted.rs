@@ -1,9 +1,9 @@
 //! Promises 1 and 3: what was acknowledged is done, once; nothing is left over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use trunnion_core::records::DeadWork;
+use trunnion_core::{id::RunId, records::DeadWork};
 
 use super::{Evidence, Findings, marker};
 use crate::{flow::Trigger, process::End, vendor::DELIVERY_ID};
@@ -69,10 +69,31 @@ pub(super) fn judge(evidence: &Evidence<'_>, findings: &mut Findings) {
             caused.insert(cause);
         }
     }
+    polled(evidence, &runs, &mut caused, findings);
     for cause in runs.keys() {
         findings.check(caused.contains(cause), INVENTED, || format!("{} in flow {}", cause.0, cause.1));
     }
     payloads(evidence, findings);
+}
+
+/// Promise 4: whatever the vendor listed started one run of each workflow that polls.
+fn polled(
+    evidence: &Evidence<'_>,
+    runs: &BTreeMap<(String, usize), Vec<RunId>>,
+    caused: &mut BTreeSet<(String, usize)>,
+    findings: &mut Findings,
+) {
+    for flow in evidence.plan.flows.iter().filter(|flow| flow.trigger == Trigger::Poll) {
+        for record in &evidence.seen.records {
+            let cause = (marker(&record.payload), flow.number);
+            let found = runs.get(&cause).map_or(0, Vec::len);
+            findings.check(found > 0, LOST, || format!("record {} has no run of flow {}", cause.0, cause.1));
+            findings.check(found <= 1, TWICE, || {
+                format!("record {} has {found} runs of flow {}", cause.0, cause.1)
+            });
+            caused.insert(cause);
+        }
+    }
 }
 
 /// A run sees the payload that was sent.
@@ -83,6 +104,7 @@ fn payloads(evidence: &Evidence<'_>, findings: &mut Findings) {
         .iter()
         .map(|event| &event.payload)
         .chain(evidence.seen.deliveries.iter().flat_map(|delivery| &delivery.occurrences))
+        .chain(evidence.seen.records.iter().map(|record| &record.payload))
         .collect();
     for run in evidence.every_run().filter(|run| !marker(&run.trigger).starts_with("other-")) {
         findings.check(sent.contains(&&run.trigger), INVENTED, || {
