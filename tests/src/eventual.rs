@@ -239,6 +239,14 @@ impl Eventual {
         self.served(account).into_iter().flat_map(|served| served.items).collect()
     }
 
+    /// Every item of an account as it is now, shown or not: item and version.
+    #[must_use]
+    pub fn newest(&self, account: &str) -> BTreeSet<(u64, u64)> {
+        let mut state = self.shared.state();
+        let newest = |(item, versions): (&u64, &Vec<Change>)| Some((*item, versions.last()?.version));
+        state.of(account).map(|account| account.items.iter().filter_map(newest).collect()).unwrap_or_default()
+    }
+
     /// The most listings of an account that were ever under way at once.
     #[must_use]
     pub fn most_under_way(&self, account: &str) -> usize {

@@ -1,30 +1,33 @@
 //! Crash torture: mixed load on a real host that is killed with SIGKILL at random moments, start-up included, and
 //! started again; then every acknowledged event is held against what the fakes recorded.
 //!
-//! `load` sends and remembers what was acknowledged, `verdict` compares, this module kills. The seed decides what is
-//! sent and when a life ends; what a kill meets is chance, which is the point.
+//! `setting` is who takes part, `load` sends and remembers what was acknowledged, `records` is what changes at the vendor
+//! that is polled, `verdict` compares, this module kills. The seed decides what is sent and when a life ends; what a
+//! kill meets is chance, which is the point.
 //!
 //! A run that meets six kills becomes a dead letter, as it should: a process that dies with the same run again and
 //! again may be dying of it. So after `KILLS` kills the host lives until it has nothing left to do.
 
 mod load;
+mod records;
+mod setting;
 mod verdict;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
-use serde_json::{Value, json};
+use serde_json::Value;
 use trunnion_core::clock::{Random as _, SeededRandom, Timestamp};
 
-use self::load::{Load, Target};
+use self::{
+    load::{Aim, Load, Target},
+    setting::{CUSTOMERS, Setting},
+};
 use crate::{
     host::{Client, Life},
-    scenario::{Merchant, STREAM, Scenario},
+    scenario::Scenario,
     wait,
 };
-
-/// Customers, each with every kind of workflow.
-const CUSTOMERS: usize = 5;
 
 /// Kills in a row that work has to go through.
 const KILLS: u32 = 4;
@@ -66,6 +69,8 @@ pub struct Report {
     pub repeated: usize,
     /// Ticks of schedules.
     pub ticks: usize,
+    /// Records that polls were to bring, each in every form that was listed.
+    pub records: usize,
     /// What must not be, each naming its event.
     pub violations: Vec<String>,
 }
@@ -80,7 +85,7 @@ impl fmt::Display for Report {
                 "{kind}: {acknowledged} acknowledged, {unanswered} without an answer, {refused} refused"
             )?;
         }
-        writeln!(f, "{} ticks of schedules", self.ticks)?;
+        writeln!(f, "{} ticks of schedules, {} records polled", self.ticks, self.records)?;
         writeln!(f, "{} repeated inside the commit window, all with their first key", self.repeated)?;
         write!(f, "{} violations", self.violations.len())?;
         self.violations.iter().try_for_each(|violation| write!(f, "\n  {violation}"))
@@ -103,12 +108,6 @@ impl Chance {
     }
 }
 
-/// A customer, and from when on its schedule ticks.
-struct Customer {
-    merchant: Merchant,
-    ticks_from: Timestamp,
-}
-
 /// What the fakes had recorded when a life began: whatever came twice must lie on both sides of one.
 #[derive(Clone, Copy, Debug)]
 struct Boundary {
@@ -120,108 +119,59 @@ struct Boundary {
 pub async fn run(options: Options, say: &(dyn Fn(&str) + Sync)) -> Result<Report> {
     let Options { cycles, seed } = options;
     let chance = Chance(SeededRandom::new(seed));
-    let mut scenario = Scenario::start().await?;
-    scenario.bigcommerce.pause_deliveries(true);
-    set_up(&scenario.client, &scenario.catalogue.integration).await?;
-    let mut customers = Vec::new();
-    for number in 0..CUSTOMERS {
-        let merchant = scenario.merchant(&format!("customer{number}")).await?;
-        let ticks_from = wait::wall_clock();
-        customers.push(Customer { merchant, ticks_from });
-    }
-    let load = Load::start(&scenario, &customers, seed);
+    let mut setting = Setting::start(seed).await?;
+    let load = Load::start(&setting, seed);
     let mut report = Report::default();
     let mut boundaries = Vec::new();
     let (mut killed, mut last_kill) = (0, wait::wall_clock());
+    let mut settled = Settled::default();
     while report.kills < cycles {
-        load.aim(Some(target(&scenario)?));
+        load.aim(Aim::At(target(&setting.scenario)?));
         wait::pass(chance.up_to(LONGEST_LIFE)).await;
         if killed >= KILLS {
             // Nothing new meanwhile, so that there is an end to what is left.
-            load.aim(None);
-            settled(&scenario.client).await?;
-            load.aim(Some(target(&scenario)?));
+            load.aim(Aim::Quiet);
+            if let Err(error) = settled.again(&setting.scenario.client).await {
+                report.violations.push(format!("stuck: {error:#}"));
+                break;
+            }
+            load.aim(Aim::At(target(&setting.scenario)?));
             wait::pass(chance.up_to(LONGEST_LIFE)).await;
             killed = 0;
         }
-        scenario.host.kill9().await?;
-        load.aim(None);
+        setting.scenario.host.kill9().await?;
+        load.aim(Aim::Down);
         last_kill = wait::wall_clock();
         (report.kills, killed) = (report.kills + 1, killed + 1);
         if chance.below(3) == 0 {
-            boundaries.push(boundary(&scenario));
-            match scenario.host.start_and_kill(chance.up_to(LONGEST_START)).await? {
+            boundaries.push(boundary(&setting.scenario));
+            match setting.scenario.host.start_and_kill(chance.up_to(LONGEST_START)).await? {
                 Life::BeforeReady => report.stillborn += 1,
                 Life::Ready => report.short += 1,
             }
             killed += 1;
         }
-        boundaries.push(boundary(&scenario));
-        scenario.start_again().await.context("the host did not start again after a kill")?;
-        scenario.bigcommerce.advance(wait::wall_clock().since(scenario.bigcommerce.now()));
+        boundaries.push(boundary(&setting.scenario));
+        setting.scenario.start_again().await.context("the host did not start again after a kill")?;
+        setting.keep_time();
         if report.kills.is_multiple_of(20) {
             say(&format!("{} of {cycles} kills, {} events acknowledged", report.kills, load.acknowledged()));
         }
     }
     say("no more kills; everything comes to its end");
-    load.aim(Some(target(&scenario)?));
+    load.aim(Aim::At(target(&setting.scenario)?));
     let sent = load.finish().await?;
-    verdict::arrived(&scenario, &sent).await;
-    let stuck = settled(&scenario.client).await;
-    if let Err(error) = &stuck {
-        report.violations.push(format!("stuck: {error:#}"));
-    } else if let Err(error) = ticked(&scenario, last_kill).await {
-        report.violations.push(format!("lost: {error:#}"));
+    records::settle(&setting.listing);
+    verdict::arrived(&setting, &sent).await;
+    if report.violations.is_empty() {
+        if let Err(error) = settled.again(&setting.scenario.client).await {
+            report.violations.push(format!("stuck: {error:#}"));
+        } else if let Err(error) = ticked(&setting.scenario, last_kill).await {
+            report.violations.push(format!("lost: {error:#}"));
+        }
     }
-    verdict::judge(&scenario, &customers, &sent, &boundaries, &mut report).await?;
+    verdict::judge(&setting, &sent, &boundaries, &mut report).await?;
     Ok(report)
-}
-
-/// Events and workflows of every kind beside AcmeCo's own two.
-async fn set_up(client: &Client, integration: &str) -> Result<()> {
-    let told =
-        |id: &str, body: Value| json!({ "id": id, "type": "stream", "destination": STREAM, "body": body });
-    let said = |kind: &str| json!({ "kind": kind, "number": "{{ trigger.number }}" });
-    let sample = json!({ "number": 1, "order": 1, "items": [1] });
-    let item = json!({ "kind": "item", "number": "{{ trigger.number }}", "item": "{{ item }}" });
-    let workflows = [
-        (load::EVENT, json!([told("send", said("event"))])),
-        (
-            load::DELAYED,
-            json!([{ "id": "pause", "type": "delay", "seconds": 0.7 }, told("send", said("delayed"))]),
-        ),
-        (
-            load::LOOP,
-            json!([
-                { "id": "each", "type": "for_each", "items": "{{ trigger.items }}", "concurrency": 2,
-                  "steps": [told("one", item)] },
-                told("send", said("loop")),
-            ]),
-        ),
-        (
-            load::ACTION,
-            json!([
-                { "id": "update", "type": "action", "app": "bigcommerce", "action": "update_order_status",
-                  "input": { "order_id": "{{ trigger.order }}", "status_id": 2 } },
-                told("send", said("action")),
-            ]),
-        ),
-    ];
-    for (event, steps) in workflows {
-        client.define_event(event, "", &sample).await?;
-        let definition =
-            json!({ "name": event, "trigger": { "type": "event", "event": event }, "steps": steps });
-        client.release_workflow(integration, &definition).await?;
-    }
-    let tick = json!({
-        "kind": "tick", "user": "{{ user.username }}", "at": "{{ trigger.scheduled_at }}",
-        "count": "{{ trigger.count }}",
-    });
-    let every_minute = json!({
-        "name": "Every minute", "trigger": { "type": "schedule", "every": "1m", "missed": "catch_up" },
-        "steps": [told("send", tick)],
-    });
-    client.release_workflow(integration, &every_minute).await.map(drop)
 }
 
 fn target(scenario: &Scenario) -> Result<Arc<Target>> {
@@ -232,20 +182,59 @@ fn boundary(scenario: &Scenario) -> Boundary {
     Boundary { posts: scenario.isv.posts().len(), calls: scenario.bigcommerce.requests().len() }
 }
 
-/// Waits until no run and no delivery is under way.
-async fn settled(client: &Client) -> Result<()> {
-    let live = async |status: &str| -> Option<Vec<Value>> {
-        let answer = client.get(&format!("/v1/runs?status={status}&limit=3")).await.ok()?.ok().ok()?;
-        answer.get("data")?.as_array().cloned()
-    };
-    let settled = wait::until_within("every run to end", SETTLED, || async {
-        (live("queued").await?.is_empty() && live("running").await?.is_empty()).then_some(())
-    });
-    if settled.await.is_ok() {
-        return Ok(());
+/// Up to where every run is known to have ended: the newest of them, none of the earlier ones being looked at again.
+#[derive(Debug, Default)]
+struct Settled(String);
+
+impl Settled {
+    /// Waits until every run has ended, whatever the others are called that it may be in.
+    async fn again(&mut self, client: &Client) -> Result<()> {
+        let ended = wait::until_within("every run to end", SETTLED, || async {
+            wait::pass(LOOK).await;
+            let (left, newest) = self.unfinished(client).await.ok()?;
+            left.is_empty().then_some(newest)
+        });
+        match ended.await {
+            Ok(newest) => {
+                self.0 = newest;
+                Ok(())
+            }
+            Err(error) => {
+                let (left, _) = self.unfinished(client).await?;
+                let such: Vec<_> = left.iter().take(3).cloned().collect();
+                Err(error.context(format!(
+                    "{} runs had not ended, such as {}",
+                    left.len(),
+                    Value::from(such)
+                )))
+            }
+        }
     }
-    let left = [live("queued").await.unwrap_or_default(), live("running").await.unwrap_or_default()].concat();
-    anyhow::bail!("runs had not ended after {} s, such as {}", SETTLED.as_secs(), Value::from(left))
+
+    /// Runs that have not ended, and the newest of all.
+    async fn unfinished(&self, client: &Client) -> Result<(Vec<Value>, String)> {
+        let (mut left, mut newest, mut cursor) = (Vec::new(), self.0.clone(), String::new());
+        loop {
+            let page = client.get(&format!("/v1/runs?limit=100{cursor}")).await?.ok()?;
+            for run in page.get("data").and_then(Value::as_array).context("a listing has `data`")? {
+                let id = run.get("id").and_then(Value::as_str).context("a run has an id")?;
+                // Ids are in the order in which the runs began.
+                if id <= self.0.as_str() {
+                    return Ok((left, newest));
+                }
+                if id > newest.as_str() {
+                    id.clone_into(&mut newest);
+                }
+                if run.get("ended_at").is_none() {
+                    left.push(run.clone());
+                }
+            }
+            match page.get("next_cursor").and_then(Value::as_str) {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Ok((left, newest)),
+            }
+        }
+    }
 }
 
 /// Waits until every customer's schedule has ticked after the last kill.

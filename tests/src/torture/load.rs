@@ -1,5 +1,5 @@
-//! The load: every customer sends events of every kind and the vendor sends webhooks, one after the other, and what
-//! the host answered is remembered.
+//! The load: every customer sends events of every kind and requests, and the vendor sends webhooks, one after the other,
+//! and what the host answered is remembered.
 //!
 //! Some callers lose patience and hang up; some send an Idempotency-Key, and repeat what got no answer until it gets
 //! one. The vendor repeats every webhook until it is acknowledged, as vendors do.
@@ -11,25 +11,26 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinSet};
 use trunnion_core::clock::SeededRandom;
 
-use super::{Chance, Customer, ITEMS};
-use crate::{
-    bigcommerce::BigCommerce,
-    scenario::{Merchant, Scenario},
-    wait,
+use super::{
+    Chance, ITEMS,
+    records::Changes,
+    setting::{Customer, Setting},
 };
+use crate::{bigcommerce::BigCommerce, scenario::Merchant, wait};
 
 pub(super) const EVENT: &str = "event";
 pub(super) const DELAYED: &str = "delayed";
 pub(super) const LOOP: &str = "loop";
 pub(super) const ACTION: &str = "action";
+pub(super) const REQUEST: &str = "request";
 pub(super) const WEBHOOK: &str = "webhook";
 
 /// Every kind, in the order of the report.
-pub(super) const KINDS: [&str; 5] = [EVENT, DELAYED, LOOP, ACTION, WEBHOOK];
+pub(super) const KINDS: [&str; 6] = [EVENT, DELAYED, LOOP, ACTION, REQUEST, WEBHOOK];
 
 /// The longest pause between two events of one customer.
 const PAUSE: u64 = 60;
@@ -56,8 +57,30 @@ pub(super) enum Answer {
     Acknowledged,
     /// 4xx: nothing may come of it.
     Refused(u16),
+    /// 2xx to a request, with something else than its own answer.
+    Wrong,
     /// None, or a 5xx: it may have been accepted, once.
     None,
+}
+
+/// Where the load goes.
+#[derive(Clone, Debug)]
+pub(super) enum Aim {
+    /// To the host.
+    At(Arc<Target>),
+    /// Nowhere: the host is down. Elsewhere life goes on.
+    Down,
+    /// Nowhere, and nothing new happens anywhere.
+    Quiet,
+}
+
+impl Aim {
+    const fn target(&self) -> Option<&Arc<Target>> {
+        match self {
+            Self::At(target) => Some(target),
+            Self::Down | Self::Quiet => None,
+        }
+    }
 }
 
 /// Where the host is in this life.
@@ -80,44 +103,54 @@ impl Target {
 
 /// The running load.
 pub(super) struct Load {
-    aim: watch::Sender<Option<Arc<Target>>>,
+    aim: watch::Sender<Aim>,
     stop: watch::Sender<bool>,
     sent: Arc<Mutex<Vec<Sent>>>,
-    customers: JoinSet<Result<()>>,
+    senders: JoinSet<Result<()>>,
 }
 
 impl Load {
-    /// One sender for each customer, and one of its vendor.
-    pub(super) fn start(scenario: &Scenario, customers: &[Customer], seed: u64) -> Self {
-        let (aim, aimed) = watch::channel(None);
+    /// One sender for each customer, one of its vendor, and one who changes records at the other vendor.
+    pub(super) fn start(setting: &Setting, seed: u64) -> Self {
+        let (aim, aimed) = watch::channel(Aim::Down);
         let (stop, stopped) = watch::channel(false);
         let sent = Arc::new(Mutex::new(Vec::new()));
-        let mut tasks = JoinSet::new();
-        for (index, customer) in (1..).zip(customers) {
+        let mut senders = JoinSet::new();
+        for (index, customer) in (1..).zip(&setting.customers) {
+            let Customer { merchant, entrance, .. } = customer;
             let sender = |salt: u64| Sender {
-                merchant: customer.merchant.clone(),
-                vendor: scenario.bigcommerce.clone(),
+                merchant: merchant.clone(),
+                entrance: entrance.clone(),
+                vendor: setting.scenario.bigcommerce.clone(),
                 aimed: aimed.clone(),
                 stopped: stopped.clone(),
                 sent: Arc::clone(&sent),
                 chance: Chance(SeededRandom::new(seed ^ (index << 32) ^ (salt << 48))),
                 first_number: index << 32,
             };
-            tasks.spawn(sender(1).events());
-            tasks.spawn(sender(2).webhooks());
+            senders.spawn(sender(1).events());
+            senders.spawn(sender(2).webhooks());
         }
-        Self { aim, stop, sent, customers: tasks }
+        let changes = Changes {
+            listing: setting.listing.clone(),
+            accounts: setting.customers.iter().map(|customer| customer.merchant.username.clone()).collect(),
+            chance: Chance(SeededRandom::new(seed ^ (3 << 48))),
+            aimed,
+            stopped,
+        };
+        senders.spawn(changes.run());
+        Self { aim, stop, sent, senders }
     }
 
-    /// Where the host is now; nowhere while it is down.
-    pub(super) fn aim(&self, target: Option<Arc<Target>>) {
-        self.aim.send_replace(target);
+    /// Where the load goes from now on.
+    pub(super) fn aim(&self, aim: Aim) {
+        self.aim.send_replace(aim);
     }
 
     /// Sends nothing new, and waits until everything that must be repeated got its answer.
     pub(super) async fn finish(mut self) -> Result<Vec<Sent>> {
         self.stop.send_replace(true);
-        while let Some(ended) = self.customers.join_next().await {
+        while let Some(ended) = self.senders.join_next().await {
             ended.context("a sender ended badly")??;
         }
         Ok(self.state().clone())
@@ -134,8 +167,9 @@ impl Load {
 
 struct Sender {
     merchant: Merchant,
+    entrance: String,
     vendor: BigCommerce,
-    aimed: watch::Receiver<Option<Arc<Target>>>,
+    aimed: watch::Receiver<Aim>,
     stopped: watch::Receiver<bool>,
     sent: Arc<Mutex<Vec<Sent>>>,
     chance: Chance,
@@ -147,26 +181,42 @@ impl Sender {
         let mut number = self.first_number;
         while let Some(target) = self.target().await {
             number += 1;
-            let kind = [EVENT, EVENT, DELAYED, LOOP, ACTION].into_iter().nth(self.pick(5)).unwrap_or(EVENT);
+            let kinds = [EVENT, EVENT, DELAYED, LOOP, ACTION, REQUEST];
+            let kind = kinds.into_iter().nth(self.pick(6)).unwrap_or(EVENT);
             let order = match kind {
                 ACTION => Some(self.vendor.create_order(&self.merchant.store, 11)?),
                 _ => None,
             };
-            let data = json!({ "number": number, "order": order.unwrap_or(1), "items": (0..ITEMS).collect::<Vec<_>>() });
-            let body = json!({ "event": kind, "userId": self.merchant.user, "data": data }).to_string();
+            let post = self.post(kind, number, order);
             let answer = match self.pick(3) {
-                0 => self.until_answered(target, number, body).await?,
+                0 => self.until_answered(target, &post).await?,
                 1 => {
                     let patience = Duration::from_micros(self.chance.below(20_000));
-                    let answered = tokio::time::timeout(patience, post(&target, body, None)).await;
+                    let answered = tokio::time::timeout(patience, post.send(&target, Repeat::Unknown)).await;
                     answered.unwrap_or(Answer::None)
                 }
-                _ => post(&target, body, None).await,
+                _ => post.send(&target, Repeat::Unknown).await,
             };
             self.note(kind, number, order, answer);
             wait::pass(self.chance.up_to(PAUSE)).await;
         }
         Ok(())
+    }
+
+    fn post(&self, kind: &'static str, number: u64, order: Option<u64>) -> Post {
+        if kind == REQUEST {
+            let body = json!({ "number": number }).to_string();
+            return Post {
+                path: self.entrance.clone(),
+                number,
+                body,
+                answered: Some(json!({ "number": number })),
+            };
+        }
+        let items = (0..ITEMS).collect::<Vec<_>>();
+        let data = json!({ "number": number, "order": order.unwrap_or(1), "items": items });
+        let body = json!({ "event": kind, "userId": self.merchant.user, "data": data }).to_string();
+        Post { path: "/2023-12/run/event".to_owned(), number, body, answered: None }
     }
 
     async fn webhooks(mut self) -> Result<()> {
@@ -186,9 +236,9 @@ impl Sender {
     }
 
     /// With an Idempotency-Key: repeated, over lives, until there is an answer.
-    async fn until_answered(&mut self, mut target: Arc<Target>, number: u64, body: String) -> Result<Answer> {
+    async fn until_answered(&mut self, mut target: Arc<Target>, post: &Post) -> Result<Answer> {
         loop {
-            let answer = post(&target, body.clone(), Some(number)).await;
+            let answer = post.send(&target, Repeat::Recognised).await;
             if answer != Answer::None {
                 return Ok(answer);
             }
@@ -198,9 +248,9 @@ impl Sender {
 
     /// Where the host is in its next life; where this one goes on all the same, there again after a while.
     async fn next_life(&mut self, tried: Arc<Target>) -> Result<Arc<Target>> {
-        let other = |aim: &Option<Arc<Target>>| aim.as_ref().is_some_and(|aim| !Arc::ptr_eq(aim, &tried));
+        let other = |aim: &Aim| aim.target().is_some_and(|aim| !Arc::ptr_eq(aim, &tried));
         match tokio::time::timeout(PATIENCE, self.aimed.wait_for(other)).await {
-            Ok(next) => next?.clone().context("a next life has its place"),
+            Ok(next) => next?.target().cloned().context("a next life has its place"),
             Err(_) => Ok(tried),
         }
     }
@@ -211,7 +261,7 @@ impl Sender {
             return None;
         }
         tokio::select! {
-            aimed = self.aimed.wait_for(Option::is_some) => aimed.ok()?.clone(),
+            aimed = self.aimed.wait_for(|aim| aim.target().is_some()) => aimed.ok()?.target().cloned(),
             _ = self.stopped.wait_for(|stopped| *stopped) => None,
         }
     }
@@ -226,15 +276,43 @@ impl Sender {
     }
 }
 
-async fn post(target: &Target, body: String, key: Option<u64>) -> Answer {
-    let mut request = target.http.post(format!("{}/2023-12/run/event", target.base));
-    if let Some(key) = key {
-        request = request.header("idempotency-key", key.to_string());
-    }
-    let answered = request.header("content-type", "application/json").body(body).send().await;
-    match answered.map(|answer| answer.status().as_u16()) {
-        Ok(200..300) => Answer::Acknowledged,
-        Ok(status @ 400..500) => Answer::Refused(status),
-        Ok(_) | Err(_) => Answer::None,
+/// A POST of the load.
+struct Post {
+    path: String,
+    number: u64,
+    body: String,
+    /// What its answer has to be, where that says anything.
+    answered: Option<Value>,
+}
+
+/// Whether the host can know a repetition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Repeat {
+    /// By an Idempotency-Key.
+    Recognised,
+    Unknown,
+}
+
+impl Post {
+    async fn send(&self, target: &Target, repeat: Repeat) -> Answer {
+        let mut request = target.http.post(format!("{}{}", target.base, self.path));
+        if repeat == Repeat::Recognised {
+            request = request.header("idempotency-key", self.number.to_string());
+        }
+        let answered =
+            request.header("content-type", "application/json").body(self.body.clone()).send().await;
+        let Ok(answer) = answered else { return Answer::None };
+        match (answer.status().as_u16(), &self.answered) {
+            (200, Some(right)) => {
+                match answer.text().await.map(|text| serde_json::from_str::<Value>(&text)) {
+                    Ok(Ok(told)) if told == *right => Answer::Acknowledged,
+                    Ok(_) => Answer::Wrong,
+                    Err(_) => Answer::None,
+                }
+            }
+            (200..300, _) => Answer::Acknowledged,
+            (status @ 400..500, _) => Answer::Refused(status),
+            _ => Answer::None,
+        }
     }
 }

@@ -14,10 +14,15 @@ use serde_json::Value;
 use trunnion_core::clock::Timestamp;
 
 use super::{
-    Boundary, Customer, ITEMS, LOOK, Report,
+    Boundary, ITEMS, LOOK, Report,
     load::{ACTION, Answer, KINDS, LOOP, Sent, WEBHOOK},
+    records,
+    setting::{Customer, Setting},
 };
 use crate::{isv::Post, scenario::Scenario, wait};
+
+/// The kind of what polls bring.
+pub(super) const RECORD: &str = "record";
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -44,14 +49,14 @@ pub(super) fn tick_of(post: &Post) -> Option<Tick> {
 }
 
 /// Waits until everything acknowledged has arrived, or nothing more does: what is then missing is for `judge` to name.
-pub(super) async fn arrived(scenario: &Scenario, sent: &[Sent]) {
+pub(super) async fn arrived(setting: &Setting, sent: &[Sent]) {
     let mut before = 0;
     let mut quiet_since = wait::now();
     loop {
-        let posts = scenario.isv.posts();
+        let posts = setting.scenario.isv.posts();
         let there: BTreeSet<_> = posts.iter().map(|post| name_of(&post.json())).collect();
         let acknowledged = sent.iter().filter(|sent| sent.answer == Answer::Acknowledged);
-        if acknowledged.flat_map(names_of).all(|name| there.contains(&name)) {
+        if acknowledged.flat_map(names_of).chain(records_of(setting)).all(|name| there.contains(&name)) {
             return;
         }
         if there.len() > before {
@@ -66,12 +71,12 @@ pub(super) async fn arrived(scenario: &Scenario, sent: &[Sent]) {
 
 /// Adds to the report what was sent, what came again, and what must not be.
 pub(super) async fn judge(
-    scenario: &Scenario,
-    customers: &[Customer],
+    setting: &Setting,
     sent: &[Sent],
     boundaries: &[Boundary],
     report: &mut Report,
 ) -> Result<()> {
+    let Setting { scenario, customers, .. } = setting;
     let posts = scenario.isv.posts();
     let mut seen = Seen::new();
     for (index, post) in posts.iter().enumerate().filter(|(_, post)| post.accepted()) {
@@ -102,16 +107,32 @@ pub(super) async fn judge(
                         .violations
                         .push(format!("{name} was refused with {status}, and came all the same"));
                 }
+                Answer::Wrong => {
+                    report.violations.push(format!("{name} was given another answer than its own"))
+                }
                 _ => {}
             }
         }
     }
+    let records: BTreeSet<_> = records_of(setting).collect();
+    report.records = records.len();
+    let lost = records.iter().filter(|record| !seen.contains_key(*record));
+    report.violations.extend(lost.map(|record| format!("lost: {record}")));
     for (name, came) in &seen {
         once(name, came, report);
+        if name.starts_with(RECORD) && !records.contains(name) {
+            report.violations.push(format!("{name} came, and was never listed"));
+        }
     }
     vendor(scenario, sent, boundaries, report);
     schedules(&posts, customers, report);
     dead(scenario, report).await
+}
+
+/// What must come of what changed at the vendor that is polled.
+fn records_of(setting: &Setting) -> impl Iterator<Item = String> {
+    let accounts = setting.customers.iter().map(|customer| customer.merchant.username.as_str());
+    accounts.flat_map(|account| records::due(&setting.listing, account)).map(|record| name_of(&record))
 }
 
 /// What a POST is about.
@@ -120,6 +141,7 @@ fn name_of(body: &Value) -> String {
     match body.get("kind").and_then(Value::as_str) {
         Some("item") => format!("item {} of loop {}", of("item"), of("number")),
         Some("tick") => format!("tick {} of {}", of("at"), of("user")),
+        Some(RECORD) => format!("{RECORD} {} @ {} of {}", of("item"), of("version"), of("user")),
         Some(kind) => format!("{kind} {}", of("number")),
         None => format!("{WEBHOOK} {}", of("id")),
     }

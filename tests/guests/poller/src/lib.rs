@@ -1,6 +1,7 @@
 //! A guest that polls: the listing of an eventually consistent vendor by time of change, page by page.
 //!
-//! Two triggers, one that begins with yesterday and one from now on; an action, for what goes the other way. The form
+//! Three triggers, one that begins with yesterday, one from now on, and one from now on that is asked all the time and
+//! never looks back further than it declares; an action, for what goes the other way. The form
 //! of its cursors follows its major version: 1 and 2 read what 1 wrote, 3 reads only its own.
 
 use std::time::Duration;
@@ -30,6 +31,10 @@ const EVERY_HOUR: Polling = Polling::every(Duration::from_secs(3600))
     .overlap(Duration::from_secs(600))
     .recheck(Duration::from_secs(6 * 3600), Duration::from_secs(12 * 3600))
     .cursor_format(FORMAT, READS);
+const EVERY_SECOND: Polling = Polling::every(Duration::from_secs(1))
+    .overlap(Duration::from_secs(90))
+    .without_recheck()
+    .cursor_format(FORMAT, READS);
 
 /// An item at the vendor.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -53,7 +58,7 @@ impl Poll for ItemChanged {
     }
 
     fn poll(ctx: &Context, cursor: Since) -> Result<Page<Item, Since>> {
-        page(ctx, cursor)
+        page(ctx, cursor, &Self::POLLING)
     }
 
     fn upgrade(_: u32, cursor: Value) -> Result<Since> {
@@ -75,13 +80,30 @@ impl Poll for ItemFromNow {
     }
 
     fn poll(ctx: &Context, cursor: Since) -> Result<Page<Item, Since>> {
-        page(ctx, cursor)
+        page(ctx, cursor, &Self::POLLING)
+    }
+}
+
+#[derive(Debug)]
+struct ItemSoon;
+
+impl Poll for ItemSoon {
+    type Data = Item;
+    type Cursor = Since;
+    const POLLING: Polling = EVERY_SECOND;
+
+    fn start(ctx: &Context) -> Result<Since> {
+        Ok(Since::now(ctx))
+    }
+
+    fn poll(ctx: &Context, cursor: Since) -> Result<Page<Item, Since>> {
+        page(ctx, cursor, &Self::POLLING)
     }
 }
 
 #[expect(clippy::panic, reason = "an item that breaks the connector is what some tests are about")]
-fn page(ctx: &Context, cursor: Since) -> Result<Page<Item, Since>> {
-    let window = cursor.window(ctx, &EVERY_HOUR);
+fn page(ctx: &Context, cursor: Since, polling: &Polling) -> Result<Page<Item, Since>> {
+    let window = cursor.window(ctx, polling);
     let request = ctx
         .http()
         .get(format!("{HOST}/items"))
@@ -133,6 +155,7 @@ trunnion_sdk::connector! {
     triggers: [
         Trigger::poll::<ItemChanged>("item_changed", "Item changed").sample(ITEM),
         Trigger::poll::<ItemFromNow>("item_from_now", "Item changed from now on").sample(ITEM),
+        Trigger::poll::<ItemSoon>("item_soon", "Item changed just now").sample(ITEM),
     ],
     actions: [Action::new("put_item", "Make an item", put_item).safe_to_repeat().sample(r#"{"name":"Lamp"}"#, ITEM)],
 }
