@@ -11,6 +11,7 @@ mod arrivals;
 mod call;
 mod candidates;
 mod component;
+mod flat;
 mod host;
 mod idle;
 mod ingest;
@@ -52,6 +53,8 @@ pub(crate) enum Bench {
     Start(start::Start),
     /// Memory and processor time of an idle host with many installations; beside a bare server.
     Idle(idle::Idle),
+    /// Processor time and memory per run with many installations and many stored runs; beside a host with few.
+    Flat(flat::Flat),
     /// Swaps connectors under load: what the swaps cost those who are not swapped, and that nothing is lost.
     Swap(swap::Swap),
     /// One user sends a thousand times the others' load: what the others notice of it.
@@ -74,6 +77,7 @@ pub(crate) fn run(bench: Bench) -> anyhow::Result<()> {
         Bench::Call(call) => (call.form(), runtime.block_on(until_stopped(call.run()))?),
         Bench::Start(start) => (start.form(), runtime.block_on(until_stopped(start.run()))?),
         Bench::Idle(idle) => (idle.form(), runtime.block_on(until_stopped(idle.run()))?),
+        Bench::Flat(flat) => (flat.form(), runtime.block_on(until_stopped(flat.run()))?),
         Bench::Neighbour(neighbour) => (neighbour.form(), runtime.block_on(until_stopped(neighbour.run()))?),
         Bench::Reference(reference) => return runtime.block_on(reference::serve(reference)),
         Bench::Swap(swap) => (swap.form(), runtime.block_on(until_stopped(swap.run()))?),

@@ -121,6 +121,18 @@ async fn an_idle_host_is_weighed_before_and_after_work() {
 }
 
 #[tokio::test]
+async fn a_run_is_weighed_with_few_and_with_many_installations_and_runs() {
+    let component = component::bigcommerce().await.unwrap();
+    let sizes = ["--few", "2", "--many", "5", "--runs", "50", "--rounds", "1", "--seconds", "1"];
+    let arguments = [["flat", "--component", component.to_str().unwrap()].as_slice(), &sizes].concat();
+    let (report, told) = report(&arguments).await;
+    let figures = ["installations_ratio", "runs_ratio", "spread_ratio", "memory_ratio", "runs_memory_ratio"];
+    assert_figures(&report, &figures);
+    assert_eq!(report["failed"], 0, "{report}");
+    assert!(told.contains("with events of them all"), "{told}");
+}
+
+#[tokio::test]
 async fn swaps_under_load_lose_nothing() {
     let component = component::bigcommerce().await.unwrap();
     let component = component.to_str().unwrap();

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
@@ -69,7 +69,8 @@ impl Idle {
     }
 
     async fn measure(&self, host: &mut Host, vendor: &Vendor, reference: &Reference) -> Result<Report> {
-        let merchant = population::settle(host, self.installations).await?;
+        let merchants = population::settle(host, self.installations).await?;
+        let merchant = merchants.first().context("there is a merchant at least")?;
         // Started anew, so that what is measured is the installations and not their making.
         host.stop().await?;
         host.start_again().await?;
@@ -83,7 +84,7 @@ impl Idle {
         let bare = reference.process().memory()?;
 
         progress("letting it work, and watching it again");
-        let sender = Sender::new(Shipped::new(host, &merchant)?)?;
+        let sender = Sender::new(Shipped::new(host, merchant)?)?;
         let load = Load::new(sender, vendor.arrivals(), Done::Arrived, 1);
         let (rate, sent) = load.closed(WORK).await?;
         let lost = load.outcome(&sent).await?.lost.len();

@@ -141,7 +141,17 @@ impl Sender {
 impl Load {
     /// Makes events numbered from `first`.
     pub(super) fn new(sender: Sender, arrivals: Arc<Arrivals>, done: Done, first: u64) -> Self {
-        Self { sender, arrivals, done, next: Arc::new(AtomicU64::new(first)) }
+        Self::numbered_by(sender, arrivals, done, Arc::new(AtomicU64::new(first)))
+    }
+
+    /// Makes events whose numbers come from `next`, which other loads on the same arrivals may share.
+    pub(super) fn numbered_by(
+        sender: Sender,
+        arrivals: Arc<Arrivals>,
+        done: Done,
+        next: Arc<AtomicU64>,
+    ) -> Self {
+        Self { sender, arrivals, done, next }
     }
 
     /// Makes the same events another way; the two take turns, and numbers.

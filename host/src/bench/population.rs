@@ -13,13 +13,13 @@ use anyhow::{Context, Result, bail};
 use tokio::task::JoinSet;
 use trunnion_core::{
     id::{Id, RunId},
-    records::LiveRun,
+    records::{LedgerEntry, LiveRun},
     scope::Scope,
 };
 use trunnion_store::{
     Batch, KeyRing, MasterKey, Select, Store,
     journal::{Journal, Options},
-    tables::{EndedRuns, RunOutline, RunsByWorkflow},
+    tables::{EndedRuns, Ledger, RunOutline, RunsByWorkflow},
 };
 
 use super::{host::Host, progress, shop};
@@ -31,34 +31,36 @@ const LANES: u32 = 32;
 /// Stored runs of one commit.
 const BATCH: u32 = 32;
 
-/// Makes `merchants` with the workflow installed, through the host's own API; answers the first one's user.
-pub(super) async fn settle(host: &Host, merchants: u32) -> Result<String> {
+/// Makes `merchants` with the workflow installed, through the host's own API; answers their
+/// users.
+pub(super) async fn settle(host: &Host, merchants: u32) -> Result<Vec<String>> {
     progress(&format!("making {merchants} merchants with an installation each"));
     let client = Arc::new(host.vendor_client()?);
     let integration: Arc<str> = shop::integrate(&client).await?.into();
-    let first = shop::merchant(&client, &integration, "m0").await?;
-    let next = Arc::new(AtomicU32::new(1));
+    let next = Arc::new(AtomicU32::new(0));
+    let mut users = Vec::new();
     let mut lanes = JoinSet::new();
     for _ in 0..LANES {
         let (client, integration, next) = (Arc::clone(&client), Arc::clone(&integration), Arc::clone(&next));
         lanes.spawn(async move {
+            let mut users = Vec::new();
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 if number >= merchants {
-                    return anyhow::Ok(());
+                    return anyhow::Ok(users);
                 }
-                shop::merchant(&client, &integration, &format!("m{number}")).await?;
+                users.push(shop::merchant(&client, &integration, &format!("m{number}")).await?);
             }
         });
     }
     while let Some(lane) = lanes.join_next().await {
-        lane??;
+        users.extend(lane??);
     }
-    Ok(first)
+    Ok(users)
 }
 
 /// Stores `runs` more ended runs in the data directory of a host that is stopped: copies of its newest one, under
-/// ids of their own.
+/// ids of their own, each with what the ledger would hold of it.
 pub(super) async fn store_runs(data: &Path, runs: u32) -> Result<()> {
     progress(&format!("storing {runs} runs"));
     let master = read_master(&data.join("master.key"))?;
@@ -85,6 +87,14 @@ pub(super) async fn store_runs(data: &Path, runs: u32) -> Result<()> {
                 let mut batch = Batch::new();
                 for number in first..(first + BATCH).min(runs + 1) {
                     copy(&mut batch, &scope, &run, number);
+                    let seen = LedgerEntry {
+                        at: run.accepted_at,
+                        body_hash: None,
+                        event: Some(run.event),
+                        run: Some(run.id),
+                    };
+                    let key = store.keyed_hash(&scope, "bench", &number.to_be_bytes());
+                    batch.insert::<Ledger>(&scope, &key, &seen);
                 }
                 store.commit(batch).await?;
             }

@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::json;
 
@@ -82,9 +82,10 @@ impl Start {
 
     async fn measure(&self, host: &mut Host, vendor: &Vendor) -> Result<Starts> {
         let mut starts = Starts::default();
-        let merchant = population::settle(host, self.installations).await?;
+        let merchants = population::settle(host, self.installations).await?;
+        let merchant = merchants.first().context("there is a merchant at least")?;
         // A run, to be copied.
-        let load = load_of(host, vendor, &merchant)?;
+        let load = load_of(host, vendor, merchant)?;
         let sent = load.open_for(100.0, Duration::from_millis(10)).await?;
         load.outcome(&sent).await?;
         settle::account(&host.vendor_client()?).await?;
@@ -100,7 +101,7 @@ impl Start {
         host.start_again().await?;
         for round in 1..=self.rounds {
             // Killed with work under way, and with the journal full of what no checkpoint has taken in yet.
-            let load = load_of(host, vendor, &merchant)?;
+            let load = load_of(host, vendor, merchant)?;
             let under_way = load.open(1_000.0);
             tokio::time::sleep(WORK).await;
             host.kill().await?;
