@@ -14,6 +14,7 @@ pub mod client;
 pub mod config;
 pub mod context;
 pub mod error;
+pub mod finish;
 pub mod keyfiles;
 pub mod real;
 pub mod registry;

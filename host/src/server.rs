@@ -46,6 +46,7 @@ use crate::{
     streams::Streams,
     triggers::{
         accept::Acceptor,
+        gate::Gate,
         parse::Parser,
         poll::Pollers,
         request::{Callbacks, Requests},
@@ -63,6 +64,10 @@ const DRAIN: Duration = Duration::from_secs(20);
 
 /// Callers of requests that wait at once; further ones are told at once where their answers will be.
 const MOST_CALLERS: usize = 20_000;
+
+/// Events that are being prepared at once: some more than processors, since a page that the store has to read keeps one
+/// idle, and far fewer than may wait.
+const TAKEN_IN_AT_ONCE: usize = 8;
 
 /// What a host is started with.
 #[derive(Clone, Debug)]
@@ -258,7 +263,8 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
     let releases = Arc::new(Releases::new(context.clone()));
     let vault = Vault::new(context.clone());
     let library = Library::new(context.clone());
-    let acceptor = Acceptor::new(context.clone(), Arc::clone(&releases), Arc::clone(&queue));
+    let gate = Gate::new(TAKEN_IN_AT_ONCE);
+    let acceptor = Acceptor::new(context.clone(), Arc::clone(&releases), Arc::clone(&queue), gate.clone());
     let schedules = Schedules::new(context.clone(), acceptor.clone());
     let pollers = Pollers::new(context.clone(), acceptor.clone(), vault.clone(), &config.polling);
     let feeds = Feeds {
@@ -299,7 +305,7 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         library,
         installer,
         acceptor,
-        ingress: Ingress::new(context.clone(), Arc::clone(&queue)),
+        ingress: Ingress::new(context.clone(), Arc::clone(&queue), gate),
         pollers,
         requests,
         runs,

@@ -1,12 +1,13 @@
 //! Triggers: everything that starts work, each through the one way in.
 //!
 //! `accept` makes events durable and starts runs; `webhook` takes vendors' deliveries in; `verify` knows
-//! signatures; `parse` turns stored deliveries into occurrences; `subscriptions` registers at vendors;
+//! signatures; `gate` says whose event is taken in next; `parse` turns stored deliveries into occurrences; `subscriptions` registers at vendors;
 //! `schedule` starts what the clock starts; `poll` asks vendors that do not call; `request` takes requests whose
 //! callers wait.
 
 pub mod accept;
 pub mod custom;
+pub mod gate;
 pub mod parse;
 pub mod poll;
 pub mod request;

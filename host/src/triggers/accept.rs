@@ -22,9 +22,11 @@ use trunnion_store::{
     tables::{CalledRuns, Installations, InstallationsByTrigger, Ledger, LiveRuns, Present},
 };
 
+use super::gate::{Gate, Pass};
 use crate::{
     context::Context,
     error::{Error, Result},
+    finish::finish,
     runs::{Held, Queue, execute::record_end, queue::Joined},
     workflows::Releases,
 };
@@ -85,6 +87,7 @@ pub struct Acceptor {
     context: Context,
     releases: Arc<Releases>,
     queue: Arc<Queue>,
+    gate: Gate,
 }
 
 /// The trigger key of a user's custom event.
@@ -132,10 +135,10 @@ fn add_run(batch: &mut Batch, scope: &Scope, run: &LiveRun) {
 }
 
 impl Acceptor {
-    /// Accepts into `queue`.
+    /// Accepts into `queue`, from callers in the order of `gate`.
     #[must_use]
-    pub const fn new(context: Context, releases: Arc<Releases>, queue: Arc<Queue>) -> Self {
-        Self { context, releases, queue }
+    pub const fn new(context: Context, releases: Arc<Releases>, queue: Arc<Queue>, gate: Gate) -> Self {
+        Self { context, releases, queue, gate }
     }
 
     /// Refuses where the host already holds as much work as it may, so that a caller can stop before it reads
@@ -149,16 +152,41 @@ impl Acceptor {
         self.queue.admit_user(scope, user)
     }
 
+    /// As [`Acceptor::admit_user`], for a caller: it waits for its user's turn to be taken in.
+    pub async fn enter(&self, scope: &Scope, user: UserId) -> Result<Pass> {
+        self.admit_user(scope, user)?;
+        Ok(self.gate.enter(scope, user).await)
+    }
+
     /// Accepts `arrivals`, in one commit with what `also` adds (the removal of the delivery they came in).
     pub async fn accept<F>(&self, scope: &Scope, arrivals: Vec<Arrival>, also: F) -> Result<Accepted>
     where
         F: Fn(&mut Batch) + Send + Sync,
     {
-        self.accept_with(scope, arrivals, |batch, _| also(batch)).await
+        self.prepare_and_commit(scope, None, arrivals, |batch, _| also(batch)).await
     }
 
-    /// As [`Acceptor::accept`], where what is added depends on the runs that are started.
-    pub async fn accept_with<F>(&self, scope: &Scope, arrivals: Vec<Arrival>, also: F) -> Result<Accepted>
+    /// As [`Acceptor::accept`] for a caller that has entered, where what is added depends on the runs that are started.
+    pub async fn accept_with<F>(
+        &self,
+        scope: &Scope,
+        pass: Pass,
+        arrivals: Vec<Arrival>,
+        also: F,
+    ) -> Result<Accepted>
+    where
+        F: Fn(&mut Batch, &[RunId]) + Send + Sync,
+    {
+        self.prepare_and_commit(scope, Some(pass), arrivals, also).await
+    }
+
+    async fn prepare_and_commit<F>(
+        &self,
+        scope: &Scope,
+        mut pass: Option<Pass>,
+        arrivals: Vec<Arrival>,
+        also: F,
+    ) -> Result<Accepted>
     where
         F: Fn(&mut Batch, &[RunId]) + Send + Sync,
     {
@@ -208,7 +236,9 @@ impl Acceptor {
             if batch.is_empty() {
                 return Ok(accepted);
             }
-            match self.commit(batch, held).await? {
+            // Others prepare theirs while this waits for the disk.
+            drop(pass.take());
+            match self.commit(batch, held).await {
                 Ok(runs) => return Ok(Accepted { runs, ..accepted }),
                 // Somebody else accepted the same just now. What `also` holds on is for the caller to read anew.
                 Err(CommitError::Conflict { table, .. }) if table == Ledger::NAME => {}
@@ -234,16 +264,16 @@ impl Acceptor {
             add_run(&mut batch, scope, &run.run);
             held.push(run);
         }
-        self.commit(batch, held).await
+        Ok(self.commit(batch, held).await)
     }
 
     /// Commits, and hands the runs it makes durable to the queue.
     ///
-    /// In a task of its own: a caller that goes away does not take a commit back, and a run that is durable and
-    /// leased by this process but not in its queue would wait for the next start.
-    async fn commit(&self, batch: Batch, held: Vec<Held>) -> Result<Result<Vec<RunId>, CommitError>> {
+    /// To its end: a caller that goes away does not take a commit back, and a run that is durable and leased by this
+    /// process but not in its queue would wait for the next start.
+    async fn commit(&self, batch: Batch, held: Vec<Held>) -> Result<Vec<RunId>, CommitError> {
         let (context, queue) = (self.context.clone(), Arc::clone(&self.queue));
-        let committed = tokio::spawn(async move {
+        finish(async move {
             let version = context.store.commit(batch).await?;
             let mut runs = Vec::with_capacity(held.len());
             for mut run in held {
@@ -252,8 +282,8 @@ impl Acceptor {
                 queue.push_accepted(run);
             }
             Ok(runs)
-        });
-        committed.await.map_err(|error| Error::Internal(format!("accepting an event ended badly: {error}")))
+        })
+        .await
     }
 
     async fn known(&self, scope: &Scope, seen: &Seen) -> Result<Option<LedgerEntry>> {

@@ -25,7 +25,7 @@ pub struct CustomEvent {
     pub seen: Option<Seen>,
 }
 
-/// Checks an event against its schema and accepts it.
+/// Checks an event against its schema and accepts it, in its user's turn.
 pub async fn accept(
     context: &Context,
     library: &Library,
@@ -33,6 +33,7 @@ pub async fn accept(
     scope: &Scope,
     event: CustomEvent,
 ) -> Result<Accepted> {
+    let pass = acceptor.enter(scope, event.user).await?;
     let schema = library.event(scope, &event.name).await?;
     let CustomEvent { user, username, name, data, seen } = event;
     if !data.is_object() {
@@ -56,7 +57,7 @@ pub async fn accept(
         seen,
         unmatched: Some(unmatched),
     };
-    acceptor.accept(scope, vec![arrival], |_| {}).await
+    acceptor.accept_with(scope, pass, vec![arrival], |_, _| {}).await
 }
 
 /// Where a payload has another type than the sample: members may be absent or null, and may be more.

@@ -90,7 +90,7 @@ impl Requests {
             not_before: self.context.now(),
             last_error: None,
         });
-        self.acceptor.admit_user(&scope, installation.user)?;
+        let pass = self.acceptor.enter(&scope, installation.user).await?;
         let store = &self.context.store;
         let seen = incoming.header("idempotency-key").map(|key| {
             let name = [installation.id.as_bytes().as_slice(), key.as_bytes()].concat();
@@ -113,7 +113,7 @@ impl Requests {
                 *owed.lock().unwrap_or_else(PoisonError::into_inner) = Some(owes);
             }
         };
-        let accepted = self.acceptor.accept_with(&scope, vec![arrival], also).await?;
+        let accepted = self.acceptor.accept_with(&scope, pass, vec![arrival], also).await?;
         let Some(run) = accepted.runs.first().or(accepted.repeated.first()).copied() else {
             return Err(Error::Internal("a repeated request does not know its run".to_owned()));
         };

@@ -20,10 +20,14 @@ use trunnion_store::{
     tables::{Connections, Deliveries, Ledger, Subscriptions, SubscriptionsByPath},
 };
 
-use super::verify::{Refusal, Request, verify};
+use super::{
+    gate::{Gate, Pass},
+    verify::{Refusal, Request, verify},
+};
 use crate::{
     context::Context,
     error::{Error, Result},
+    finish::finish,
     runs::{Queue, queue::Lane},
 };
 
@@ -55,6 +59,7 @@ pub enum NotTaken {
 pub struct Ingress {
     context: Context,
     queue: Arc<Queue>,
+    gate: Gate,
 }
 
 /// The store key of a hook path's token.
@@ -69,10 +74,10 @@ pub fn path_key(token: &str) -> [u8; 16] {
 }
 
 impl Ingress {
-    /// Takes deliveries into `queue`.
+    /// Takes deliveries into `queue`, in the order of `gate`.
     #[must_use]
-    pub const fn new(context: Context, queue: Arc<Queue>) -> Self {
-        Self { context, queue }
+    pub const fn new(context: Context, queue: Arc<Queue>, gate: Gate) -> Self {
+        Self { context, queue, gate }
     }
 
     /// Verifies a delivery to the hook of `token` and makes it durable.
@@ -88,11 +93,12 @@ impl Ingress {
             .map_err(Error::from)?
             .ok_or(NotTaken::Unknown)?;
         let subscription = subscription.record;
+        let pass = self.gate.enter(&scope, subscription.user).await;
         let spec = self.spec(&subscription)?;
         let secrets = self.secrets(&scope, &subscription).await?;
         verify(&spec.verify, &secrets, request, self.context.now())?;
         self.queue.admit_user(&scope, subscription.user)?;
-        Ok(self.keep(&scope, &subscription, &spec, request).await?)
+        Ok(self.keep(&scope, &subscription, &spec, (request, pass)).await?)
     }
 
     fn spec(&self, subscription: &Subscription) -> Result<WebhookSpec> {
@@ -123,7 +129,7 @@ impl Ingress {
         scope: &Scope,
         subscription: &Subscription,
         spec: &WebhookSpec,
-        request: Request<'_>,
+        (request, pass): (Request<'_>, Pass),
     ) -> Result<Received> {
         let store = &self.context.store;
         let now = self.context.now();
@@ -160,17 +166,17 @@ impl Ingress {
         );
         batch.insert::<Deliveries>(scope, &delivery.id, &delivery);
         let id = delivery.id;
-        // In a task of its own: a vendor that hangs up does not take the commit back, and a delivery that is
-        // durable but not in the queue would wait for the next start.
+        // To its end: a vendor that hangs up does not take the commit back, and a delivery that is durable but not in
+        // the queue would wait for the next start. Others prepare theirs while this waits for the disk.
+        drop(pass);
         let (context, queue, scope) = (self.context.clone(), Arc::clone(&self.queue), *scope);
         let lane = Lane::Connection(subscription.connection);
-        let kept = tokio::spawn(async move {
+        let kept = finish(async move {
             let version = context.store.commit(batch).await?;
             queue.push_received(lane, scope, delivery, version);
             Ok(())
         });
-        let kept = kept.await;
-        match kept.map_err(|error| Error::Internal(format!("keeping a delivery ended badly: {error}")))? {
+        match kept.await {
             Ok(()) => Ok(Received::Stored(id)),
             Err(CommitError::Conflict { .. }) => Ok(Received::Duplicate),
             Err(error) => Err(Error::Commit(error)),

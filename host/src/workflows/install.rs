@@ -30,6 +30,7 @@ use super::{library::Library, releases::Releases};
 use crate::{
     context::Context,
     error::{Error, Result},
+    finish::finish,
     triggers::{
         accept::{Acceptor, Beginning, call_key, custom_key, request_key, subscription_key},
         poll::{Pollers, poll_key},
@@ -167,7 +168,7 @@ impl Installer {
 
     /// Commits with the runs of deploy-time flows, and has the schedules and pollers of what it changed looked at.
     ///
-    /// In a task of its own: a caller that goes away does not take a commit back, and a schedule or poller that nobody
+    /// To its end: a caller that goes away does not take a commit back, and a schedule or poller that nobody
     /// looks at would start nothing until the next start of the host.
     async fn commit(
         &self,
@@ -178,15 +179,15 @@ impl Installer {
     ) -> Result<Result<(), CommitError>> {
         let (acceptor, scope) = (self.acceptor.clone(), *scope);
         let (schedules, pollers) = (self.schedules.clone(), self.pollers.clone());
-        let committed = tokio::spawn(async move {
+        finish(async move {
             let begun = acceptor.begin(&scope, batch, beginnings).await?;
             for (user, installation) in changed {
                 schedules.changed(scope, user, installation);
                 pollers.changed(scope, user, installation);
             }
             Ok(begun.map(drop))
-        });
-        committed.await.map_err(|error| Error::Internal(format!("an installation ended badly: {error}")))?
+        })
+        .await
     }
 
     /// A user's copy of a workflow.
@@ -287,7 +288,7 @@ impl Installer {
 
     /// Takes field values, registers webhooks and makes the workflows active.
     ///
-    /// In a task of its own: what was registered at a vendor is installed or taken back, even where the caller goes
+    /// To its end: what was registered at a vendor is installed or taken back, even where the caller goes
     /// away meanwhile.
     pub async fn complete(
         &self,
@@ -296,8 +297,7 @@ impl Installer {
         values: Values,
     ) -> Result<Vec<Installation>> {
         let (this, scope) = (self.clone(), *scope);
-        let completed = tokio::spawn(async move { this.complete_here(&scope, id, &values).await });
-        completed.await.map_err(|error| Error::Internal(format!("an installation ended badly: {error}")))?
+        finish(async move { this.complete_here(&scope, id, &values).await }).await
     }
 
     async fn complete_here(

@@ -43,7 +43,6 @@ pub(super) async fn run(
     services.acceptor.admit()?;
     let body::Json { value: RunEvent { event, user_id, data }, raw } = body;
     let user = services.users.find(&scope, &user_id).await?;
-    services.acceptor.admit_user(&scope, user.id)?;
     let seen = match headers.get("idempotency-key") {
         None => None,
         Some(key) => {
