@@ -1,9 +1,9 @@
 //! Runs: lease, decide, act, journal.
 //!
 //! The decisions are `trunnion_core::machine`'s; `queue` holds who is next, `execute` drives one run, `act`
-//! touches the world, `items` drives what stands inside a `for_each`, `calls` and `routes` start other workflows, `log` is
-//! what people read afterwards, `keys` how they see and mend the lines of ordered workflows, `waiting` who waits for an
-//! answer.
+//! touches the world, `persist` writes down what became of it, `items` drives what stands inside a `for_each`, `calls`
+//! and `routes` start other workflows, `log` is what people read afterwards, `keys` how they see and mend the lines of
+//! ordered workflows, `waiting` who waits for an answer.
 
 pub mod act;
 pub mod calls;
@@ -11,6 +11,7 @@ pub mod execute;
 mod items;
 mod keys;
 pub mod log;
+pub(crate) mod persist;
 pub mod queue;
 pub mod routes;
 pub mod waiting;

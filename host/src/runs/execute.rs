@@ -3,7 +3,7 @@
 //! Invariant: what the machine says to journal first is durable before anything is performed on it. A commit
 //! that meets somebody else's change ends this process's hold: theirs is newer.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use trunnion_core::{
     clock::Timestamp,
@@ -23,6 +23,7 @@ use super::{
     calls::still_waits,
     items::{Acted, Spent, has_items, items_of, remove_items},
     log::RunLog,
+    persist::{FIRST_WAIT, LAST_WAIT, persist},
     queue::{Hold, Joined, Lane, Queue, Turn, Work, holds_line, lane_of, lane_of_step, likely_lane},
     routes::forget_request,
 };
@@ -31,10 +32,6 @@ use crate::{
     error::{Error, Result},
     workflows::Releases,
 };
-
-/// How long to wait before a commit that the disk refused is tried again: at first, and at most.
-const FIRST_COMMIT_WAIT: Duration = Duration::from_millis(200);
-const LAST_COMMIT_WAIT: Duration = Duration::from_secs(10);
 
 /// Log lines kept of one run; later ones are counted in the last.
 const MAX_LOG_LINES: usize = 500;
@@ -163,7 +160,11 @@ impl Executor {
         let called = self.runs.take_woken(id);
         let woken = early && (called || run.state.parked == Some(UNTIL_WOKEN));
         let place = (&release.program, &run.state, "");
-        if woken && still_waits(&self.context.store, &scope, id, place).await? {
+        let waits = if woken { still_waits(&self.context.store, &scope, id, place).await } else { Ok(false) };
+        if waits.is_err() && called {
+            self.runs.wake_again(id);
+        }
+        if waits? {
             drop(hold);
             self.unless_woken(Work::RunDue { scope, id, user: run.user }, id);
             return Ok(None);
@@ -181,9 +182,10 @@ impl Executor {
     /// Lets a run come back at once where it was woken while it was in somebody's hands: to be asked when it no longer
     /// is, so that either they see it or whoever woke it does.
     fn unless_woken(&self, work: Work, id: RunId) -> Option<Work> {
-        if !self.runs.take_woken(id) {
+        if !self.runs.is_woken(id) {
             return Some(work);
         }
+        // Whoever takes it up has to know that it was woken: it may come before the time that it waits for.
         self.queue.push(work);
         None
     }
@@ -341,7 +343,7 @@ impl Executor {
 
     /// Commits the run as it stands.
     async fn journal(&self, held: &Held) -> Result<Version, CommitError> {
-        self.persist(held.run.id, || {
+        persist(&self.context.store, held.run.id, || {
             let mut batch = changes_of(&held.scope, &held.run, held.version);
             remove_items(&mut batch, &held.scope, &held.spent);
             batch
@@ -349,36 +351,16 @@ impl Executor {
         .await
     }
 
-    /// Commits what became of a run. While the disk is full or failing, this waits and tries again: what was
-    /// performed must not be performed twice because its result could not be written.
-    pub(super) async fn persist(
-        &self,
-        run: RunId,
-        changes: impl Fn() -> Batch + Send + Sync,
-    ) -> Result<Version, CommitError> {
-        let mut wait = FIRST_COMMIT_WAIT;
-        loop {
-            match self.context.store.commit(changes()).await {
-                Err(error @ (CommitError::Full { .. } | CommitError::Storage(_))) => {
-                    tracing::error!(%run, error = &error as &dyn std::error::Error, "a run's result could not be written; trying again");
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(LAST_COMMIT_WAIT);
-                }
-                other => return other,
-            }
-        }
-    }
-
-    /// What is stored of a run's items. A disk that cannot be read is waited for, as in [`Self::persist`]: this
+    /// What is stored of a run's items. A disk that cannot be read is waited for, as in [`persist`]: this
     /// stands between what was performed and its being written down.
     async fn items_left(&self, scope: &Scope, run: RunId) -> Result<Spent> {
-        let mut wait = FIRST_COMMIT_WAIT;
+        let mut wait = FIRST_WAIT;
         loop {
             match items_of(&self.context.store, scope, run).await {
                 Err(Error::Read(ReadError::Storage { table, source })) => {
                     tracing::error!(%run, table, error = &source as &dyn std::error::Error, "a run's items could not be read; trying again");
                     tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(LAST_COMMIT_WAIT);
+                    wait = (wait * 2).min(LAST_WAIT);
                 }
                 other => return other,
             }

@@ -24,6 +24,7 @@ use super::{
     act::{Doing, Place},
     calls::still_waits,
     execute::{Executor, push_line},
+    persist::persist,
 };
 use crate::error::{Error, Result};
 
@@ -112,14 +113,23 @@ impl Executor {
         let most = (*concurrency).max(1);
         // An item that waits for a run which it called is under way there.
         let mut called = 0;
+        let mut stopped = None;
         for (index, item) in items.iter().enumerate() {
             let known = known.remove(&index);
             while under_way.len() + called >= most
                 && let Some(end) = under_way.next().await
             {
-                let end: Driven = end?;
-                called += usize::from(end.waits_to_be_woken());
-                driven.push(end);
+                match end {
+                    Ok(end) => {
+                        let end: Driven = end;
+                        called += usize::from(end.waits_to_be_woken());
+                        driven.push(end);
+                    }
+                    Err(error) => stopped = stopped.or(Some(error)),
+                }
+            }
+            if stopped.is_some() {
+                break;
             }
             // Those that had begun are looked at in any case; others have to wait.
             if called >= most && known.is_none() {
@@ -127,10 +137,18 @@ impl Executor {
             }
             under_way.push(self.item(place, body, &path, (item, index), known));
         }
+        // Also where one could not go on: what the others have performed must be written down before this is let fall,
+        // or it is performed again.
         while let Some(end) = under_way.next().await {
-            driven.push(end?);
+            match end {
+                Ok(end) => driven.push(end),
+                Err(error) => stopped = stopped.or(Some(error)),
+            }
         }
         drop(under_way);
+        if let Some(error) = stopped {
+            return Err(error);
+        }
         driven.sort_by_key(|item| item.index);
         // An item that was cancelled means that the run is to end here, which parking it does.
         let cancelled = driven.iter().any(Driven::is_cancelled).then(|| self.context.now());
@@ -256,7 +274,7 @@ impl Executor {
         let key = (around.run.id, path.to_owned(), narrow(driven.index)?);
         let record = LiveItem { user: around.run.user, state: driven.state.clone(), log: driven.log.clone() };
         let version = driven.version;
-        let stored = self.persist(around.run.id, || {
+        let stored = persist(&self.context.store, around.run.id, || {
             let mut batch = Batch::new();
             match version {
                 Some(version) => batch.replace::<LiveItems>(around.scope, &key, &record, version),

@@ -195,6 +195,16 @@ impl RunLog {
         self.waiting.take_woken(run)
     }
 
+    /// Whether it was, for whoever comes next to ask again.
+    pub(super) fn is_woken(&self, run: RunId) -> bool {
+        self.waiting.is_woken(run)
+    }
+
+    /// Says again that a run was woken, where whoever asked could not look.
+    pub(super) fn wake_again(&self, run: RunId) {
+        self.waiting.wake_again(run);
+    }
+
     /// Asks a run to end. One that waits ends at once; one that is under way after its current step.
     pub async fn cancel(&self, scope: &Scope, id: RunId) -> Result<LiveRun> {
         for _ in 0..MAX_CONFLICTS {

@@ -92,6 +92,16 @@ impl Waiting {
         self.woken().remove(&run)
     }
 
+    /// Whether it was, for whoever comes next to ask again.
+    pub fn is_woken(&self, run: RunId) -> bool {
+        self.woken().contains(&run)
+    }
+
+    /// Says again that a run was woken, where whoever asked could not look.
+    pub fn wake_again(&self, run: RunId) {
+        self.woken().insert(run);
+    }
+
     fn woken(&self) -> MutexGuard<'_, HashSet<RunId>> {
         self.woken.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -170,14 +170,17 @@ impl Pollers {
         loop {
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
             let ask = tokio::select! {
-                ask = self.next(&mut standing) => ask,
+                // A stop comes first: nothing is begun that it would only drop.
+                biased;
                 () = shutdown.cancelled() => break,
+                ask = self.next(&mut standing) => ask,
             };
             let (this, shutdown) = (self.clone(), shutdown.clone());
             visits.spawn(async move {
                 tokio::select! {
-                    () = this.visit(ask) => {}
+                    biased;
                     () = shutdown.cancelled() => {}
+                    () = this.visit(ask) => {}
                 }
                 drop(permit);
             });

@@ -197,6 +197,8 @@ impl Requests {
                 return Ok(Some(answer));
             }
             tokio::select! {
+                // An answer that is there comes before the end of patience.
+                biased;
                 stirred = caller.stirred() => if !stirred { return Ok(None) },
                 () = &mut patience => return Ok(None),
             }

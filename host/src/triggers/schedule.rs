@@ -109,8 +109,10 @@ impl Schedules {
         let looks = TaskTracker::new();
         loop {
             let place = tokio::select! {
-                place = self.plan.next(&self.context) => place,
+                // A stop comes first: what is due then is due at the next start.
+                biased;
                 () = shutdown.cancelled() => break,
+                place = self.plan.next(&self.context) => place,
             };
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
             let this = self.clone();

@@ -7,7 +7,7 @@
 //!
 //! All of this is an index of what is in the store: a run's record has its line and its place in it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use trunnion_core::{
     clock::Timestamp,
@@ -127,9 +127,12 @@ impl Lines {
         self.lines.get_mut(&id).map(Line::advance).unwrap_or_default()
     }
 
-    /// The lines there are.
-    pub(super) fn ids(&self) -> BTreeSet<LineId> {
-        self.lines.keys().copied().collect()
+    /// The lines there are, those first whose next run came first: their keys say nothing.
+    pub(super) fn ids(&self) -> Vec<LineId> {
+        let next = |line: &Line| line.waiting.keys().next().copied();
+        let mut lines: Vec<_> = self.lines.iter().map(|(id, line)| (next(line), *id)).collect();
+        lines.sort_unstable();
+        lines.into_iter().map(|(_, id)| id).collect()
     }
 
     /// A run leaves; what it weighed where it waited, and who may begin now.
@@ -260,6 +263,15 @@ mod tests {
         assert_eq!(lines.advance(line(2)), []);
         assert_eq!(lines.leave(line(2), 12), (None, vec![waiter(13)]));
         assert!(join(&mut lines, 3, 1, 9).order > 13);
+    }
+
+    #[test]
+    fn after_a_start_lines_advance_in_the_order_of_what_waits_in_them() {
+        let mut lines = Lines::default();
+        for (key, order) in [(1, 9), (2, 4), (3, 6)] {
+            lines.restore(line(key), order, 1, waiter(order));
+        }
+        assert_eq!(lines.ids(), [line(2), line(3), line(1)]);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use url::Url;
 use crate::{
     context::Context,
     error::{Error, Result},
-    runs::{Queue, RunLog, Work, queue::CALLBACKS},
+    runs::{Queue, RunLog, Work, persist::persist, queue::CALLBACKS},
     streams::{Destination, Streams},
 };
 
@@ -76,7 +76,13 @@ impl Callbacks {
         let held = |lease: &trunnion_core::machine::Lease| {
             lease.until > now && (self.queue.holds(lease) || !self.context.store.exclusive())
         };
-        if stored.record.lease.as_ref().is_some_and(held) || stored.record.not_before > now {
+        if let Some(lease) = stored.record.lease.as_ref().filter(|lease| held(lease)) {
+            // Somebody makes an attempt, or let it fall: when the lease ends, it counts as lost.
+            let work = Work::CallbackDue { scope, run, user: stored.record.user };
+            self.queue.push_at_to(lease.until, CALLBACKS, work);
+            return Ok(());
+        }
+        if stored.record.not_before > now {
             return Ok(());
         }
         let answer = match self.runs.answer(&scope, run).await {
@@ -133,9 +139,12 @@ impl Callbacks {
         let due = self.context.now() + delay;
         tracing::info!(%run, attempt = callback.attempts, %error, "a callback failed; it will be tried again");
         (callback.lease, callback.not_before, callback.last_error) = (None, due, Some(error));
-        let mut batch = Batch::new();
-        batch.replace::<Table>(&scope, &run, &callback, version);
-        match self.context.store.commit(batch).await {
+        let again = || {
+            let mut batch = Batch::new();
+            batch.replace::<Table>(&scope, &run, &callback, version);
+            batch
+        };
+        match persist(&self.context.store, run, again).await {
             Ok(_) => self.queue.push_at_to(due, CALLBACKS, Work::CallbackDue { scope, run, user }),
             Err(CommitError::Conflict { .. }) => {}
             Err(error) => return Err(Error::Commit(error)),
@@ -158,16 +167,23 @@ impl Callbacks {
             reason: format!("the callback failed after {} attempts: {error}", callback.attempts),
             work: DeadWork::Callback { run, user: callback.user, url: callback.url.clone() },
         };
-        let mut batch = Batch::new();
-        batch.remove::<Table>(scope, &run, version);
-        batch.insert::<DeadLetters>(scope, &self.context.ids.next::<Id>(), &letter);
-        settled(self.context.store.commit(batch).await)
+        let id = self.context.ids.next::<Id>();
+        let buried = || {
+            let mut batch = Batch::new();
+            batch.remove::<Table>(scope, &run, version);
+            batch.insert::<DeadLetters>(scope, &id, &letter);
+            batch
+        };
+        settled(persist(&self.context.store, run, buried).await)
     }
 
     async fn forget(&self, scope: &Scope, run: RunId, version: Version) -> Result<()> {
-        let mut batch = Batch::new();
-        batch.remove::<Table>(scope, &run, version);
-        settled(self.context.store.commit(batch).await)
+        let forgotten = || {
+            let mut batch = Batch::new();
+            batch.remove::<Table>(scope, &run, version);
+            batch
+        };
+        settled(persist(&self.context.store, run, forgotten).await)
     }
 }
 
