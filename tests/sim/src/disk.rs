@@ -77,15 +77,16 @@ impl Inner {
         let (fate, [before, after]) = self.fate();
         self.life.sleep(before).await;
         if self.broken.load(Ordering::SeqCst) {
+            self.world.trouble("disk still broken");
             return Err(BackendError::broken("the simulated disk is broken; start again"));
         }
         match fate {
             Fate::Full => {
-                self.world.note("disk full");
+                self.world.trouble("disk full");
                 return Err(BackendError::Full { message: "the simulated disk is full".to_owned() });
             }
             Fate::DeathBefore => {
-                self.world.note("death before a commit");
+                self.world.trouble("death before a commit");
                 return self.life.die().await;
             }
             Fate::Broken { applied: false } => {}
@@ -97,7 +98,7 @@ impl Inner {
                     Err(error) => self.world.note(format_args!("no commit of tables {tables:?}: {error}")),
                 }
                 if fate == Fate::DeathAfter {
-                    self.world.note("death after a commit");
+                    self.world.trouble("death after a commit");
                     return self.life.die().await;
                 }
                 if fate == Fate::Applied {
@@ -106,7 +107,7 @@ impl Inner {
                 }
             }
         }
-        self.world.note("disk broken");
+        self.world.trouble("disk broken");
         self.broken.store(true, Ordering::SeqCst);
         Err(BackendError::broken("the simulated disk broke"))
     }
@@ -119,7 +120,7 @@ impl Inner {
             state.dice.happens(chance)
         };
         if fails {
-            self.world.note("read failed");
+            self.world.trouble("read failed");
             return Err(BackendError::broken("the simulated disk could not be read"));
         }
         Ok(())

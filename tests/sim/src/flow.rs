@@ -1,13 +1,17 @@
 //! Workflows as the simulation draws them: a model that gives both the definition that is released and what the
 //! oracle expects of a run.
 
-use serde_json::{Value, json};
-use trunnion_core::{machine::OnError, manifest::Repeat, retry::RetryPolicy};
+mod node;
 
+use serde_json::{Value, json};
+use trunnion_core::schedule::Missed;
+
+use self::node::Drawing;
+pub use self::node::{Block, Node, RESPONDED};
 use crate::{
     dice::Dice,
-    seen::Class,
-    vendor::{ACTIONS, APP, LISTED, TRIGGER},
+    outside::username,
+    vendor::{APP, LISTED, TRIGGER},
 };
 
 /// The stream that every workflow may send to.
@@ -20,6 +24,8 @@ pub struct Flow {
     pub number: usize,
     /// What starts it.
     pub trigger: Trigger,
+    /// Which of its runs wait for each other.
+    pub line: Line,
     /// What it does.
     pub nodes: Vec<Node>,
 }
@@ -33,152 +39,225 @@ pub enum Trigger {
     Webhook,
     /// Asking the vendor again and again.
     Poll,
+    /// The clock.
+    Schedule {
+        /// Minutes between two ticks.
+        minutes: u64,
+        /// What becomes of ticks that were missed.
+        missed: Missed,
+    },
+    /// A request that waits for the answer.
+    Request,
+    /// A step of another workflow.
+    Call,
 }
 
-/// A step.
-#[derive(Clone, Debug)]
-pub struct Node {
-    /// Its id.
-    pub id: String,
-    /// What follows an error.
-    pub on_error: OnError,
-    /// How often it is tried, where not as usual.
-    pub retry: Option<RetryPolicy>,
-    /// What it does.
-    pub block: Block,
+/// Which runs of a user's copy of a workflow wait for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// None.
+    Parallel,
+    /// All beyond so many.
+    Throttled(usize),
+    /// Those of one key, in order.
+    Ordered,
 }
 
-/// What a step does.
-#[derive(Clone, Debug)]
-pub enum Block {
-    /// An action of this repeat class.
-    Action(Repeat),
-    /// A stream.
-    Stream,
-    /// Computes.
-    Set,
-    /// Ends the run unless the payload says `keep`.
-    Filter,
-    /// One way or the other, by the payload's `odd`.
-    Branch { odd: Vec<Node>, even: Vec<Node> },
-    /// Waits so many seconds.
-    Delay(u64),
-    /// Does the same for each item of the payload's `list`.
-    Each { concurrency: u64, nodes: Vec<Node> },
+/// What a run knows of what started it, whatever that was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Names it in everything that follows from it.
+    pub marker: String,
+    /// Which way a branch goes.
+    pub odd: bool,
+    /// Whether a filter holds.
+    pub keep: bool,
+    /// How many items a list has.
+    pub items: usize,
+    /// Which runs it waits for.
+    pub key: String,
 }
 
-impl Node {
-    /// The class of what it does outside, where it does anything there.
+/// How mappings call the same facts.
+#[derive(Clone, Copy, Debug)]
+struct Names {
+    marker: &'static str,
+    odd: &'static str,
+    keep: &'static str,
+    list: &'static str,
+    key: &'static str,
+}
+
+const OF_DATA: Names = Names {
+    marker: "{{ trigger.marker }}",
+    odd: "trigger.odd",
+    keep: "trigger.keep",
+    list: "trigger.list",
+    key: "{{ trigger.key }}",
+};
+const OF_BODY: Names = Names {
+    marker: "{{ trigger.body.marker }}",
+    odd: "trigger.body.odd",
+    keep: "trigger.body.keep",
+    list: "trigger.body.list",
+    key: "{{ trigger.body.key }}",
+};
+const OF_TICK: Names = Names {
+    marker: "{{ user.username }} at {{ trigger.scheduled_at }}",
+    odd: "trigger.count % 2 == 1",
+    keep: "trigger.count > 0",
+    list: "[{'n': 0}]",
+    key: "tick",
+};
+
+impl Trigger {
+    const fn names(&self) -> Names {
+        match self {
+            Self::Event(_) | Self::Webhook | Self::Poll | Self::Call => OF_DATA,
+            Self::Request => OF_BODY,
+            Self::Schedule { .. } => OF_TICK,
+        }
+    }
+
+    /// Whether somebody waits for what its runs answer.
     #[must_use]
-    pub const fn class(&self) -> Option<Class> {
-        match self.block {
-            Block::Action(repeat) => Some(Class::Action(repeat)),
-            Block::Stream => Some(Class::Stream),
-            _ => None,
-        }
-    }
-
-    fn drawn(dice: &mut Dice, counter: &mut u32, depth: u32) -> Self {
-        let id = format!("s{counter}");
-        *counter += 1;
-        let mut nodes = |dice: &mut Dice, most| {
-            (0..dice.within(1, most)).map(|_| Self::drawn(dice, counter, depth + 1)).collect::<Vec<_>>()
-        };
-        let block = match dice.below(if depth == 0 { 16 } else { 11 }) {
-            0..=5 => Block::Action(dice.pick(&ACTIONS).map_or(Repeat::Safe, |(_, repeat)| *repeat)),
-            6 | 7 => Block::Stream,
-            8 | 9 => Block::Set,
-            10 | 11 => Block::Delay(dice.within(1, 60)),
-            12 => Block::Filter,
-            13 => Block::Branch { odd: nodes(dice, 2), even: nodes(dice, 2) },
-            _ => Block::Each { concurrency: dice.within(1, 3), nodes: nodes(dice, 3) },
-        };
-        let on_error = if dice.below(4) == 0 { OnError::Continue } else { OnError::Fail };
-        let retry = (dice.below(3) == 0).then(|| RetryPolicy {
-            attempts: u32::try_from(dice.within(1, 12)).unwrap_or(1),
-            delay_ms: dice.within(1, 20_000),
-            backoff: u32::try_from(dice.within(1, 4)).unwrap_or(1),
-            max_delay_ms: 60_000,
-        });
-        Self { id, on_error, retry, block }
-    }
-
-    fn json(&self, flow: usize, looped: bool) -> Value {
-        let item = if looped { json!("{{ index }}") } else { Value::Null };
-        let mut unit = json!({ "flow": flow, "step": self.id, "marker": "{{ trigger.marker }}" });
-        if let (true, Some(unit)) = (looped, unit.as_object_mut()) {
-            unit.insert("item".to_owned(), item);
-        }
-        let inner =
-            |nodes: &[Self], looped| nodes.iter().map(|node| node.json(flow, looped)).collect::<Vec<_>>();
-        let mut step = match &self.block {
-            Block::Action(repeat) => {
-                let action = ACTIONS.iter().find(|(_, known)| known == repeat).map(|(name, _)| *name);
-                json!({ "type": "action", "app": APP, "action": action, "input": unit })
-            }
-            Block::Stream => json!({ "type": "stream", "destination": STREAM, "body": unit }),
-            Block::Set => json!({ "type": "set", "value": "{{ trigger.marker }}" }),
-            Block::Filter => json!({ "type": "filter", "condition": "trigger.keep" }),
-            Block::Branch { odd, even } => json!({
-                "type": "branch",
-                "branches": [{ "when": "trigger.odd", "steps": inner(odd, looped) }],
-                "otherwise": inner(even, looped),
-            }),
-            Block::Delay(seconds) => json!({ "type": "delay", "seconds": seconds }),
-            Block::Each { concurrency, nodes } => json!({
-                "type": "for_each", "items": "{{ trigger.list }}", "concurrency": concurrency,
-                "steps": inner(nodes, true),
-            }),
-        };
-        if let Some(step) = step.as_object_mut() {
-            step.insert("id".to_owned(), json!(self.id));
-            step.insert("on_error".to_owned(), json!(self.on_error));
-            if let (Some(retry), Block::Action(_) | Block::Stream) = (&self.retry, &self.block) {
-                step.insert("retry".to_owned(), json!(retry));
-            }
-        }
-        step
+    pub const fn is_awaited(&self) -> bool {
+        matches!(self, Self::Request | Self::Call)
     }
 }
 
 impl Flow {
-    /// A workflow of a seed.
-    pub fn drawn(dice: &mut Dice, number: usize) -> Self {
-        let trigger = match dice.below(6) {
+    /// A workflow of a seed that may call those of the numbers `callable`.
+    pub fn drawn(dice: &mut Dice, number: usize, callable: Vec<usize>) -> Self {
+        let trigger = match dice.below(9) {
             0 | 1 => Trigger::Webhook,
             2 => Trigger::Poll,
+            3 => Trigger::Request,
+            4 => Trigger::Schedule {
+                minutes: dice.within(1, 3),
+                missed: if dice.below(2) == 0 { Missed::Skip } else { Missed::CatchUp },
+            },
             // Two names, so that an event may start several workflows.
             _ => Trigger::Event(format!("event-{}", dice.below(2))),
         };
-        let mut counter = 0;
-        let nodes = (0..dice.within(1, 4)).map(|_| Node::drawn(dice, &mut counter, 0)).collect();
-        Self { number, trigger, nodes }
+        Self::of(dice, number, trigger, callable)
     }
 
-    /// As it is released.
+    /// A workflow that others call.
+    pub fn called(dice: &mut Dice, number: usize, callable: Vec<usize>) -> Self {
+        Self::of(dice, number, Trigger::Call, callable)
+    }
+
+    fn of(dice: &mut Dice, number: usize, trigger: Trigger, callable: Vec<usize>) -> Self {
+        let ticks = matches!(trigger, Trigger::Schedule { .. });
+        let line = match dice.below(8) {
+            0 => Line::Throttled(usize::try_from(dice.within(1, 2)).unwrap_or(1)),
+            1 | 2 if !ticks => Line::Ordered,
+            _ => Line::Parallel,
+        };
+        // A schedule has many runs: each does less.
+        let most = if ticks { 2 } else { 4 };
+        let mut drawing = Drawing::new(callable);
+        let mut nodes: Vec<_> = (0..dice.within(1, most)).map(|_| drawing.node(dice, 0)).collect();
+        if trigger.is_awaited() && dice.below(2) == 0 {
+            let place = usize::try_from(dice.below(nodes.len() as u64 + 1)).unwrap_or(0);
+            nodes.insert(place, drawing.respond());
+        }
+        Self { number, trigger, line, nodes }
+    }
+
+    /// As it is released; `workflows` has the ids of those it may call, by number.
     #[must_use]
-    pub fn definition(&self) -> Value {
+    pub fn definition(&self, workflows: &dyn Fn(usize) -> String) -> Value {
+        let sample = crate::vendor::sample();
         let trigger = match &self.trigger {
             Trigger::Event(event) => json!({ "type": "event", "event": event }),
             Trigger::Webhook => json!({ "type": "app", "app": APP, "trigger": TRIGGER }),
             Trigger::Poll => json!({ "type": "app", "app": APP, "trigger": LISTED }),
+            Trigger::Schedule { minutes, missed } => {
+                json!({ "type": "schedule", "every": format!("{minutes}m"), "missed": missed })
+            }
+            Trigger::Request => json!({ "type": "request", "sample": sample }),
+            Trigger::Call => json!({ "type": "call", "sample": sample }),
         };
-        let steps: Vec<_> = self.nodes.iter().map(|node| node.json(self.number, false)).collect();
-        json!({ "name": format!("flow {}", self.number), "trigger": trigger, "steps": steps })
+        let names = self.trigger.names();
+        let concurrency = match self.line {
+            Line::Parallel => json!({ "type": "parallel" }),
+            Line::Throttled(limit) => json!({ "type": "throttled", "limit": limit }),
+            Line::Ordered => json!({ "type": "ordered", "by": names.key }),
+        };
+        let writing = node::Writing { flow: self.number, names, workflows };
+        let steps: Vec<_> = self.nodes.iter().map(|node| writing.step(node, None)).collect();
+        json!({
+            "name": format!("flow {}", self.number), "trigger": trigger, "concurrency": concurrency,
+            "steps": steps,
+        })
     }
 
-    /// The steps that a run with this payload comes to, in order, unless one of them fails or filters.
+    /// What a run of `user` knows that was started with `payload`.
     #[must_use]
-    pub fn path(&self, payload: &Value) -> Vec<&Node> {
-        let odd = payload.get("odd").and_then(Value::as_bool).unwrap_or_default();
+    pub fn facts(&self, payload: &Value, user: usize) -> Facts {
+        if let Trigger::Schedule { .. } = self.trigger {
+            let at = payload.get("scheduled_at").and_then(Value::as_str).unwrap_or_default();
+            let count = payload.get("count").and_then(Value::as_u64).unwrap_or_default();
+            return Facts {
+                marker: tick(user, at),
+                odd: count % 2 == 1,
+                keep: count > 0,
+                items: 1,
+                key: "tick".to_owned(),
+            };
+        }
+        let data = match self.trigger {
+            Trigger::Request => payload.get("body").unwrap_or(&Value::Null),
+            _ => payload,
+        };
+        let text = |name: &str| data.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let is = |name: &str| data.get(name).and_then(Value::as_bool).unwrap_or_default();
+        Facts {
+            marker: text("marker"),
+            odd: is("odd"),
+            keep: is("keep"),
+            items: data.get("list").and_then(Value::as_array).map_or(0, Vec::len),
+            key: text("key"),
+        }
+    }
+
+    /// The steps that a run comes to, in order, unless one of them fails or filters.
+    #[must_use]
+    pub fn path(&self, facts: &Facts) -> Vec<&Node> {
         let mut path = Vec::new();
         for node in &self.nodes {
             match &node.block {
-                Block::Branch { odd: way, .. } if odd => path.extend(way),
+                Block::Branch { odd: way, .. } if facts.odd => path.extend(way),
                 Block::Branch { even: way, .. } => path.extend(way),
                 _ => path.push(node),
             }
         }
         path
     }
+
+    /// The loop that a step stands in.
+    #[must_use]
+    pub fn loop_of(&self, step: &str) -> Option<&Node> {
+        self.nodes.iter().find(|node| match &node.block {
+            Block::Each { nodes, .. } => nodes.iter().any(|inner| inner.id == step),
+            _ => false,
+        })
+    }
+
+    /// The marker of the run that a step of this workflow calls, for one item where it stands in a loop.
+    #[must_use]
+    pub fn called_marker(&self, marker: &str, step: &str, item: Option<u64>) -> String {
+        match item {
+            Some(item) => format!("{marker}>f{}.{step}[{item}]", self.number),
+            None => format!("{marker}>f{}.{step}", self.number),
+        }
+    }
+}
+
+/// The marker of a tick of a user's schedule.
+#[must_use]
+pub fn tick(user: usize, at: &str) -> String {
+    format!("{} at {at}", username(user))
 }

@@ -89,6 +89,7 @@ pub fn play(seed: u64, plan: Plan, world: World) -> Result<Simulated> {
         state.seen.events.clone_from(&plan.events);
         state.seen.deliveries.clone_from(&plan.deliveries);
         state.seen.records.clone_from(&plan.records);
+        state.seen.requests.clone_from(&plan.requests);
     }
     let stage = Stage {
         agenda: Arc::new(Agenda::new(&plan.acts)),

@@ -1,33 +1,42 @@
 //! The oracle: what must hold of what was seen, whatever went wrong. Reads what the host left and what the world
 //! saw, and knows nothing of how either came to be.
 //!
-//! `accepted`: nothing lost, nothing twice, nothing stuck. `calls`: keys, repeat classes, order, cancellation.
-//! `outcomes`: what a run says of itself is what happened.
+//! `accepted`: nothing lost, nothing twice, nothing stuck. `ticks`, `called`: the same for what the clock and other
+//! runs start. `answers`: requests. `calls`: keys, repeat classes, order, cancellation. `lines`: runs that wait for each
+//! other. `outcomes`: what a run says of itself is what happened.
 
 mod accepted;
+mod answers;
+mod called;
 mod calls;
+mod lines;
 mod outcomes;
+mod ticks;
 
 use std::{collections::BTreeMap, fmt};
 
 use anyhow::Result;
-use serde_json::Value;
 use trunnion_core::{
-    id::{RunId, WorkflowId},
+    id::RunId,
     machine::idempotency_key,
-    records::{DeadLetter, Delivery, EndedRun, LiveRun},
+    records::{DeadLetter, Delivery, EndedRun, LiveRun, Poller},
 };
 use trunnion_store::{
-    Select, Store,
-    tables::{DeadLetters, Deliveries, EndedRuns, LiveItems, LiveRuns},
+    Select, Store, Table,
+    table::PlaceOf,
+    tables::{Callbacks, DeadLetters, Deliveries, EndedRuns, LiveItems, LiveRuns, Pollers},
 };
 
 use crate::{
     Counts,
+    flow::{Facts, Flow, Line},
     plan::Plan,
     process::{End, Stage},
-    seen::{Seen, Unit},
+    seen::{Call, Seen, Unit},
 };
+
+/// A host in which so many pieces of work may wait keeps none out.
+const MANY: usize = 100;
 
 /// A promise that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,9 +62,15 @@ struct Evidence<'a> {
     ended: Vec<EndedRun>,
     live: Vec<LiveRun>,
     deliveries: Vec<Delivery>,
-    items: usize,
+    callbacks: usize,
+    pollers: Vec<Poller>,
+    /// Whose items are stored.
+    items: Vec<RunId>,
     dead: Vec<DeadLetter>,
 }
+
+/// Runs by the marker of what caused them and their flow.
+type ByCause = BTreeMap<(String, usize), Vec<RunId>>;
 
 /// What is found wrong, as it is found.
 #[derive(Debug, Default)]
@@ -74,30 +89,44 @@ impl Findings {
 }
 
 impl Evidence<'_> {
-    /// The number of a run's flow.
-    fn flow_of(&self, workflow: WorkflowId) -> Option<usize> {
-        self.seen.workflows.iter().position(|known| *known == workflow)
+    /// A run's workflow.
+    fn flow_of(&self, run: &LiveRun) -> Option<&Flow> {
+        let number = self.seen.workflows.iter().position(|known| *known == run.workflow)?;
+        self.plan.flows.get(number)
+    }
+
+    /// A run's workflow, and what it knows of what started it.
+    fn story_of(&self, run: &LiveRun) -> Option<(&Flow, Facts)> {
+        let flow = self.flow_of(run)?;
+        let user = self.seen.users.iter().position(|user| *user == run.user)?;
+        Some((flow, flow.facts(&run.trigger, user)))
+    }
+
+    /// Whether runs that wait for others of their line may fill the host for so long that it takes nothing else in.
+    fn may_be_full(&self) -> bool {
+        self.plan.max_waiting < MANY && self.plan.flows.iter().any(|flow| flow.line != Line::Parallel)
     }
 
     fn every_run(&self) -> impl Iterator<Item = &LiveRun> {
         self.ended.iter().chain(&self.live)
     }
 
-    /// Runs by the marker of their event and their flow.
-    fn by_cause(&self) -> BTreeMap<(String, usize), Vec<RunId>> {
-        let mut runs: BTreeMap<_, Vec<RunId>> = BTreeMap::new();
+    fn by_cause(&self) -> ByCause {
+        let mut runs = ByCause::new();
         for run in self.every_run() {
-            if let Some(flow) = self.flow_of(run.workflow) {
-                runs.entry((marker(&run.trigger), flow)).or_default().push(run.id);
+            if let Some((flow, facts)) = self.story_of(run) {
+                runs.entry((facts.marker, flow.number)).or_default().push(run.id);
             }
         }
         runs
     }
-}
 
-/// The marker of a payload.
-fn marker(payload: &Value) -> String {
-    payload.get("marker").and_then(Value::as_str).unwrap_or_default().to_owned()
+    /// The calls that a run's steps made, in order, each with its place among all.
+    fn calls_of<'b>(&'b self, flow: &Flow, facts: &'b Facts) -> impl Iterator<Item = (usize, &'b Call)> {
+        let number = flow.number;
+        let calls = self.seen.calls.iter().enumerate();
+        calls.filter(move |(_, call)| call.unit.marker == facts.marker && call.unit.flow == number)
+    }
 }
 
 /// The idempotency key that a unit of a run has over every attempt.
@@ -114,31 +143,26 @@ fn key_of(run: RunId, unit: &Unit, each: Option<&str>) -> String {
 /// Where what the host left cannot be read.
 pub fn judge(stage: &Stage, end: End) -> Result<(Vec<Broken>, Counts)> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let (ended, live, deliveries, items, dead) = runtime.block_on(Box::pin(async {
-        let backend = std::sync::Arc::<trunnion_store::memory::Memory>::clone(&stage.world.memory);
-        let store = Store::new(backend, std::sync::Arc::clone(&stage.world.keys));
-        let scope = &stage.scope;
-        let ended = store.list::<EndedRuns>(scope, Select::all()).await?;
-        let live = store.list::<LiveRuns>(scope, Select::all()).await?;
-        let deliveries = store.list::<Deliveries>(scope, Select::all()).await?;
-        let items = store.list::<LiveItems>(scope, Select::all()).await?;
-        let dead = store.list::<DeadLetters>(scope, Select::all()).await?;
-        anyhow::Ok((ended, live, deliveries, items.len(), dead))
-    }))?;
+    let backend = std::sync::Arc::<trunnion_store::memory::Memory>::clone(&stage.world.memory);
+    let store = Store::new(backend, std::sync::Arc::clone(&stage.world.keys));
+    let items = runtime.block_on(store.list::<LiveItems>(&stage.scope, Select::all()))?;
     let state = stage.world.state();
     let evidence = Evidence {
         plan: &stage.plan,
         seen: &state.seen,
         end,
-        ended: ended.into_iter().map(|entry| entry.record).collect(),
-        live: live.into_iter().map(|entry| entry.record).collect(),
-        deliveries: deliveries.into_iter().map(|entry| entry.record).collect(),
-        items,
-        dead: dead.into_iter().map(|entry| entry.record).collect(),
+        ended: runtime.block_on(all::<EndedRuns>(&store, &stage.scope))?,
+        live: runtime.block_on(all::<LiveRuns>(&store, &stage.scope))?,
+        deliveries: runtime.block_on(all::<Deliveries>(&store, &stage.scope))?,
+        callbacks: runtime.block_on(all::<Callbacks>(&store, &stage.scope))?.len(),
+        pollers: runtime.block_on(all::<Pollers>(&store, &stage.scope))?,
+        items: items.into_iter().map(|entry| entry.key.0).collect(),
+        dead: runtime.block_on(all::<DeadLetters>(&store, &stage.scope))?,
     };
     let mut findings = Findings::default();
     accepted::judge(&evidence, &mut findings);
     calls::judge(&evidence, &mut findings);
+    lines::judge(&evidence, &mut findings);
     outcomes::judge(&evidence, &mut findings);
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     let counts = Counts {
@@ -148,4 +172,9 @@ pub fn judge(stage: &Stage, end: End) -> Result<(Vec<Broken>, Counts)> {
         dead: count(evidence.dead.len()),
     };
     Ok((findings.0, counts))
+}
+
+async fn all<T: Table>(store: &Store, place: &PlaceOf<T>) -> Result<Vec<T::Record>> {
+    let entries = store.list::<T>(place, Select::all()).await?;
+    Ok(entries.into_iter().map(|entry| entry.record).collect())
 }

@@ -1,13 +1,12 @@
 //! Everybody outside: the ISV, the vendor's webhooks and the operator, who act as the plan says and try again what
 //! was not answered.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+mod agenda;
+mod operator;
+mod requests;
 
-use tokio::sync::Notify;
+use std::{sync::Arc, time::Duration};
+
 use trunnion::{
     api::AllServices,
     error::Error,
@@ -17,121 +16,26 @@ use trunnion::{
         verify::Request,
         webhook::NotTaken,
     },
-    workflows::install::Activity,
 };
-use trunnion_core::{
-    clock::Timestamp,
-    machine::{Outcome, Status},
-    scope::Scope,
-};
+use trunnion_core::scope::Scope;
 
+pub use self::agenda::Agenda;
+use self::agenda::{AGAIN, cut_off};
 use crate::{
-    clock::BEGINNING,
-    flow::{Flow, Trigger},
-    plan::Act,
-    seen::Cancelled,
+    plan::{Act, Plan},
     vendor::{DELIVERY_ID, PROOF},
     world::{Life, World},
 };
-
-/// How long somebody waits before trying again.
-const AGAIN: Duration = Duration::from_secs(2);
-
-/// What is still to be done outside, over lives.
-#[derive(Debug, Default)]
-pub struct Agenda {
-    state: Mutex<State>,
-    changed: Notify,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    waiting: BTreeMap<(Timestamp, u64), Act>,
-    under_way: BTreeMap<u64, Act>,
-    counter: u64,
-}
-
-impl Agenda {
-    /// As planned.
-    #[must_use]
-    pub fn new(acts: &[(Duration, Act)]) -> Self {
-        let agenda = Self::default();
-        for (after, act) in acts {
-            agenda.add(BEGINNING + *after, act.clone());
-        }
-        agenda
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn add(&self, at: Timestamp, act: Act) {
-        {
-            let mut state = self.state();
-            state.counter += 1;
-            let number = state.counter;
-            state.waiting.insert((at, number), act);
-        }
-        self.changed.notify_one();
-    }
-
-    /// What is due, with a number to report its end by.
-    pub fn due(&self, now: Timestamp) -> Option<(u64, Act)> {
-        let mut state = self.state();
-        let first = state.waiting.first_entry().filter(|first| first.key().0 <= now)?;
-        let ((_, number), act) = first.remove_entry();
-        state.under_way.insert(number, act.clone());
-        Some((number, act))
-    }
-
-    /// When the next thing is due.
-    pub fn next(&self) -> Option<Timestamp> {
-        self.state().waiting.first_key_value().map(|((at, _), _)| *at)
-    }
-
-    /// Whether nobody does or will do anything.
-    pub fn is_empty(&self) -> bool {
-        let state = self.state();
-        state.waiting.is_empty() && state.under_way.is_empty()
-    }
-
-    /// Returns when there is something new to do.
-    pub async fn changed(&self) {
-        self.changed.notified().await;
-    }
-
-    /// Something is over; whether it is to be tried again.
-    fn over(&self, number: u64, again: Option<Timestamp>) {
-        let act = self.state().under_way.remove(&number);
-        if let (Some(act), Some(at)) = (act, again) {
-            self.add(at, act);
-        }
-        self.changed.notify_one();
-    }
-
-    /// Something is over and needs no answer.
-    pub fn forget(&self, number: u64) {
-        self.over(number, None);
-    }
-
-    /// The process died: nobody who waited for its answer got one.
-    pub fn cut_off(&self, world: &World, now: Timestamp) {
-        let cut: Vec<_> = std::mem::take(&mut self.state().under_way).into_values().collect();
-        for act in cut {
-            if tries_again(world, &act) {
-                self.add(now + AGAIN, act);
-            }
-        }
-    }
-}
 
 /// Whether somebody who got no answer asks again. Who gave no key does not: twice would be two.
 fn tries_again(world: &World, act: &Act) -> bool {
     match act {
         Act::Event(place) => world.state().seen.events.get(*place).is_some_and(|event| event.key.is_some()),
-        Act::Deliver(_) | Act::Pause => true,
-        Act::OtherBody(_) | Act::Cancel | Act::Kill | Act::Stop => false,
+        Act::Request(place) => {
+            world.state().seen.requests.get(*place).is_some_and(|request| request.key.is_some())
+        }
+        Act::Deliver(_) | Act::Activity(_) | Act::Ask(_) => true,
+        Act::OtherBody(_) | Act::Cancel | Act::Skip | Act::Kill | Act::Stop => false,
     }
 }
 
@@ -148,8 +52,8 @@ pub struct Outside {
     pub agenda: Arc<Agenda>,
     /// Whose environment it is.
     pub scope: Scope,
-    /// The workflows.
-    pub flows: Vec<Flow>,
+    /// What happens.
+    pub plan: Arc<Plan>,
 }
 
 /// Whether an answer came.
@@ -164,15 +68,20 @@ impl Outside {
         let hangs_up = {
             let mut state = self.world.state();
             let chance = state.faults.hung_up;
-            state.dice.happens(chance).then(|| Duration::from_millis(state.dice.below(8)))
+            // Some leave at once, some while they wait for an answer.
+            let longest = if matches!(act, Act::Request(_)) && state.dice.below(2) == 0 { 20_000 } else { 8 };
+            state.dice.happens(chance).then(|| Duration::from_millis(state.dice.below(longest)))
         };
         let asked = async {
             match &act {
                 Act::Event(place) => self.send(*place).await,
                 Act::OtherBody(place) => self.send_other(*place).await,
                 Act::Deliver(place) => self.deliver(*place).await,
+                Act::Request(place) => self.request(*place).await,
+                Act::Ask(place) => self.ask(*place).await,
+                Act::Activity(flow) => self.activity(*flow).await,
                 Act::Cancel => self.cancel().await,
-                Act::Pause => self.pause().await,
+                Act::Skip => self.skip().await,
                 Act::Kill | Act::Stop => Heard::Answered,
             }
         };
@@ -183,13 +92,21 @@ impl Outside {
         if self.life.ended() {
             return;
         }
+        if let (Heard::Nothing, Act::Request(place)) = (&heard, &act) {
+            cut_off(&self.world, *place, self.world.now());
+        }
         let again = matches!(heard, Heard::Nothing) && tries_again(&self.world, &act);
         self.agenda.over(number, again.then(|| self.world.now() + AGAIN));
     }
 
     /// As the handler of `POST /run/event` does it.
     async fn send(&self, place: usize) -> Heard {
-        let Some(event) = self.world.state().seen.events.get(place).cloned() else { return Heard::Answered };
+        let now = self.world.now();
+        let event = self.world.state().seen.events.get_mut(place).map(|event| {
+            event.sent_at.get_or_insert(now);
+            event.clone()
+        });
+        let Some(event) = event else { return Heard::Answered };
         let seen = event.key.as_ref().map(|key| self.seen(event.user, key, &event.payload.to_string()));
         let sent = self.accept(event.user, &event.name, event.payload, seen).await;
         if self.life.ended() {
@@ -198,8 +115,9 @@ impl Outside {
         match sent {
             Ok(runs) => {
                 self.world.note(format_args!("event {} acknowledged, runs {runs:?}", event.marker));
+                let now = self.world.now();
                 if let Some(event) = self.world.state().seen.events.get_mut(place) {
-                    event.acknowledged = true;
+                    event.acknowledged.get_or_insert(now);
                     event.runs.extend(runs);
                 }
                 Heard::Answered
@@ -293,54 +211,6 @@ impl Outside {
                 Heard::Nothing
             }
         }
-    }
-
-    /// Pauses whatever polls.
-    async fn pause(&self) -> Heard {
-        let mut polling = Vec::new();
-        {
-            let state = self.world.state();
-            for (flow, workflow) in self.flows.iter().zip(&state.seen.workflows) {
-                if flow.trigger == Trigger::Poll {
-                    polling.extend(state.seen.users.iter().map(|user| (*user, *workflow)));
-                }
-            }
-        }
-        for (user, workflow) in polling {
-            let paused =
-                self.services.installer.set_active(&self.scope, user, workflow, Activity::Paused).await;
-            if self.life.ended() || paused.is_err() {
-                return Heard::Nothing;
-            }
-        }
-        self.world.note("pollers paused");
-        Heard::Answered
-    }
-
-    async fn cancel(&self) -> Heard {
-        let run = {
-            let mut state = self.world.state();
-            let state = &mut *state;
-            let runs: Vec<_> =
-                state.seen.events.iter().flat_map(|event| event.runs.iter().copied()).collect();
-            state.dice.pick(&runs).copied()
-        };
-        let Some(run) = run else { return Heard::Answered };
-        let cancelled = self.services.runs.cancel(&self.scope, run).await;
-        if self.life.ended() {
-            return Heard::Nothing;
-        }
-        match cancelled {
-            Ok(read) => {
-                let too_late = matches!(&read.state.status, Status::Ended { outcome, .. } if *outcome != Outcome::Cancelled);
-                self.world.note(format_args!("run {run} cancelled, too late {too_late}"));
-                let mut state = self.world.state();
-                let calls = state.seen.calls.len();
-                state.seen.cancelled.push(Cancelled { run, too_late, calls });
-            }
-            Err(error) => self.world.note(format_args!("run {run} not cancelled: {error}")),
-        }
-        Heard::Answered
     }
 }
 

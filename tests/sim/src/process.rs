@@ -24,13 +24,14 @@ use trunnion_core::{
 use trunnion_store::{
     Direction, Store, Table,
     backend::{Backend, RawScan},
-    tables::{Deliveries, LiveRuns},
+    tables::{Callbacks, Deliveries, LiveRuns},
 };
 
 use crate::{
     clock::BEGINNING,
     disk::Disk,
     faults::Faults,
+    flow::Line,
     network::Network,
     outside::{Agenda, Outside},
     plan::{Act, Plan},
@@ -41,6 +42,9 @@ use crate::{
 
 /// How long a process that was asked to stop may take.
 const STOP: Duration = Duration::from_secs(20);
+
+/// How often somebody looks after keys that a failed run holds.
+const SKIP: Duration = Duration::from_secs(60);
 
 /// How long after the last fault everything must have come to its end: twice what a stream's longest wait takes.
 const PATIENCE: Duration = Duration::from_secs(2 * 24 * 3600);
@@ -131,7 +135,7 @@ impl Stage {
             state.life += 1;
             state.life == 1
         };
-        self.world.note("start");
+        self.world.trouble("start");
         if first {
             setup::install(&services, &self.scope, &self.plan, &self.world).await.context("set-up")?;
             self.world.state().faults = self.plan.faults.clone();
@@ -162,9 +166,11 @@ impl Stage {
             services,
             agenda: Arc::clone(&self.agenda),
             scope: self.scope,
-            flows: self.plan.flows.clone(),
+            plan: Arc::clone(&self.plan),
         };
         let mut over = pin!(life.over());
+        let mut skip = BEGINNING + self.plan.calm;
+        let ordered = self.plan.flows.iter().any(|flow| flow.line == Line::Ordered);
         loop {
             let now = self.world.now();
             if self.calm(now, &disk) {
@@ -173,15 +179,16 @@ impl Stage {
             match self.do_what_is_due(now, &outside) {
                 Some(Act::Stop) => {
                     stop.cancel();
+                    outside.services.requests.let_go();
                     // Whatever is under way ends; one that takes too long is cut off.
                     for task in background {
                         drop(tokio::time::timeout(STOP, task).await);
                     }
-                    self.world.note("stopped");
+                    self.world.trouble("stopped");
                     return Ok(End::Died);
                 }
                 Some(_) => {
-                    self.world.note("killed");
+                    self.world.trouble("killed");
                     return Ok(End::Died);
                 }
                 None => {}
@@ -193,7 +200,12 @@ impl Stage {
             if now > calm_since + PATIENCE {
                 return Ok(End::Stuck);
             }
-            let mut until = now + LOOK;
+            // What waits for a failed run goes on only by hand, and fills the host until then.
+            if ordered && now > skip {
+                self.agenda.add(now, Act::Skip);
+                skip = now + SKIP;
+            }
+            let mut until = if ordered { now + SKIP } else { now + LOOK };
             until = self.agenda.next().map_or(until, |next| next.min(until));
             if now < calm_since {
                 until = until.min(calm_since + Duration::from_millis(1));
@@ -226,14 +238,14 @@ impl Stage {
         }
         self.world.state().faults = Faults::none();
         if disk.broken() {
-            self.world.note("killed: its disk takes no more");
+            self.world.trouble("killed: its disk takes no more");
         }
         disk.broken()
     }
 
-    /// Whether no run and no delivery waits.
+    /// Whether no run, no delivery and no callback waits.
     async fn nothing_left(&self) -> Result<bool> {
-        for table in [Deliveries::ID, LiveRuns::ID] {
+        for table in [Deliveries::ID, LiveRuns::ID, Callbacks::ID] {
             let scan = RawScan {
                 from: vec![table].into(),
                 to: Some(vec![table + 1].into()),

@@ -1,14 +1,19 @@
 //! What was seen from outside: what was sent and answered, and every call that reached a vendor. Facts only;
 //! what they mean is the oracle's.
 
+mod sent;
+
 use std::{collections::BTreeMap, fmt};
 
-use serde_json::Value;
 use trunnion_core::{
     call::CallError,
     clock::Timestamp,
-    id::{RunId, UserId, WorkflowId},
+    id::{InstallationId, UserId, WorkflowId},
     manifest::Repeat,
+};
+
+pub use self::sent::{
+    Active, CalledBack, Cancelled, Heard, ListedRecord, SentDelivery, SentEvent, SentRequest, Skipped, Told,
 };
 
 /// Everything that was seen.
@@ -18,8 +23,12 @@ pub struct Seen {
     pub events: Vec<SentEvent>,
     /// Deliveries of the vendor, likewise.
     pub deliveries: Vec<SentDelivery>,
-    /// Records that the vendor lists when it is polled, by the time from which it does.
+    /// Records that the vendor lists when it is polled.
     pub records: Vec<ListedRecord>,
+    /// Requests, in the order they were first sent.
+    pub requests: Vec<SentRequest>,
+    /// Answers that arrived at the URL that a request gave, in order.
+    pub callbacks: Vec<CalledBack>,
     /// Calls that reached a vendor or a destination, in order.
     pub calls: Vec<Call>,
     /// What was done at the vendor, by idempotency key, and how often: the vendor does not look at the key.
@@ -32,64 +41,16 @@ pub struct Seen {
     pub users: Vec<UserId>,
     /// The path tokens of the vendor's subscriptions, by user.
     pub hooks: BTreeMap<UserId, String>,
-}
-
-/// A custom event.
-#[derive(Clone, Debug)]
-pub struct SentEvent {
-    /// Names it in everything that follows from it.
-    pub marker: String,
-    /// Its event.
-    pub name: String,
-    /// For which user.
-    pub user: usize,
-    /// Its payload.
-    pub payload: Value,
-    /// Its Idempotency-Key.
-    pub key: Option<String>,
-    /// Answered with a 2xx.
-    pub acknowledged: bool,
-    /// Runs that an acknowledgement named.
-    pub runs: Vec<RunId>,
-    /// Whether another body was accepted under its key.
-    pub displaced: bool,
-}
-
-/// A vendor's delivery.
-#[derive(Clone, Debug)]
-pub struct SentDelivery {
-    /// The vendor's id of it.
-    pub id: String,
-    /// For which user.
-    pub user: usize,
-    /// What it tells of.
-    pub occurrences: Vec<Value>,
-    /// Answered with a 2xx.
-    pub acknowledged: bool,
-    /// Why it was refused for good, where it was.
-    pub refused: Option<String>,
-}
-
-/// A record that the vendor lists.
-#[derive(Clone, Debug)]
-pub struct ListedRecord {
-    /// In which user's account.
-    pub user: usize,
-    /// From when on.
-    pub from: Timestamp,
-    /// What it says.
-    pub payload: Value,
-}
-
-/// A cancellation that was answered well.
-#[derive(Clone, Copy, Debug)]
-pub struct Cancelled {
-    /// Which run.
-    pub run: RunId,
-    /// Whether the run had ended before for another reason.
-    pub too_late: bool,
-    /// How many calls there had been when it was answered.
-    pub calls: usize,
+    /// Users' copies of workflows, by user and flow.
+    pub installations: BTreeMap<(usize, usize), InstallationId>,
+    /// The path tokens of those that take requests, likewise.
+    pub entrances: BTreeMap<(usize, usize), String>,
+    /// When the users' copies of a workflow were certainly active.
+    pub active: Vec<Active>,
+    /// When something went wrong inside the host.
+    pub troubles: Vec<Timestamp>,
+    /// When somebody let a key go on without the run that held it.
+    pub skipped: Vec<Skipped>,
 }
 
 /// One thing to be done: a step of one run, for one item where it stands in a loop.

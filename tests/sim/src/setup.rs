@@ -10,6 +10,7 @@ use crate::{
     flow::{STREAM, Trigger},
     outside::username,
     plan::Plan,
+    seen::Active,
     vendor::{APP, PROOF, sample},
     world::World,
 };
@@ -29,13 +30,18 @@ pub async fn install(services: &AllServices, scope: &Scope, plan: &Plan, world: 
     }
     services.library.put_destination(scope, STREAM, "https://isv.example/stream").await?;
     let integration = services.library.create_integration(scope, APP).await?;
-    for flow in &plan.flows {
-        let definition: Definition = serde_json::from_value(flow.definition())?;
+    let mut workflows = BTreeMap::new();
+    // Those that are called come before those that call them.
+    for flow in plan.flows.iter().rev() {
+        let id = |number| workflows.get(&number).map(ToString::to_string).unwrap_or_default();
+        let written = flow.definition(&id);
+        let definition: Definition = serde_json::from_value(written.clone())?;
         let workflow = services.library.create_workflow(scope, integration.id, definition).await?;
         let released = services.library.release(scope, workflow.id).await;
-        released.with_context(|| format!("{:#}", flow.definition()))?;
-        world.state().seen.workflows.push(workflow.id);
+        released.with_context(|| format!("{written:#}"))?;
+        workflows.insert(flow.number, workflow.id);
     }
+    world.state().seen.workflows = workflows.into_values().collect();
     for number in 0..plan.users {
         let user = services.users.create(scope, &username(number), None).await?;
         let given = [("token", "a token"), ("proof", PROOF.1)];
@@ -49,7 +55,19 @@ pub async fn install(services: &AllServices, scope: &Scope, plan: &Plan, world: 
             workflows: Vec::new(),
         };
         let started = services.installer.start(scope, &wish).await?;
-        services.installer.complete(scope, started.session.id, BTreeMap::new()).await?;
+        let installed = services.installer.complete(scope, started.session.id, BTreeMap::new()).await?;
+        let mut state = world.state();
+        for installation in installed {
+            let flow = state.seen.workflows.iter().position(|id| *id == installation.workflow);
+            let place = (number, flow.context("a workflow that nobody made")?);
+            state.seen.installations.insert(place, installation.id);
+            if let Some(entrance) = installation.entrance {
+                state.seen.entrances.insert(place, entrance.path_token);
+            }
+        }
     }
+    let from = world.now();
+    let active = plan.flows.iter().map(|flow| Active { flow: flow.number, from, until: None });
+    world.state().seen.active = active.collect();
     Ok(())
 }

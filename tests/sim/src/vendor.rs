@@ -3,6 +3,9 @@
 //! The vendor counts what it does and looks at no key, so that the oracle sees every repetition. It answers
 //! `reconcile` truthfully where it answers at all.
 
+mod listing;
+mod manifest;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
@@ -20,6 +23,8 @@ use trunnion_sandbox::{
     Target,
 };
 
+pub use self::{listing::OVERLAP, manifest::sample};
+use self::{listing::Position, manifest::manifest};
 use crate::{
     faults::Fate,
     seen::{self, Answer, Asked, Class, ListedRecord, Unit},
@@ -36,9 +41,6 @@ pub const LISTED: &str = "listed";
 pub const DELIVERY_ID: &str = "x-delivery";
 /// The header that proves a delivery, and the secret in it.
 pub const PROOF: (&str, &str) = ("x-proof", "the vendor's word");
-
-/// Records that are listed at once.
-const LISTED_AT_ONCE: usize = 2;
 
 /// Actions by repeat class.
 pub const ACTIONS: [(&str, Repeat); 4] =
@@ -60,68 +62,6 @@ pub fn connector(world: Arc<World>, life: Arc<Life>) -> Result<Connector> {
         Manifest::parse(&manifest().to_string()).map_err(|problems| anyhow::anyhow!("{problems}"))?;
     let digest = Digest("5".repeat(64));
     Ok(Connector::new(Arc::new(manifest), digest, Vec::new(), Vendor { world, life }))
-}
-
-/// What an occurrence or an event carries, as an example.
-#[must_use]
-pub fn sample() -> Value {
-    json!({ "marker": "m0", "odd": true, "keep": true, "list": [{ "n": 0 }] })
-}
-
-fn manifest() -> Value {
-    let data = json!({
-        "type": "object",
-        "properties": {
-            "marker": { "type": "string" },
-            "odd": { "type": "boolean" },
-            "keep": { "type": "boolean" },
-            "list": { "type": "array", "items": {
-                "type": "object", "properties": { "n": { "type": "integer" } }, "required": ["n"],
-            } },
-        },
-        "required": ["marker", "odd", "keep", "list"],
-    });
-    let action = |(id, repeat): (&str, Repeat)| {
-        json!({
-            "id": id, "title": id, "repeat": repeat,
-            "input": {
-                "type": "object",
-                "properties": {
-                    "flow": { "type": "integer" }, "step": { "type": "string" },
-                    "marker": { "type": "string" }, "item": { "type": "integer" },
-                },
-                "required": ["flow", "step", "marker"],
-            },
-            "output": {
-                "type": "object", "properties": { "unit": { "type": "string" } }, "required": ["unit"],
-            },
-            "sample_input": { "flow": 0, "step": "s0", "marker": "m0" },
-            "sample_output": { "unit": "m0/f0.s0" },
-        })
-    };
-    json!({
-        "manifest_version": 1, "id": APP, "version": "1.0.0", "title": "Shop",
-        "hosts": ["api.shop.example"],
-        "connection": {
-            "parameters": [],
-            "schemes": [{
-                "id": "token", "title": "Token", "type": "fields",
-                "fields": [{ "name": "token", "title": "Token" }, { "name": "proof", "title": "Proof" }],
-                "place": [{ "in": "header", "name": "x-token", "value": "{{secret:token}}" }],
-            }],
-        },
-        "triggers": [{
-            "id": TRIGGER, "title": "Changed", "source": "webhook", "registration": "per_connection",
-            "verify": { "method": "secret_header", "header": PROOF.0, "secret": "proof" },
-            "dedup": { "from": "header", "name": DELIVERY_ID },
-            "schema": data, "sample": sample(),
-        }, {
-            "id": LISTED, "title": "Listed", "source": "poll", "interval_ms": 10_000, "min_interval_ms": 1_000,
-            "overlap_ms": 60_000, "cursor_format": { "writes": 1, "reads": [1] },
-            "dedup": { "from": "occurrence" }, "schema": data, "sample": sample(),
-        }],
-        "actions": ACTIONS.map(action),
-    })
 }
 
 impl Vendor {
@@ -195,7 +135,7 @@ pub async fn linger(world: &World, life: &Life) {
     };
     life.sleep(time).await;
     if dies {
-        world.note("death in a call");
+        world.trouble("death in a call");
         life.die().await
     }
 }
@@ -338,42 +278,39 @@ impl Guest for Vendor {
         absent("handshake")
     }
 
-    /// Lists from the cursor on, which counts what was listed, and the one before it once more.
     fn poll<'a>(&'a self, call: Call, poll: Poll<'a>) -> Answering<'a, Polled> {
         Box::pin(async move {
             self.life.living().await;
             linger(&self.world, &self.life).await;
-            let begun: usize = poll.cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
+            let position = Position::read(poll.cursor, poll.since);
             let now = self.world.now();
-            let (fate, listed) = {
+            let (fate, (page, next)) = {
                 let mut state = self.world.state();
                 let faults = state.faults.clone();
                 let fate = faults.fate(&mut state.dice);
                 let user = state.seen.users.iter().position(|user| Some(*user) == call.user);
                 let theirs = state.seen.records.iter().filter(|record| Some(record.user) == user);
-                let listed: Vec<_> = theirs.filter(|record| record.from <= now).cloned().collect();
-                (fate, listed)
+                let (page, next) = position.page(theirs, now);
+                (fate, (page.into_iter().cloned().collect::<Vec<_>>(), next))
             };
             linger(&self.world, &self.life).await;
             if let Fate::Refused(error) | Fate::Doubtful { error, .. } = fate {
-                self.world.note(format_args!("poll from {begun} failed: {error}"));
+                self.world.note(format_args!("poll at {} failed: {error}", position.written()));
                 return Err(failed(error));
             }
-            let next = listed.len().min(begun + LISTED_AT_ONCE);
-            let occurrence = |record: &ListedRecord| Occurrence {
+            if !page.is_empty() {
+                let markers: Vec<_> = page.iter().map(|record| &record.marker).collect();
+                self.world.note(format_args!("poll at {} gives {markers:?}", position.written()));
+            }
+            let occurrence = |record: ListedRecord| Occurrence {
                 account: call.account.clone(),
-                occurrence_id: record.payload.get("marker").map(ToString::to_string).unwrap_or_default(),
-                occurred_at: Some(record.from),
+                occurrence_id: record.marker,
+                occurred_at: Some(record.at),
                 data: record.payload.to_string(),
                 ext: Vec::new(),
             };
-            let page = listed.get(begun.saturating_sub(1)..next).unwrap_or_default();
-            if next > begun {
-                self.world.note(format_args!("poll from {begun} to {next} of {}", listed.len()));
-            }
-            let occurrences = page.iter().map(occurrence).collect();
-            let more = next < listed.len();
-            Ok(answered(Polled { occurrences, cursor: next.to_string(), more }))
+            let occurrences = page.into_iter().map(occurrence).collect();
+            Ok(answered(Polled { occurrences, cursor: next.written(), more: next.is_within_round() }))
         })
     }
 

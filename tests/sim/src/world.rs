@@ -120,6 +120,13 @@ impl World {
         }
     }
 
+    /// Writes a line about what goes wrong inside the host, or ends it.
+    pub fn trouble(&self, line: &str) {
+        let now = self.now();
+        self.state().seen.troubles.push(now);
+        self.note(line);
+    }
+
     /// The hash of every line so far, how many there are, and the lines where they are kept.
     #[must_use]
     pub fn trace(&self) -> (u64, u64, Vec<String>) {

@@ -10,12 +10,35 @@ use trunnion_core::{machine::OnError, manifest::Repeat};
 use trunnion_sim::{
     dice::Dice,
     faults::Faults,
-    flow::{Block, Flow, Node, Trigger},
+    flow::{Block, Flow, Line, Node, Trigger},
     plan::{Act, Plan},
     play,
-    seen::SentEvent,
+    seen::{SentEvent, SentRequest},
     world::{Tracing, World},
 };
+
+/// A plan of one request, which says where its answer is to go.
+fn requested(nodes: Vec<Node>, faults: Faults) -> Plan {
+    let request = SentRequest {
+        marker: "r0".to_owned(),
+        user: 0,
+        flow: 0,
+        body: json!({ "marker": "r0", "odd": true, "keep": true, "list": [], "key": "a" }),
+        key: Some("key".to_owned()),
+        callback: true,
+        prefer: Some("respond-async".to_owned()),
+        sent_at: None,
+        told: Vec::new(),
+        cut_off: Vec::new(),
+    };
+    let flow = Flow { number: 0, trigger: Trigger::Request, line: Line::Parallel, nodes };
+    Plan {
+        flows: vec![flow],
+        events: Vec::new(),
+        requests: vec![request],
+        ..plan(Vec::new(), faults, &[(100, Act::Request(0))])
+    }
+}
 
 /// A plan of one event that starts one workflow.
 fn plan(nodes: Vec<Node>, faults: Faults, acts: &[(u64, Act)]) -> Plan {
@@ -23,23 +46,25 @@ fn plan(nodes: Vec<Node>, faults: Faults, acts: &[(u64, Act)]) -> Plan {
         marker: "e0".to_owned(),
         name: "event".to_owned(),
         user: 0,
-        payload: json!({ "marker": "e0", "odd": true, "keep": true, "list": [{ "n": 0 }, { "n": 1 }] }),
+        payload: json!({ "marker": "e0", "odd": true, "keep": true, "list": [{ "n": 0 }, { "n": 1 }], "key": "a" }),
         key: Some("key".to_owned()),
-        acknowledged: false,
-        runs: Vec::new(),
-        displaced: false,
+        ..SentEvent::default()
     };
     Plan {
         users: 1,
-        flows: vec![Flow { number: 0, trigger: Trigger::Event("event".to_owned()), nodes }],
+        flows: vec![Flow {
+            number: 0,
+            trigger: Trigger::Event("event".to_owned()),
+            line: Line::Parallel,
+            nodes,
+        }],
         events: vec![event],
-        deliveries: Vec::new(),
-        records: Vec::new(),
         acts: acts.iter().map(|(ms, act)| (Duration::from_millis(*ms), act.clone())).collect(),
         faults,
         calm: Duration::from_secs(30),
         workers: 8,
         max_waiting: 1_000,
+        ..Plan::default()
     }
 }
 
@@ -90,5 +115,36 @@ fn an_item_whose_result_could_not_be_written_is_not_performed_again() {
         let nodes = vec![node("s1", Block::Action(Repeat::Key)), node("s2", Block::Action(Repeat::Never))];
         let each = node("s0", Block::Each { concurrency: 2, nodes });
         plan(vec![each], full, &[(100, Act::Event(0))])
+    });
+}
+
+#[test]
+fn an_item_whose_result_waits_for_the_disk_is_not_let_fall_with_another_that_cannot_go_on() {
+    holds(|| {
+        let faults = Faults { full: 3_000, read: 1_000, ..Faults::none() };
+        let nodes = vec![node("s1", Block::Action(Repeat::Key)), node("s2", Block::Action(Repeat::Never))];
+        let each = node("s0", Block::Each { concurrency: 2, nodes });
+        plan(vec![each], faults, &[(100, Act::Event(0))])
+    });
+}
+
+#[test]
+fn a_callback_whose_end_could_not_be_written_is_not_left_to_the_next_start() {
+    holds(|| {
+        let full = Faults { full: 3_000, ..Faults::none() };
+        requested(vec![node("s0", Block::Set)], full)
+    });
+}
+
+#[test]
+fn a_run_that_is_woken_while_it_is_in_hand_waits_for_its_other_items_as_well() {
+    holds(|| {
+        let faults = Faults { refused: 5_000, read: 100, ..Faults::none() };
+        let nodes = vec![node("s1", Block::Call(1)), node("s2", Block::Stream)];
+        let each = node("s0", Block::Each { concurrency: 2, nodes });
+        let mut plan = plan(vec![each], faults, &[(100, Act::Event(0))]);
+        let nodes = vec![node("s0", Block::Action(Repeat::Key))];
+        plan.flows.push(Flow { number: 1, trigger: Trigger::Call, line: Line::Parallel, nodes });
+        plan
     });
 }

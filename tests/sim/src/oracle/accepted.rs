@@ -1,17 +1,18 @@
 //! Promises 1 and 3: what was acknowledged is done, once; nothing is left over.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 use trunnion_core::{id::RunId, records::DeadWork};
 
-use super::{Evidence, Findings, marker};
+use super::{ByCause, Evidence, Findings, answers, called, ticks};
 use crate::{flow::Trigger, process::End, vendor::DELIVERY_ID};
 
-const LOST: &str = "an acknowledged event is lost";
-const TWICE: &str = "an event started a run twice";
+pub(super) const LOST: &str = "an acknowledged event is lost";
+pub(super) const TWICE: &str = "an event started a run twice";
 const STUCK: &str = "something is stuck";
 const INVENTED: &str = "a run that nobody caused";
+const COUNTED: &str = "a poller's record is not what it accepted";
 const KEYS: &str = "an Idempotency-Key was taken with two bodies";
 
 pub(super) fn judge(evidence: &Evidence<'_>, findings: &mut Findings) {
@@ -27,7 +28,7 @@ pub(super) fn judge(evidence: &Evidence<'_>, findings: &mut Findings) {
             let count = |marker: &str| runs.get(&(marker.to_owned(), flow.number)).map_or(0, Vec::len);
             let (found, others) = (count(&event.marker), count(&other));
             both = [both[0] || found > 0, both[1] || others > 0];
-            findings.check(found > 0 || !event.acknowledged, LOST, || {
+            findings.check(found > 0 || event.acknowledged.is_none(), LOST, || {
                 format!("event {} has no run of flow {}", event.marker, flow.number)
             });
             findings.check(others > 0 || !event.displaced, LOST, || {
@@ -57,7 +58,8 @@ pub(super) fn judge(evidence: &Evidence<'_>, findings: &mut Findings) {
         let flows = evidence.plan.flows.iter().filter(|flow| flow.trigger == Trigger::Webhook);
         for (flow, occurrence) in flows.flat_map(|flow| delivery.occurrences.iter().map(move |it| (flow, it)))
         {
-            let cause = (marker(occurrence), flow.number);
+            let marker = occurrence.get("marker").and_then(Value::as_str).unwrap_or_default();
+            let cause = (marker.to_owned(), flow.number);
             let found = runs.get(&cause).map_or(0, Vec::len);
             let kept = found > 0 || buried.contains(&delivery.id.as_str());
             findings.check(kept || !delivery.acknowledged, LOST, || {
@@ -70,29 +72,41 @@ pub(super) fn judge(evidence: &Evidence<'_>, findings: &mut Findings) {
         }
     }
     polled(evidence, &runs, &mut caused, findings);
+    ticks::judge(evidence, &mut caused, findings);
+    answers::judge(evidence, &runs, &mut caused, findings);
+    called::judge(evidence, &runs, &mut caused, findings);
     for cause in runs.keys() {
         findings.check(caused.contains(cause), INVENTED, || format!("{} in flow {}", cause.0, cause.1));
     }
     payloads(evidence, findings);
 }
 
-/// Promise 4: whatever the vendor listed started one run of each workflow that polls.
+/// Promise 4: whatever the vendor listed started one run of each workflow that polls, and the record that was
+/// committed with those runs counts them.
 fn polled(
     evidence: &Evidence<'_>,
-    runs: &BTreeMap<(String, usize), Vec<RunId>>,
+    runs: &ByCause,
     caused: &mut BTreeSet<(String, usize)>,
     findings: &mut Findings,
 ) {
     for flow in evidence.plan.flows.iter().filter(|flow| flow.trigger == Trigger::Poll) {
         for record in &evidence.seen.records {
-            let cause = (marker(&record.payload), flow.number);
+            let cause = (record.marker.clone(), flow.number);
             let found = runs.get(&cause).map_or(0, Vec::len);
-            findings.check(found > 0, LOST, || format!("record {} has no run of flow {}", cause.0, cause.1));
+            findings.check(found > 0 || evidence.may_be_full(), LOST, || {
+                format!("record {} has no run of flow {}", cause.0, cause.1)
+            });
             findings.check(found <= 1, TWICE, || {
                 format!("record {} has {found} runs of flow {}", cause.0, cause.1)
             });
             caused.insert(cause);
         }
+    }
+    for poller in &evidence.pollers {
+        let runs = evidence.every_run().filter(|run| run.installation == poller.installation).count();
+        findings.check(u64::try_from(runs) == Ok(poller.accepted), COUNTED, || {
+            format!("{} runs, {} accepted", runs, poller.accepted)
+        });
     }
 }
 
@@ -105,10 +119,18 @@ fn payloads(evidence: &Evidence<'_>, findings: &mut Findings) {
         .map(|event| &event.payload)
         .chain(evidence.seen.deliveries.iter().flat_map(|delivery| &delivery.occurrences))
         .chain(evidence.seen.records.iter().map(|record| &record.payload))
+        .chain(evidence.seen.requests.iter().map(|request| &request.body))
         .collect();
-    for run in evidence.every_run().filter(|run| !marker(&run.trigger).starts_with("other-")) {
-        findings.check(sent.contains(&&run.trigger), INVENTED, || {
-            format!("run {} has the payload {}, which nobody sent", run.id, run.trigger)
+    for run in evidence.every_run() {
+        let Some((flow, facts)) = evidence.story_of(run) else { continue };
+        let given = match flow.trigger {
+            Trigger::Event(_) | Trigger::Webhook | Trigger::Poll => &run.trigger,
+            Trigger::Request => run.trigger.get("body").unwrap_or(&Value::Null),
+            // What they know follows from the clock, or from what called them.
+            Trigger::Schedule { .. } | Trigger::Call => continue,
+        };
+        findings.check(sent.contains(&given) || facts.marker.starts_with("other-"), INVENTED, || {
+            format!("run {} has the payload {given}, which nobody sent", run.id)
         });
     }
 }
@@ -120,6 +142,14 @@ fn stuck(evidence: &Evidence<'_>, findings: &mut Findings) {
     for delivery in &evidence.deliveries {
         findings.add(STUCK, format!("delivery {} after {} attempts", delivery.id, delivery.attempts));
     }
-    findings.check(evidence.items == 0, STUCK, || format!("{} items of ended runs are left", evidence.items));
+    findings.check(evidence.callbacks == 0, STUCK, || format!("{} callbacks are left", evidence.callbacks));
+    // A run among the dead letters keeps them, to go on from where it stood.
+    let kept = |id: &RunId| {
+        let mut runs = evidence.dead.iter();
+        runs.any(|letter| matches!(&letter.work, DeadWork::Run { run, .. } if run == id))
+    };
+    for id in evidence.items.iter().filter(|id| !kept(id)) {
+        findings.add(STUCK, format!("an item of run {id} is left, which has ended"));
+    }
     findings.check(evidence.end == End::Quiet, STUCK, || "the world did not become quiet".to_owned());
 }

@@ -9,9 +9,9 @@ use trunnion_core::{
     records::LiveRun,
 };
 
-use super::{Evidence, Findings, key_of, marker};
+use super::{Evidence, Findings, key_of};
 use crate::{
-    flow::{Block, Flow},
+    flow::{Block, Facts, Flow},
     seen::{Answer, Asked, Call, Class, Unit},
 };
 
@@ -31,10 +31,9 @@ pub(super) fn judge(evidence: &Evidence<'_>, findings: &mut Findings) {
         repetitions(evidence, unit, calls, findings);
     }
     for run in evidence.every_run() {
-        let flow = evidence.flow_of(run.workflow).and_then(|number| evidence.plan.flows.get(number));
-        if let Some(flow) = flow {
-            keys(evidence, run, flow, findings);
-            order(evidence, run, flow, findings);
+        if let Some((flow, facts)) = evidence.story_of(run) {
+            keys(evidence, run, (flow, &facts), findings);
+            order(evidence, (flow, &facts), findings);
         }
     }
     cancelled(evidence, findings);
@@ -92,12 +91,9 @@ fn repetitions(evidence: &Evidence<'_>, unit: &Unit, calls: &[&Call], findings: 
 }
 
 /// Keys come from run, step and item.
-fn keys(evidence: &Evidence<'_>, run: &LiveRun, flow: &Flow, findings: &mut Findings) {
-    for call in calls_of(evidence, run, flow) {
-        let each = flow.nodes.iter().find(|node| match &node.block {
-            Block::Each { nodes, .. } => nodes.iter().any(|inner| inner.id == call.unit.step),
-            _ => false,
-        });
+fn keys(evidence: &Evidence<'_>, run: &LiveRun, (flow, facts): (&Flow, &Facts), findings: &mut Findings) {
+    for (_, call) in evidence.calls_of(flow, facts) {
+        let each = flow.loop_of(&call.unit.step);
         let expected = key_of(run.id, &call.unit, each.map(|each| each.id.as_str()));
         findings.check(call.key == expected, KEY, || {
             format!("{} of run {} carried {}, not {expected}", call.unit, run.id, call.key)
@@ -105,19 +101,10 @@ fn keys(evidence: &Evidence<'_>, run: &LiveRun, flow: &Flow, findings: &mut Find
     }
 }
 
-fn calls_of<'a>(
-    evidence: &'a Evidence<'_>,
-    run: &LiveRun,
-    flow: &Flow,
-) -> impl Iterator<Item = &'a Call> + use<'a> {
-    let (marker, number) = (marker(&run.trigger), flow.number);
-    evidence.seen.calls.iter().filter(move |call| call.unit.marker == marker && call.unit.flow == number)
-}
-
 /// Once a later step was asked for, no earlier one is; of an item likewise.
-fn order(evidence: &Evidence<'_>, run: &LiveRun, flow: &Flow, findings: &mut Findings) {
+fn order(evidence: &Evidence<'_>, (flow, facts): (&Flow, &Facts), findings: &mut Findings) {
     let mut places: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-    for (place, node) in flow.path(&run.trigger).into_iter().enumerate() {
+    for (place, node) in flow.path(facts).into_iter().enumerate() {
         places.insert(&node.id, (place, 0));
         if let Block::Each { nodes, .. } = &node.block {
             places.extend(nodes.iter().enumerate().map(|(inner, node)| (node.id.as_str(), (place, inner))));
@@ -125,7 +112,7 @@ fn order(evidence: &Evidence<'_>, run: &LiveRun, flow: &Flow, findings: &mut Fin
     }
     let mut furthest = 0;
     let mut of_items: BTreeMap<(usize, u64), usize> = BTreeMap::new();
-    for call in calls_of(evidence, run, flow) {
+    for (_, call) in evidence.calls_of(flow, facts) {
         let Some((place, inner)) = places.get(call.unit.step.as_str()).copied() else {
             findings.add(ORDER, format!("{} is not on the way of its run", call.unit));
             continue;
@@ -148,21 +135,18 @@ fn cancelled(evidence: &Evidence<'_>, findings: &mut Findings) {
             findings.add(CANCELLED, format!("run {} is gone", cancelled.run));
             continue;
         };
-        let flow = evidence.flow_of(run.workflow).and_then(|number| evidence.plan.flows.get(number));
-        let Some(flow) = flow else { continue };
-        let path = flow.path(&run.trigger);
+        let Some((flow, facts)) = evidence.story_of(run) else { continue };
+        let path = flow.path(&facts);
         let place_of = |step: &str| {
             path.iter().position(|node| match &node.block {
                 Block::Each { nodes, .. } => nodes.iter().any(|inner| inner.id == step),
                 _ => node.id == step,
             })
         };
-        let after: BTreeSet<_> = calls_of(evidence, run, flow)
-            .filter(|call| {
-                evidence.seen.calls.iter().position(|known| std::ptr::eq(known, *call))
-                    >= Some(cancelled.calls)
-            })
-            .filter_map(|call| place_of(&call.unit.step))
+        let after: BTreeSet<_> = evidence
+            .calls_of(flow, &facts)
+            .filter(|(number, _)| *number >= cancelled.calls)
+            .filter_map(|(_, call)| place_of(&call.unit.step))
             .collect();
         findings.check(after.len() <= 1, CANCELLED, || format!("run {} did the steps {after:?}", run.id));
         let ended = match &run.state.status {

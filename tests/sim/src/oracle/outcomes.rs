@@ -12,9 +12,9 @@ use trunnion_core::{
     retry::retryable,
 };
 
-use super::{Evidence, Findings, key_of, marker};
+use super::{Evidence, Findings, key_of};
 use crate::{
-    flow::{Block, Flow, Node},
+    flow::{Block, Facts, Flow, Node},
     seen::{Answer, Asked, Class, Unit},
 };
 
@@ -25,12 +25,13 @@ const DELAY: &str = "a delay was not waited for";
 
 pub(super) fn judge(evidence: &Evidence<'_>, findings: &mut Findings) {
     for run in &evidence.ended {
-        let flow = evidence.flow_of(run.workflow).and_then(|number| evidence.plan.flows.get(number));
-        let (Some(flow), Status::Ended { outcome, .. }) = (flow, &run.state.status) else {
+        let (Some((flow, facts)), Status::Ended { outcome, .. }) =
+            (evidence.story_of(run), &run.state.status)
+        else {
             findings.add(SUCCESS, format!("run {} is among the ended ones: {:?}", run.id, run.state.status));
             continue;
         };
-        let story = Story { evidence, run, flow };
+        let story = Story { evidence, run, flow, facts };
         story.results(outcome, findings);
         story.delays(findings);
         if let Outcome::Failed { step, error, dead_letter } = outcome {
@@ -59,19 +60,20 @@ struct Story<'a> {
     evidence: &'a Evidence<'a>,
     run: &'a LiveRun,
     flow: &'a Flow,
+    facts: Facts,
 }
 
 impl Story<'_> {
     fn unit(&self, step: &str, item: Option<u64>) -> Unit {
-        let (marker, flow) = (marker(&self.run.trigger), self.flow.number);
+        let (marker, flow) = (self.facts.marker.clone(), self.flow.number);
         Unit { marker, flow, step: step.to_owned(), item }
     }
 
     /// The results are those of the way the run had to go, in order, and each was earned.
     fn results(&self, outcome: &Outcome, findings: &mut Findings) {
         let run = self.run;
-        let path = self.flow.path(&run.trigger);
-        let keep = run.trigger.get("keep").and_then(Value::as_bool).unwrap_or_default();
+        let path = self.flow.path(&self.facts);
+        let keep = self.facts.keep;
         let results = &run.state.results;
         let expected: Vec<_> = path.iter().map(|node| node.id.as_str()).collect();
         let found: Vec<_> = results.iter().map(|result| result.id.as_str()).collect();
@@ -123,7 +125,7 @@ impl Story<'_> {
     }
 
     fn items(&self, each: &Node, nodes: &[Node], output: &Value, findings: &mut Findings) {
-        let list = self.run.trigger.get("list").and_then(Value::as_array).map_or(0, Vec::len);
+        let list = self.facts.items;
         let results = output.get("results").and_then(Value::as_array).cloned().unwrap_or_default();
         findings.check(results.len() == list, SUCCESS, || {
             format!("run {}: {} has {} results of {list} items", self.run.id, each.id, results.len())
@@ -160,13 +162,14 @@ impl Story<'_> {
             CallError::Uncertain { .. } => {
                 let never = self
                     .flow
-                    .path(&self.run.trigger)
+                    .path(&self.facts)
                     .into_iter()
                     .any(|node| node.id == step && node.class() == Some(Class::Action(Repeat::Never)));
                 never || calls.iter().any(|call| call.asked == Asked::Perform)
             }
             CallError::Trapped { .. } => self.run.state.recoveries > 5,
-            CallError::Other { code, .. } => code == "items_failed",
+            // The oracle of calls looks at what was called.
+            CallError::Other { code, .. } => code == "items_failed" || code.starts_with("called_run_"),
             _ => false,
         };
         findings.check(given || own, FAILURE, || format!("run {} at {unit}: {error}", self.run.id));
