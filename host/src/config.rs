@@ -40,6 +40,9 @@ pub struct Config {
     pub max_kept_bytes: usize,
     /// Seconds that a request's caller waits for the answer before it is told where to find it. Default: 30.
     pub request_wait_secs: u64,
+    /// Milliseconds that runs and deliveries wait for a credential to be mended before they become dead letters.
+    /// Default: 7 days.
+    pub attention_wait_ms: u64,
     /// Bounds on guests.
     pub sandbox: SandboxOptions,
     /// What may leave the host.
@@ -77,6 +80,7 @@ impl Default for Config {
             max_waiting_bytes_per_user: 1 << 30,
             max_kept_bytes: 64 << 20,
             request_wait_secs: 30,
+            attention_wait_ms: 7 * 24 * 3_600_000,
             sandbox: SandboxOptions::default(),
             egress: EgressOptions::default(),
             store: StoreConfig::default(),

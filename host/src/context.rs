@@ -9,7 +9,7 @@ use trunnion_core::{
 use trunnion_sandbox::Outbound;
 use trunnion_store::Store;
 
-use crate::registry::Registry;
+use crate::{limits::RateLimits, registry::Registry};
 
 /// Shared capabilities: one allocation, however many services hold it.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Capabilities {
     pub registry: Arc<Registry>,
     /// Guarded traffic of the host itself: streams.
     pub broker: Arc<dyn Outbound>,
+    /// Vendors' rate limits.
+    pub limits: RateLimits,
     /// The URL vendors and users reach this host by, without a trailing slash.
     pub public_url: Arc<str>,
 }

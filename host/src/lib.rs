@@ -16,6 +16,7 @@ pub mod context;
 pub mod error;
 pub mod finish;
 pub mod keyfiles;
+pub mod limits;
 pub mod real;
 pub mod registry;
 pub mod retention;

@@ -35,6 +35,7 @@ use crate::{
     config::Config,
     context::{Capabilities, Context},
     keyfiles::{self, KeysFile},
+    limits::RateLimits,
     registry::{self, Registry, Swaps},
     retention::Retention,
     runs::{
@@ -55,7 +56,7 @@ use crate::{
         webhook::Ingress,
     },
     users::Users,
-    vault::Vault,
+    vault::{Attention, Vault},
     workflows::{Installer, Library, Releases, install::Feeds},
 };
 
@@ -183,7 +184,14 @@ impl Server {
         let address = listener.local_addr().map_err(|source| Error::Listen { address: listen, source })?;
         let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let public_url = Arc::from(public_url.trim_end_matches('/'));
-        let context = Context::from(Capabilities { store: store.clone(), ids, registry, broker, public_url });
+        let context = Context::from(Capabilities {
+            store: store.clone(),
+            ids,
+            registry,
+            broker,
+            limits: RateLimits::default(),
+            public_url,
+        });
 
         let retention = Retention::new(store.clone(), clock, config.retention);
         let (services, worker) = wire(&config, context.clone(), swaps);
@@ -261,7 +269,8 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
     let queue = Arc::new(Queue::new(Arc::clone(context.clock()), holder, limits(config)));
     let waiting = Arc::new(Waiting::new(Arc::clone(&queue), MOST_CALLERS));
     let releases = Arc::new(Releases::new(context.clone()));
-    let vault = Vault::new(context.clone());
+    let patience = Duration::from_millis(config.attention_wait_ms);
+    let vault = Vault::new(context.clone(), Arc::new(Attention::new(Arc::clone(&queue), patience)));
     let library = Library::new(context.clone());
     let gate = Gate::new(TAKEN_IN_AT_ONCE);
     let acceptor = Acceptor::new(context.clone(), Arc::clone(&releases), Arc::clone(&queue), gate.clone());
@@ -287,7 +296,7 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
     let runs = RunLog::new(context.clone(), Arc::clone(&releases), Arc::clone(&queue), Arc::clone(&waiting));
     let executor =
         Executor::new(context.clone(), Arc::clone(&releases), actor, Arc::clone(&queue), runs.clone());
-    let parser = Parser::new(context.clone(), acceptor.clone(), Arc::clone(&queue));
+    let parser = Parser::new(context.clone(), acceptor.clone(), vault.clone(), Arc::clone(&queue));
     let callbacks = Callbacks::new(context.clone(), streams, runs.clone(), Arc::clone(&queue));
     let hands = Hands { executor, parser, callbacks };
     let worker = Worker::new(context.clone(), Arc::clone(&queue), hands);

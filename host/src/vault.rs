@@ -1,7 +1,11 @@
 //! The vault: users' credentials, and what a call needs of them.
 //!
 //! Owns connections from their making to their use. A credential is checked at the vendor before it is kept.
-//! Secrets leave the vault only inside `trunnion_sandbox::Secrets`, which no guest can read.
+//! Secrets leave the vault only inside `trunnion_sandbox::Secrets`, which no guest can read. `attention` knows who
+//! waits for a connection to be mended.
+
+mod attention;
+mod mend;
 
 use std::{borrow::Borrow, collections::BTreeMap, sync::Arc};
 
@@ -13,9 +17,10 @@ use trunnion_core::{
     scope::Scope,
     succession,
 };
-use trunnion_sandbox::{Call, Connector, Freshness, Secrets};
+use trunnion_sandbox::{Account, Call, Connector, Freshness, Secrets};
 use trunnion_store::{Batch, Select, Version, Versioned, tables::Connections};
 
+pub use self::attention::Attention;
 use crate::{
     context::Context,
     error::{Error, Result},
@@ -31,16 +36,23 @@ pub struct Vault {
     /// What calls of a connection are handed, by the connection's stored version: what redaction needs is
     /// computed once, and a changed credential is never answered from here.
     ready: Arc<Cache<(ConnectionId, Version), Arc<Secrets>>>,
+    attention: Arc<Attention>,
 }
 
 /// What a user gives to connect an app: parameters and secrets, by their names in the manifest.
 pub type Given = BTreeMap<String, String>;
 
 impl Vault {
-    /// Over `context`.
+    /// Over `context`; what waits for a connection is `attention`'s.
     #[must_use]
-    pub fn new(context: Context) -> Self {
-        Self { context, ready: Arc::new(Cache::new(KEPT)) }
+    pub fn new(context: Context, attention: Arc<Attention>) -> Self {
+        Self { context, ready: Arc::new(Cache::new(KEPT)), attention }
+    }
+
+    /// Who waits for a connection to be mended.
+    #[must_use]
+    pub fn attention(&self) -> &Attention {
+        &self.attention
     }
 
     /// What a call on a connection is handed.
@@ -57,58 +69,89 @@ impl Vault {
         secrets
     }
 
-    /// Checks a credential at the vendor and keeps it.
+    /// Checks a credential at the vendor and keeps it. Where the user has connections of the same account that need
+    /// attention, it mends them: the answer is then the first of these, not a new one.
     pub async fn connect(&self, scope: &Scope, user: UserId, app: &str, given: Given) -> Result<Connection> {
+        let connection = self.checked(scope, user, app, given, self.context.ids.next()).await?;
+        // The vendor was asked meanwhile, so another version may have taken over.
+        let _settled = self.context.registry.settled().await;
+        self.still_complete(&connection)?;
+        if let Some(mended) = self.mend_all(scope, &connection).await? {
+            return Ok(mended);
+        }
+        let mut batch = Batch::new();
+        batch.insert::<Connections>(scope, &(user, connection.id), &connection);
+        self.context.store.commit(batch).await.map_err(Error::Commit)?;
+        Ok(connection)
+    }
+
+    /// A connection of what was given, as the vendor knows it; not kept yet.
+    async fn checked(
+        &self,
+        scope: &Scope,
+        user: UserId,
+        app: &str,
+        given: Given,
+        id: ConnectionId,
+    ) -> Result<Connection> {
         let connector = self.connector(app)?;
-        let manifest = connector.manifest();
-        let (scheme, mut parameters, secrets) = sort_out(manifest, given)?;
-        let id: ConnectionId = self.context.ids.next();
-        let call = Call {
-            scope: *scope,
-            user: Some(user),
-            connection: Some(id),
-            name: "connection".to_owned(),
-            parameters: parameters.clone(),
-            account: String::new(),
-            idempotency_key: trunnion_core::machine::idempotency_key(id.0.into(), "connect"),
-            attempt: 1,
-            secrets: Arc::new(Secrets::new(secrets.clone()).with_connection_scheme(&scheme.id)),
-            deadline: None,
-            instance: Freshness::Fresh,
-        };
-        let account = connector.check_connection(call).await.map_err(|failed| Error::Vendor {
-            message: format!("the credential for `{app}` could not be checked: {}", failed.error),
-            error: failed.error,
-        })?;
-        parameters.extend(account.value.parameters);
+        let (scheme, parameters, secrets) = sort_out(connector.manifest(), given)?;
         let now = self.context.now();
-        let connection = Connection {
+        let mut connection = Connection {
             id,
             user,
             app: app.to_owned(),
             scheme: scheme.id.clone(),
-            account: account.value.id,
-            title: account.value.title,
+            account: String::new(),
+            title: String::new(),
             parameters,
             secrets,
             created_at: now,
             updated_at: now,
             needs_attention: None,
         };
-        // The vendor was asked meanwhile, so another version may have taken over.
-        let _settled = self.context.registry.settled().await;
-        let lacking = succession::lacking(&connection, self.connector(app)?.manifest());
-        if !lacking.is_empty() {
-            let message = format!(
-                "the connector of `{app}` was replaced while the credential was checked, and {}; give it anew",
-                lacking.join(", ")
-            );
-            return Err(Error::invalid("credential-incomplete", message));
-        }
-        let mut batch = Batch::new();
-        batch.insert::<Connections>(scope, &(user, id), &connection);
-        self.context.store.commit(batch).await.map_err(Error::Commit)?;
+        let account = self.ask(scope, &connection).await?;
+        connection.account = account.id;
+        connection.title = account.title;
+        connection.parameters.extend(account.parameters);
         Ok(connection)
+    }
+
+    /// Asks the vendor whether a connection works, and whose it is.
+    async fn ask(&self, scope: &Scope, connection: &Connection) -> Result<Account> {
+        let Connection { id, user, app, .. } = connection;
+        let call = Call {
+            scope: *scope,
+            user: Some(*user),
+            connection: Some(*id),
+            name: "connection".to_owned(),
+            parameters: connection.parameters.clone(),
+            account: connection.account.clone(),
+            idempotency_key: trunnion_core::machine::idempotency_key(id.0.into(), "connect"),
+            attempt: 1,
+            secrets: secrets_of(connection, []),
+            deadline: None,
+            instance: Freshness::Fresh,
+        };
+        let account = self.connector(app)?.check_connection(call).await;
+        account.map(|answer| answer.value).map_err(|failed| Error::Vendor {
+            message: format!("the credential for `{app}` could not be checked: {}", failed.error),
+            error: failed.error,
+        })
+    }
+
+    /// Refuses a connection that the connector of now cannot work with.
+    fn still_complete(&self, connection: &Connection) -> Result<()> {
+        let app = &connection.app;
+        let lacking = succession::lacking(connection, self.connector(app)?.manifest());
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "the connector of `{app}` was replaced while the credential was checked, and {}; give it anew",
+            lacking.join(", ")
+        );
+        Err(Error::invalid("credential-incomplete", message))
     }
 
     /// A user's connections, oldest first.
@@ -132,33 +175,6 @@ impl Vault {
                 );
                 Err(Error::not_found("credential-unknown", message))
             }
-        }
-    }
-
-    /// Marks a connection that its vendor no longer accepts.
-    pub async fn needs_attention(
-        &self,
-        scope: &Scope,
-        user: UserId,
-        id: ConnectionId,
-        reason: &str,
-    ) -> Result<()> {
-        let stored = self.connection(scope, user, id).await?;
-        if stored.record.needs_attention.is_some() {
-            return Ok(());
-        }
-        let record = Connection {
-            needs_attention: Some(reason.to_owned()),
-            updated_at: self.context.now(),
-            ..stored.record
-        };
-        let mut batch = Batch::new();
-        batch.replace::<Connections>(scope, &(user, id), &record, stored.version);
-        match self.context.store.commit(batch).await {
-            Ok(_) => Ok(()),
-            // Somebody mended or removed it meanwhile: their word is newer.
-            Err(trunnion_store::CommitError::Conflict { .. }) => Ok(()),
-            Err(error) => Err(Error::Commit(error)),
         }
     }
 

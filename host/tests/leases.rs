@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use trunnion::{
     config::Config,
     context::{Capabilities, Context},
+    limits::RateLimits,
     registry::{Registry, Swaps},
     runs::Work,
     server::wire,
@@ -189,6 +190,7 @@ async fn a_step_that_outlasts_its_lease_is_not_taken_from_whoever_performs_it() 
         ids,
         registry,
         broker: Arc::<Receiver>::clone(&receiver),
+        limits: RateLimits::default(),
         public_url: Arc::from("https://trunnion.example"),
     });
     let (services, worker) = wire(&Config::default(), context, swaps);

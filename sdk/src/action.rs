@@ -63,6 +63,7 @@ pub struct Action {
     pub(crate) output_schema: fn() -> Value,
     pub(crate) sample_input: &'static str,
     pub(crate) sample_output: &'static str,
+    pub(crate) buckets: &'static [&'static str],
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) accepts: fn(&str) -> Result<()>,
     pub(crate) run: Run,
@@ -90,6 +91,7 @@ impl Action {
             output_schema: json::output_schema::<O>,
             sample_input: "",
             sample_output: "",
+            buckets: &[],
             #[cfg(not(target_arch = "wasm32"))]
             accepts: |text| json::input::<I>(text).map(drop),
             run: Box::new(move |ctx, input| json::output(&run(ctx, json::input(input)?)?)),
@@ -101,6 +103,14 @@ impl Action {
     #[must_use]
     pub const fn help(mut self, help: &'static str) -> Self {
         self.help = help;
+        self
+    }
+
+    /// Names the rate limits (`connector::Bucket`) that its requests draw from. Where it names none, they draw from
+    /// all of the connector's: then a 429 on this action keeps every other action of the connection waiting too.
+    #[must_use]
+    pub const fn draws_from(mut self, buckets: &'static [&'static str]) -> Self {
+        self.buckets = buckets;
         self
     }
 

@@ -22,13 +22,30 @@ pub struct Bucket {
     pub(crate) id: &'static str,
     pub(crate) capacity: u64,
     pub(crate) window_ms: u64,
+    pub(crate) refill: Refill,
+}
+
+/// How a rate limit fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Refill {
+    Steady,
+    AtOnce,
 }
 
 impl Bucket {
     /// The limit `id`: `capacity` requests (or points) that refill within `window`.
     #[must_use]
     pub fn new(id: &'static str, capacity: u64, window: Duration) -> Self {
-        Self { id, capacity, window_ms: u64::try_from(window.as_millis()).unwrap_or(u64::MAX) }
+        let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
+        Self { id, capacity, window_ms, refill: Refill::Steady }
+    }
+
+    /// Says that it does not refill little by little: it is full again when its window ends.
+    #[must_use]
+    pub const fn full_at_once(mut self) -> Self {
+        self.refill = Refill::AtOnce;
+        self
     }
 }
 

@@ -95,6 +95,8 @@ struct ActionEntry {
     sample_input: Value,
     sample_output: Value,
     repeat: Repeat,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    buckets: &'static [&'static str],
 }
 
 impl From<Trigger> for TriggerEntry {
@@ -146,6 +148,7 @@ impl From<Action> for ActionEntry {
             sample_input: sample(action.sample_input),
             sample_output: sample(action.sample_output),
             repeat: action.repeat,
+            buckets: action.buckets,
         }
     }
 }

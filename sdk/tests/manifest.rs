@@ -127,7 +127,7 @@ trunnion_sdk::connector! {
             .header("X-Key", secret("api_key"))
             .query("key", secret("api_key"))),
     check: check,
-    buckets: [Bucket::new("all", 40, Duration::from_secs(10))],
+    buckets: [Bucket::new("all", 40, Duration::from_secs(10)).full_at_once()],
     triggers: [
         Trigger::webhook::<TaskDone>("task_done", "Task done", hmac(), Dedup::header("x-id")).sample(TASK),
         Trigger::webhook::<TaskDone>("task_made", "Task made", Verification::secret_header("x-s", "subscription"),
@@ -161,7 +161,10 @@ fn the_host_reads_everything_that_can_be_declared() {
     let query = host::Placement::Query { name: "key".into(), value: value() };
     assert_eq!(scheme.place, [header, query]);
 
-    assert_eq!(manifest.buckets, [host::Bucket { id: "all".into(), capacity: 40, window_ms: 10_000 }]);
+    assert_eq!(
+        manifest.buckets,
+        [host::Bucket { id: "all".into(), capacity: 40, window_ms: 10_000, refill: host::Refill::AtOnce }]
+    );
     let repeats: Vec<_> = manifest.actions.iter().map(|action| action.repeat).collect();
     assert_eq!(repeats, [host::Repeat::Never, host::Repeat::Safe, host::Repeat::Key, host::Repeat::Lookup]);
 }

@@ -8,11 +8,13 @@
     reason = "helpers of tests are tests"
 )]
 
+mod attention;
 mod bench;
 mod boundaries;
 mod calls;
 mod canary;
 mod candidates;
+mod complaints;
 mod connector_cli;
 mod contract;
 mod crash;
@@ -25,6 +27,7 @@ mod flows;
 mod hostile;
 mod inside;
 mod judge;
+mod limits;
 mod ordered;
 mod patterns;
 mod pause;

@@ -153,10 +153,13 @@ async fn a_failed_run_holds_its_key_until_it_is_skipped() {
 
 #[tokio::test]
 async fn a_run_that_waits_for_a_retry_holds_its_key_until_it_is_cancelled() {
-    let testing = testing(ordered(), update()).await;
+    let mut steps = update();
+    let hour = 3_600_000;
+    steps[0]["retry"] = json!({ "attempts": 2, "delay_ms": hour, "backoff": 1, "max_delay_ms": hour });
+    let testing = testing(ordered(), steps).await;
     let good = testing.scenario.bigcommerce.create_order(&testing.merchant.store, 11).unwrap();
-    let fault = Fault::RateLimited { reset: std::time::Duration::from_secs(3_600) };
-    testing.scenario.bigcommerce.fail_next(1, Match::call("PUT", "/v2/orders/"), fault);
+    let setting = Match::call("PUT", "/v2/orders/");
+    testing.scenario.bigcommerce.fail_next(1, setting, Fault::Unavailable);
     testing.fire("a", 0, good).await;
     testing.fire("a", 1, good).await;
     let waiting = wait::until("the first run to wait for its retry", || async {
@@ -169,6 +172,29 @@ async fn a_run_that_waits_for_a_retry_holds_its_key_until_it_is_cancelled() {
     let cancel = testing.scenario.client.post(&format!("/v1/runs/{first}/cancel"), &json!({})).await.unwrap();
     cancel.ok().unwrap();
     testing.until_numbers("a", &[1]).await;
+}
+
+#[tokio::test]
+async fn a_run_that_waits_for_a_rate_limit_holds_its_key_until_it_is_skipped() {
+    let testing = testing(ordered(), update()).await;
+    let good = testing.scenario.bigcommerce.create_order(&testing.merchant.store, 11).unwrap();
+    let fault = Fault::RateLimited { reset: std::time::Duration::from_secs(3_600) };
+    testing.scenario.bigcommerce.fail_next(1, Match::call("PUT", "/v2/orders/"), fault);
+    testing.fire("a", 0, good).await;
+    testing.fire("a", 1, good).await;
+    let waiting = |count: usize| {
+        let testing = &testing;
+        wait::until("runs that wait for the limit", move || async move {
+            let runs = testing.runs().await;
+            (runs.iter().filter(|run| run.status() == "waiting").count() == count).then_some(())
+        })
+    };
+    waiting(1).await.unwrap();
+    let keys = testing.keys().await;
+    assert_eq!((keys.len(), &keys[0]["waiting"]), (1, &json!(1)), "the other waits behind it: {keys:?}");
+    testing.skip(&keys[0]).await.ok().unwrap();
+    // Now the other one has begun, and waits for the limit itself.
+    waiting(2).await.unwrap();
 }
 
 #[tokio::test]

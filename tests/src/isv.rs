@@ -5,6 +5,7 @@ use std::{
     collections::VecDeque,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -12,7 +13,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::State as Shelf,
-    http::{HeaderMap, Method, StatusCode, Uri},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header::RETRY_AFTER},
     routing::any,
 };
 use serde_json::Value;
@@ -41,7 +42,7 @@ struct State {
     posts: Vec<Post>,
     /// The key of every call that came in, answered or not.
     arrivals: Vec<String>,
-    answers: VecDeque<StatusCode>,
+    answers: VecDeque<(StatusCode, HeaderMap)>,
     holds: VecDeque<Gate>,
 }
 
@@ -119,7 +120,13 @@ impl Isv {
 
     /// The next calls get these answers, one each; afterwards 200 again.
     pub fn answer_next(&self, statuses: &[StatusCode]) {
-        self.shared.state().answers.extend(statuses);
+        self.shared.state().answers.extend(statuses.iter().map(|status| (*status, HeaderMap::new())));
+    }
+
+    /// The next call is answered 429, asking to wait this long.
+    pub fn limit_next(&self, retry_after: Duration) {
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from(retry_after.as_secs()))]);
+        self.shared.state().answers.push_back((StatusCode::TOO_MANY_REQUESTS, headers));
     }
 
     /// Keeps the next call waiting.
@@ -174,20 +181,20 @@ async fn receive(
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
-) -> StatusCode {
-    let (status, gate, secret) = {
+) -> (StatusCode, HeaderMap) {
+    let ((status, answer), gate, secret) = {
         let mut state = shared.state();
         let key = headers.get("webhook-id").and_then(|key| key.to_str().ok()).unwrap_or_default();
         state.arrivals.push(key.to_owned());
-        let status = state.answers.pop_front().unwrap_or(StatusCode::OK);
-        (status, state.holds.pop_front(), state.secret.clone())
+        let answer = state.answers.pop_front().unwrap_or_default();
+        (answer, state.holds.pop_front(), state.secret.clone())
     };
     if let Some(gate) = gate {
         gate.pass().await;
     }
     let signature = verify(secret.as_deref(), &headers, &body);
     shared.state().posts.push(Post { request: Recorded { method, uri, headers, body, status }, signature });
-    status
+    (status, answer)
 }
 
 fn verify(secret: Option<&str>, headers: &HeaderMap, body: &[u8]) -> Result<(), String> {

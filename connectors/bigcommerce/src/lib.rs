@@ -25,7 +25,7 @@ trunnion_sdk::connector! {
     connection: account::connection(),
     check: account::check,
     // The smallest plan's quota; the headers of each answer report the store's own.
-    buckets: [Bucket::new(api::STORE_BUCKET, 150, Duration::from_secs(30))],
+    buckets: [Bucket::new(api::STORE_BUCKET, 150, Duration::from_secs(30)).full_at_once()],
     triggers: [
         Trigger::webhook::<triggers::order_created::OrderCreated>(
             "order_created",

@@ -7,6 +7,7 @@
 //! Invariant: while a run holds a lease, its current step may already have been performed. So a lease that
 //! ended without a journalled result is an uncertain outcome, and the step's repeat class decides.
 
+mod again;
 mod rule;
 mod state;
 
@@ -17,8 +18,9 @@ use serde_json::{Value, json};
 use crate::{call::CallError, clock::Timestamp, manifest::Repeat};
 
 pub use self::{
+    again::{cancel, mended},
     rule::{Act, OnError, StepRule, called_run, idempotency_key},
-    state::{Begun, Lease, Outcome, RunState, Status, StepResult},
+    state::{Begun, Lease, Outcome, RunState, Status, StepResult, Waits},
 };
 
 /// How often one run may lose its lease to a dying process before it is given up as poison.
@@ -30,6 +32,9 @@ pub const UNTIL_WOKEN: Timestamp = Timestamp::from_millis(253_402_300_799_999);
 
 /// How deep workflows may call each other.
 pub const MAX_CALL_DEPTH: u32 = 10;
+
+/// How long a vendor may go on refusing one step for now before it is given up.
+pub const LONGEST_LIMITED: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,12 +79,32 @@ pub enum Event {
         /// Chance for the retry's delay.
         jitter: u8,
     },
+    /// The step was not carried out and has to wait for something outside the run. That is no attempt.
+    Held {
+        /// Until then.
+        until: Timestamp,
+        /// For what.
+        waits: Waits,
+        /// What the vendor, or whoever knows its answer, refused the step with.
+        refused: Option<Refused>,
+    },
     /// Looked up at the vendor: the uncertain attempt had not been carried out.
     ReconciledAbsent,
     /// Somebody asked for the run to end.
     Cancel,
     /// The holder gives the lease back and vouches that it did not begin the current step (it is stopping).
     Released,
+}
+
+/// A step that was refused without being carried out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused {
+    /// When it was begun.
+    pub started_at: Timestamp,
+    /// What it was given.
+    pub input: Value,
+    /// With what it was refused.
+    pub error: CallError,
 }
 
 /// What to do next.
@@ -125,6 +150,9 @@ pub fn apply(state: RunState, rules: &[StepRule], event: Event, now: Timestamp) 
     if state.ended() {
         return nothing(state);
     }
+    if event == Event::Cancel {
+        return cancel(state, now);
+    }
     let Some(rule) = rules.get(state.step) else {
         return end(state, Outcome::Succeeded, now);
     };
@@ -135,11 +163,6 @@ pub fn apply(state: RunState, rules: &[StepRule], event: Event, now: Timestamp) 
             leased(RunState { status, ..state }, rules, rule, lease, now)
         }
         (Event::Woken(_), _) => nothing(state),
-        (Event::Cancel, Status::Leased { .. }) => {
-            let state = RunState { cancelling: true, ..state };
-            Decision { state, next: Next::Nothing, journal: Journal::First }
-        }
-        (Event::Cancel, _) => end(state, Outcome::Cancelled, now),
         // All others are the holder's word, and too late where nobody holds the run any more.
         (event, Status::Leased { begun, .. }) => {
             let begun = *begun;
@@ -186,7 +209,12 @@ fn held(
         Event::Guarded { .. } => nothing(state),
         Event::Parked { .. } if rule.act != Act::Resumable => nothing(state),
         Event::Parked { .. } if state.cancelling => end(state, Outcome::Cancelled, now),
-        Event::Parked { until } => wait(RunState { parked: Some(until), ..state }, until, None),
+        Event::Parked { until } => wait(RunState { parked: Some(until), waits: None, ..state }, until, None),
+        Event::Held { .. } if rule.act == Act::Pure => nothing(state),
+        Event::Held { .. } if state.cancelling => end(state, Outcome::Cancelled, now),
+        Event::Held { until, waits, refused } => {
+            again::held(state, rules, rule, (until, waits), refused, now)
+        }
         Event::Failed { started_at, input, error, jitter } => {
             failed(state, rules, rule, begun, Attempt { started_at, input, error }, jitter, now)
         }
@@ -201,11 +229,7 @@ fn held(
             journal: Journal::Later,
         },
         Event::Released if state.cancelling => end(state, Outcome::Cancelled, now),
-        Event::Released => {
-            let begun = u32::from(state.parked.is_none());
-            let attempt = state.attempt.saturating_sub(begun);
-            wait(RunState { attempt, ..state }, now, None)
-        }
+        Event::Released => wait(again::not_begun(state), now, None),
         Event::Leased(_) | Event::Woken(_) | Event::Cancel => nothing(state),
     }
 }
@@ -300,6 +324,8 @@ fn advance(mut state: RunState, rules: &[StepRule], act: Act, to: usize, now: Ti
     state.attempt = 1;
     state.uncertain = false;
     state.parked = None;
+    state.waits = None;
+    state.limited_since = None;
     let Some(rule) = rules.get(to) else {
         return end(state, Outcome::Succeeded, now);
     };
@@ -340,12 +366,17 @@ fn failed(
     let retry =
         if unrepeatable || state.cancelling { None } else { rule.retry.next(&error, state.attempt, jitter) };
     if let Some(delay) = retry {
-        return wait(RunState { parked: None, ..state }, now + delay, Some(error));
+        let state = RunState { parked: None, waits: None, limited_since: None, ..state };
+        return wait(state, now + delay, Some(error));
     }
+    let unmended =
+        matches!((&error, state.waits), (CallError::AuthExpired { .. }, Some(Waits::Connection { .. })));
     let reason = if unrepeatable {
         Some(format!("{error}; the action cannot be repeated safely"))
     } else if crate::retry::retryable(&error) {
         Some(format!("gave up after {} attempts: {error}", state.attempt))
+    } else if unmended {
+        Some(format!("waited in vain for the connection to be mended: {error}"))
     } else if state.uncertain {
         // The look-up itself failed for good: what became of the attempt before it is still unknown.
         Some(format!(

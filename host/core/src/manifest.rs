@@ -418,6 +418,9 @@ pub struct ActionSpec {
     /// Whether the action is a listing that `page` serves.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pages: bool,
+    /// The rate limits it draws from, by their ids; all of the manifest's where it names none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub buckets: Vec<String>,
     /// Members that later manifests add.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ext: BTreeMap<String, Value>,
@@ -447,6 +450,27 @@ pub struct Bucket {
     pub capacity: u64,
     /// Milliseconds in which an empty bucket fills.
     pub window_ms: u64,
+    /// How it fills.
+    #[serde(default, skip_serializing_if = "Refill::is_steady")]
+    pub refill: Refill,
+}
+
+/// How a bucket fills.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refill {
+    /// Little by little.
+    #[default]
+    Steady,
+    /// Whole, when its window ends.
+    AtOnce,
+}
+
+impl Refill {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+    fn is_steady(&self) -> bool {
+        *self == Self::Steady
+    }
 }
 
 impl Manifest {

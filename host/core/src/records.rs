@@ -16,7 +16,7 @@ use crate::{
         ApiKeyId, ConnectionId, DeliveryId, EventId, InstallSessionId, InstallationId, IntegrationId, RunId,
         SubscriptionId, UserId, WorkflowId, WorkspaceId,
     },
-    machine::{Lease, RunState},
+    machine::{Lease, RunState, Waits},
     schedule::Timing,
     scope::Scope,
 };
@@ -333,6 +333,12 @@ pub struct Delivery {
     /// What the last attempt failed with.
     #[serde(default)]
     pub last_error: Option<CallError>,
+    /// What outside it its parsing waits for, or waited for last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Waits>,
+    /// Since when the vendor has refused what parsing asks for, where it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limited_since: Option<Timestamp>,
 }
 
 /// A request body in a record.

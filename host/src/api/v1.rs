@@ -1,5 +1,6 @@
 //! The native surface: what builders, the CLI and operators call. Errors are RFC 9457 problems.
 
+mod connections;
 mod connectors;
 mod definitions;
 mod installations;
@@ -40,6 +41,9 @@ pub fn routes() -> Router<Services> {
         .route("/polling", get(pollers::overview))
         .route("/installations/{installation}/poller", get(pollers::one))
         .route("/installations/{installation}/poll", post(pollers::poll_now))
+        .route("/users/{user}/connections", get(connections::list))
+        .route("/users/{user}/connections/{connection}", put(connections::update))
+        .route("/users/{user}/connections/{connection}/check", post(connections::check))
         .route("/runs", get(runs::list))
         .route("/runs/{run}", get(runs::one))
         .route("/runs/{run}/cancel", post(runs::cancel))

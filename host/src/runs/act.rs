@@ -3,27 +3,35 @@
 //! Decides nothing: whatever happens goes back to the machine as a value. `Err` of these methods means that
 //! the host itself could not work (its store), never that the step failed.
 
-use std::time::Duration;
+mod wait;
+
+use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 use trunnion_core::{
     answer,
     call::CallError,
     clock::Timestamp,
+    limit,
     machine::{RunState, idempotency_key},
     mapping::{Condition, Environment, MappingError, Results, UserNames},
-    records::{LiveRun, LogLevel, LogLine, User},
+    records::{Connection, LiveRun, LogLevel, LogLine, User},
     release::{self, CompiledKind, CompiledStep, Program},
     scope::Scope,
 };
 use trunnion_sandbox::{Answer, Call, Connector, Exchange, Failed, Freshness, Reconciled};
-use trunnion_store::tables::Users;
+use trunnion_store::{
+    Versioned,
+    tables::{Connections, Users},
+};
 
+pub use self::wait::Wait;
+use self::wait::{Limits, UNDECLARED};
 use super::{
     calls::{Called, Calls},
     routes::Routes,
 };
-use crate::{context::Context, error::Result, streams::Streams, vault::Vault};
+use crate::{context::Context, error::Result, limits::Limited, streams::Streams, vault::Vault};
 
 /// Items of one `for_each`.
 const MAX_ITEMS: usize = 10_000;
@@ -73,6 +81,15 @@ pub enum Effect {
     Items(Vec<Value>),
     /// The uncertain attempt had not been carried out.
     Absent,
+    /// It was not carried out, and has to wait for something outside the run.
+    Held(Wait),
+}
+
+/// What a call needs.
+struct Ready {
+    connector: Connector,
+    connection: Versioned<Arc<Connection>>,
+    call: Call,
 }
 
 /// Where a step stands: in the run itself, or in an item of a `for_each`.
@@ -111,6 +128,10 @@ impl Performed {
         Self { input, result: Err(error), log: Vec::new() }
     }
 
+    const fn held(input: Value, wait: Wait) -> Self {
+        Self { input, result: Ok(Effect::Held(wait)), log: Vec::new() }
+    }
+
     /// What rendering gave, without doing anything.
     fn rendered<T>(
         rendered: Result<T, MappingError>,
@@ -126,6 +147,12 @@ impl Actor {
     #[must_use]
     pub const fn new(context: Context, vault: Vault, streams: Streams, calls: Calls, routes: Routes) -> Self {
         Self { context, vault, streams, calls, routes }
+    }
+
+    /// The credentials it acts with.
+    #[must_use]
+    pub(super) const fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     /// Performs the step of index `step`, or asks what became of an uncertain attempt at it. Only actions can be
@@ -201,20 +228,35 @@ impl Actor {
             CompiledKind::Stream { destination, body } => match body.render(&environment) {
                 Err(error) => Ok(Performed::early(Value::Null, unmapped(error))),
                 Ok(body) => {
+                    let limits = (Limited::Destination(*scope, destination.clone()), UNDECLARED.as_slice());
+                    if let Some(wait) = self.wait_at_limit(&place, &limits) {
+                        return Ok(Performed::held(body, wait));
+                    }
                     let key = place.idempotency_key(&step.id);
                     let sent = self.streams.send(scope, destination, &key, &body).await?;
-                    let log =
-                        sent.exchange.iter().map(|exchange| line_of(exchange, self.context.now())).collect();
-                    Ok(Performed { input: body, result: sent.result.map(Effect::Output), log })
+                    let now = self.context.now();
+                    let log = sent.exchange.iter().map(|exchange| line_of(exchange, now)).collect();
+                    let result = self.limited(&limits, &[], sent.result.map(Effect::Output));
+                    Ok(Performed { input: body, result, log })
                 }
             },
             CompiledKind::Action { app, input, .. } => match input.render(&environment) {
                 Err(error) => Ok(Performed::early(Value::Null, unmapped(error))),
                 Ok(input) => {
-                    let (connector, call) = match self.call(&place, step, app).await? {
+                    let Ready { connector, connection, call } = match self.call(&place, step, app).await? {
                         Ok(ready) => ready,
                         Err(error) => return Ok(Performed::early(input, error)),
                     };
+                    if let Some(reason) = &connection.record.needs_attention {
+                        let error = CallError::AuthExpired { message: reason.clone() };
+                        let result = self.wait_for(&place, &connection.record, error).map(Effect::Held);
+                        return Ok(Performed { input, result, log: Vec::new() });
+                    }
+                    let drawn = limit::drawn_from(connector.manifest(), Some(&call.name));
+                    let limits = (Limited::Connection(*scope, connection.record.id), drawn.as_slice());
+                    if let Some(wait) = self.wait_at_limit(&place, &limits) {
+                        return Ok(Performed::held(input, wait));
+                    }
                     let text = input.to_string();
                     let answered = match doing {
                         Doing::Perform => {
@@ -227,30 +269,28 @@ impl Actor {
                             answered.map(|answer| answer.map(became))
                         }
                     };
-                    self.told(scope, run, app, input, answered).await
+                    let (result, log) = self.told(&place, &limits, &connection, answered).await?;
+                    Ok(Performed { input, result, log })
                 }
             },
         }
     }
 
-    /// Turns a call's end into what the machine and the reader need, and notes a credential that expired.
+    /// Turns a call's end into what the machine and the reader need, notes what it says about the vendor's limits
+    /// and a credential that expired.
     async fn told(
         &self,
-        scope: &Scope,
-        run: &LiveRun,
-        app: &str,
-        input: Value,
+        place: &Place<'_>,
+        limits: &Limits<'_>,
+        connection: &Versioned<Arc<Connection>>,
         answered: Result<Answer<Result<Effect, CallError>>, Failed>,
-    ) -> Result<Performed> {
-        let (result, lines, exchanges) = match answered {
-            Ok(Answer { value, log, exchanges, .. }) => (value, log, exchanges),
-            Err(Failed { error, log, exchanges, .. }) => (Err(error), log, exchanges),
+    ) -> Result<(Result<Effect, CallError>, Vec<LogLine>)> {
+        let (result, lines, exchanges, observations) = match answered {
+            Ok(Answer { value, log, exchanges, observations, .. }) => (value, log, exchanges, observations),
+            Err(Failed { error, log, exchanges, observations, .. }) => {
+                (Err(error), log, exchanges, observations)
+            }
         };
-        if let (Err(CallError::AuthExpired { message }), Some(connection)) =
-            (&result, run.connections.get(app))
-        {
-            self.vault.needs_attention(scope, run.user, *connection, message).await?;
-        }
         let now = self.context.now();
         let mut log: Vec<_> = exchanges.iter().map(|exchange| line_of(exchange, now)).collect();
         log.extend(lines.into_iter().map(|line| LogLine {
@@ -259,7 +299,15 @@ impl Actor {
             level: line.level,
             message: line.message,
         }));
-        Ok(Performed { input, result, log })
+        let result = match self.limited(limits, &observations, result) {
+            Err(CallError::AuthExpired { message }) => {
+                self.vault.needs_attention(place.scope, connection, &message).await?;
+                let error = CallError::AuthExpired { message };
+                self.wait_for(place, &connection.record, error).map(Effect::Held)
+            }
+            other => other,
+        };
+        Ok((result, log))
     }
 
     async fn call(
@@ -267,7 +315,7 @@ impl Actor {
         place: &Place<'_>,
         step: &CompiledStep,
         app: &str,
-    ) -> Result<Result<(Connector, Call), CallError>> {
+    ) -> Result<Result<Ready, CallError>> {
         let Place { scope, run, .. } = *place;
         let CompiledKind::Action { action, .. } = &step.kind else {
             let message = format!("step `{}` is not an action", step.id);
@@ -283,28 +331,24 @@ impl Actor {
             Ok(Err(CallError::AuthExpired { message }))
         };
         let Some(id) = run.connections.get(app) else { return missing() };
-        let key = (run.user, *id);
-        let Some(connection) =
-            self.context.store.recall::<trunnion_store::tables::Connections>(scope, &key).await?
+        let Some(connection) = self.context.store.recall::<Connections>(scope, &(run.user, *id)).await?
         else {
             return missing();
         };
-        let secrets = self.vault.secrets(&connection);
-        let connection = connection.record;
         let call = Call {
             scope: *scope,
             user: Some(run.user),
-            connection: Some(connection.id),
+            connection: Some(connection.record.id),
             name: action.clone(),
-            parameters: connection.parameters.clone(),
-            account: connection.account.clone(),
+            parameters: connection.record.parameters.clone(),
+            account: connection.record.account.clone(),
             idempotency_key: place.idempotency_key(&step.id),
             attempt: place.state.attempt,
-            secrets,
+            secrets: self.vault.secrets(&connection),
             deadline: None,
             instance: Freshness::MayBeWarm,
         };
-        Ok(Ok((connector, call)))
+        Ok(Ok(Ready { connector, connection, call }))
     }
 
     /// The connector that the run fixed at accept. Another version may mean something else by the same input, so

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use trunnion_core::{
     clock::Timestamp,
-    id::RunId,
-    machine::{self, Decision, Event, Journal, Next, Outcome, RunState, Status, UNTIL_WOKEN},
+    id::{RunId, UserId},
+    machine::{self, Decision, Event, Journal, Next, Outcome, Refused, RunState, Status, UNTIL_WOKEN, Waits},
     records::{DeadLetter, DeadWork, EventSource, HeldKey, LiveRun, LogLevel, LogLine},
     release::{CompiledKind, Release},
     scope::Scope,
@@ -19,7 +19,7 @@ use trunnion_store::{
 };
 
 use super::{
-    act::{Actor, Doing, Effect, Performed, Place},
+    act::{Actor, Doing, Effect, Performed, Place, Wait},
     calls::still_waits,
     items::{Acted, Spent, has_items, items_of, remove_items},
     log::RunLog,
@@ -140,12 +140,13 @@ impl Executor {
             self.runs.take_woken(id);
             return Ok(None);
         };
-        let run = stored.record;
+        let mut run = stored.record;
         if self.queue.stands_back(&scope, &run) {
             // Whoever of its line ends or is skipped lets it begin.
             return Ok(None);
         }
         let now = self.context.now();
+        run.state = self.woken(&scope, run.user, run.state).await?;
         if let Status::Leased { lease, .. } = &run.state.status
             && lease.until > now
             && (self.queue.holds(lease) || !self.context.store.exclusive())
@@ -190,6 +191,31 @@ impl Executor {
         None
     }
 
+    /// The state of a run or item as it is when the connection it waits for was mended: it goes on before its time.
+    pub(super) async fn woken(&self, scope: &Scope, user: UserId, state: RunState) -> Result<RunState> {
+        let (Some(Waits::Connection { connection, .. }), Status::Queued { .. }) =
+            (state.waits, &state.status)
+        else {
+            return Ok(state);
+        };
+        if !self.actor.vault().is_usable(scope, user, connection).await? {
+            return Ok(state);
+        }
+        Ok(machine::mended(state, self.context.now()))
+    }
+
+    /// Has a run go on when what it waits for is mended, if that is a connection.
+    pub(super) async fn wait_for_mending(
+        &self,
+        scope: Scope,
+        (id, user): (RunId, UserId),
+        waits: Option<Waits>,
+    ) -> Result<()> {
+        let Some(Waits::Connection { connection, .. }) = waits else { return Ok(()) };
+        let work = Work::RunDue { scope, id, user };
+        self.actor.vault().go_on_when_mended(&scope, user, connection, work).await
+    }
+
     /// Gives a lease back whose step was not begun, so that the next start does not take it for a lost one.
     pub async fn release(&self, mut held: Held) -> Result<()> {
         self.decide(&mut held, Event::Released, self.context.now()).await.map(drop)
@@ -209,13 +235,14 @@ impl Executor {
                 Next::Wait(until) => {
                     let lane = lane_of(&held.run, &held.release.program, &held.run.state);
                     let (work, id) = (held.due(), held.run.id);
+                    let (scope, user, waits) = (held.scope, held.run.user, held.run.state.waits);
                     // Whoever takes it up must find it in nobody's hands.
                     drop(held);
                     let work = self.unless_woken(work, id).filter(|_| until != UNTIL_WOKEN);
                     if let Some(work) = work {
                         self.queue.push_at_to(until, lane, work);
                     }
-                    return Ok(());
+                    return self.wait_for_mending(scope, (id, user), waits).await;
                 }
                 // Before an intent is durable as well: what waits here has not been begun.
                 Next::Intend(step) | Next::Perform(step) | Next::Reconcile(step)
@@ -295,6 +322,13 @@ impl Executor {
             }
             Ok(Effect::Parked(until)) => Event::Parked { until },
             Ok(Effect::Absent) => Event::ReconciledAbsent,
+            Ok(Effect::Held(Wait { until, waits, error })) => {
+                if let Some(error) = &error {
+                    log.push(self.line(id, LogLevel::Warn, format!("{error}; waits until {until}")));
+                }
+                let refused = error.map(|error| Refused { started_at, input, error });
+                Event::Held { until, waits, refused }
+            }
             Ok(Effect::Items(items)) => return self.items(place, step, items, started_at, log).await,
             Err(error) => {
                 log.push(self.line(id, LogLevel::Error, error.to_string()));

@@ -12,7 +12,10 @@ use trunnion_core::{
     call::CallError,
     clock::Timestamp,
     id::RunId,
-    machine::{self, Act, Decision, Event, Journal, Next, OnError, Outcome, RunState, Status, UNTIL_WOKEN},
+    machine::{
+        self, Act, Decision, Event, Journal, Next, OnError, Outcome, Refused, RunState, Status, UNTIL_WOKEN,
+        Waits,
+    },
     manifest::Repeat,
     records::{LiveItem, LogLevel, LogLine},
     release::{CompiledKind, Program},
@@ -52,6 +55,11 @@ struct Driven {
 impl Driven {
     fn waits_to_be_woken(&self) -> bool {
         matches!(self.state.status, Status::Queued { not_before, .. } if not_before == UNTIL_WOKEN)
+    }
+
+    /// Whether it waits for something outside the run.
+    const fn waits_outside(&self) -> bool {
+        self.state.waits.is_some() && matches!(self.state.status, Status::Queued { .. })
     }
 
     const fn is_cancelled(&self) -> bool {
@@ -109,6 +117,7 @@ impl Executor {
         let path = format!("{}{}", place.path, compiled.id);
         let mut known = self.known(&place, &path).await?;
         let mut driven: Vec<Driven> = Vec::with_capacity(items.len());
+        let mut waits_outside = false;
         let mut under_way = FuturesUnordered::new();
         let most = (*concurrency).max(1);
         // An item that waits for a run which it called is under way there.
@@ -123,6 +132,8 @@ impl Executor {
                     Ok(end) => {
                         let end: Driven = end;
                         called += usize::from(end.waits_to_be_woken());
+                        // Where one waits for something outside, the others would as well: they are begun after it.
+                        waits_outside |= end.waits_outside();
                         driven.push(end);
                     }
                     Err(error) => stopped = stopped.or(Some(error)),
@@ -132,7 +143,7 @@ impl Executor {
                 break;
             }
             // Those that had begun are looked at in any case; others have to wait.
-            if called >= most && known.is_none() {
+            if (called >= most || waits_outside) && known.is_none() {
                 continue;
             }
             under_way.push(self.item(place, body, &path, (item, index), known));
@@ -154,7 +165,7 @@ impl Executor {
         let cancelled = driven.iter().any(Driven::is_cancelled).then(|| self.context.now());
         let waiting = driven.iter().filter_map(|item| item.state.due()).min();
         if let (Some(until), None) = (waiting, cancelled) {
-            return Ok(Acted { event: Event::Parked { until }, spent: Spent::new() });
+            return Ok(Acted { event: parked(&driven, until, started_at), spent: Spent::new() });
         }
         let mut spent = Spent::new();
         for item in &mut driven {
@@ -207,7 +218,8 @@ impl Executor {
         let now = self.context.now();
         let mut driven = match known {
             Some((known, version)) => {
-                Driven { index, state: known.state, log: known.log, version: Some(version) }
+                let state = self.woken(around.scope, around.run.user, known.state).await?;
+                Driven { index, state, log: known.log, version: Some(version) }
             }
             None => Driven { index, state: RunState::queued(now), log: Vec::new(), version: None },
         };
@@ -286,6 +298,23 @@ impl Executor {
         // After a conflict, somebody else works on this run; taking it up again finds out.
         driven.version = Some(stored.await.map_err(Error::Commit)?);
         Ok(())
+    }
+}
+
+/// A `for_each` whose items wait, until the first of them is due. Where one waits for a connection, so does the run.
+fn parked(items: &[Driven], until: Timestamp, started_at: Timestamp) -> Event {
+    let for_connection = items.iter().find_map(|item| match (item.state.waits, &item.state.status) {
+        (Some(waits @ Waits::Connection { .. }), Status::Queued { last_error, .. }) => {
+            Some((waits, last_error.clone()))
+        }
+        _ => None,
+    });
+    match for_connection {
+        None => Event::Parked { until },
+        Some((waits, error)) => {
+            let refused = error.map(|error| Refused { started_at, input: Value::Null, error });
+            Event::Held { until, waits, refused }
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use trunnion_core::{
     id::{InstallationId, RunId},
-    machine::Status,
+    machine::{RunState, Status},
     records::{LineKey, LinePlace, LiveRun},
     scope::Scope,
 };
@@ -44,7 +44,8 @@ impl RunLog {
             let (place, mut batch) = match self.holder(scope, id).await? {
                 Some(Holder::Live(run, version)) => {
                     let Some((place, run)) = out_of_line(run) else { return Err(unknown(installation, key)) };
-                    let begun = run.state.attempt > 0 || run.state.step > 0;
+                    let RunState { attempt, step, waits, .. } = &run.state;
+                    let begun = *attempt > 0 || *step > 0 || waits.is_some();
                     if !begun || !matches!(run.state.status, Status::Queued { .. }) {
                         let message = format!(
                             "run `{id}` is under way, or about to be; wait until it has ended, or cancel it \

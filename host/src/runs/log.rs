@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use trunnion_core::{
     answer::Answer,
     id::{RunId, UserId, WorkflowId},
-    machine::{self, Event, Next, Outcome, Status},
+    machine::{self, Next, Outcome, Status},
     records::{DeadLetter, LiveRun},
     release::Release,
     scope::Scope,
@@ -18,7 +18,7 @@ use trunnion_store::{
 
 use super::{
     execute::changes_of,
-    items::{has_items, items_of, remove_items},
+    items::{items_of, remove_items},
     queue::Queue,
     waiting::Waiting,
 };
@@ -156,6 +156,10 @@ impl RunLog {
     /// called is cancelled with it. A host that dies before that does it at its start.
     pub(super) async fn settled(&self, scope: &Scope, run: &LiveRun, release: &Release) {
         self.waiting.told(scope, run, release);
+        self.cancelled(scope, run).await;
+    }
+
+    async fn cancelled(&self, scope: &Scope, run: &LiveRun) {
         if matches!(run.state.status, Status::Ended { outcome: Outcome::Cancelled, .. })
             && let Err(error) = self.cancel_called(scope, run.id).await
         {
@@ -212,15 +216,13 @@ impl RunLog {
                 return self.run(scope, id).await;
             };
             let mut run = stored.record;
-            let release = self.releases.of_run(scope, &run).await?;
-            let rules = &release.program.rules;
-            let decision = machine::apply(run.state.clone(), rules, Event::Cancel, self.context.now());
+            let decision = machine::cancel(run.state.clone(), self.context.now());
             if decision.next == Next::Nothing && decision.state == run.state {
                 return Ok(run);
             }
             run.state = decision.state;
             let mut batch: Batch = changes_of(scope, &run, stored.version);
-            if run.state.ended() && has_items(&release.program) {
+            if run.state.ended() {
                 let items = items_of(&self.context.store, scope, run.id).await?;
                 remove_items(&mut batch, scope, &items);
             }
@@ -231,7 +233,14 @@ impl RunLog {
                     } else {
                         self.queue.cancel(run.id);
                     }
-                    self.settled(scope, &run, &release).await;
+                    match self.releases.of_run(scope, &run).await {
+                        Ok(release) => self.settled(scope, &run, &release).await,
+                        // Without its release nobody can tell what it answered; it ends all the same.
+                        Err(error) => {
+                            tracing::warn!(run = %id, error = &error as &dyn std::error::Error, "a run was cancelled whose release cannot be had");
+                            self.cancelled(scope, &run).await;
+                        }
+                    }
                     return Ok(run);
                 }
                 Err(CommitError::Conflict { .. }) => {}

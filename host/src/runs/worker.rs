@@ -9,7 +9,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use futures_util::FutureExt as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use trunnion_core::{
-    machine::{Status, UNTIL_WOKEN},
+    machine::{Status, UNTIL_WOKEN, Waits},
     records::{EventSource, LineKey},
     scope::Scope,
 };
@@ -77,6 +77,7 @@ impl Worker {
         };
         self.context.store.each::<HeldKeys>(held).await?;
         let mut called = Vec::new();
+        let mut waiting = Vec::new();
         let live = |scope: Option<Scope>, entry: Entry<LiveRuns>| {
             let Some(scope) = scope else { return };
             let run = entry.record;
@@ -91,9 +92,15 @@ impl Worker {
                 _ => now,
             };
             self.queue.restore(scope, &run, due);
+            if let Some(waits @ Waits::Connection { .. }) = run.state.waits {
+                waiting.push((scope, (run.id, run.user), waits));
+            }
             found += 1;
         };
         self.context.store.each::<LiveRuns>(live).await?;
+        for (scope, run, waits) in waiting {
+            self.hands.executor.wait_for_mending(scope, run, Some(waits)).await?;
+        }
         // Only now is it known who stands before whom.
         self.queue.advance();
         let owed = |scope: Option<Scope>, entry: Entry<CallbacksTable>| {

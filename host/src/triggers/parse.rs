@@ -2,7 +2,9 @@
 //!
 //! Leased work like a run: a delivery is removed in the very commit that accepts its occurrences, so a crash
 //! at any moment parses it again, and the ledger drops what had been accepted. One that keeps failing becomes
-//! a dead letter with its reason.
+//! a dead letter with its reason (`later`).
+
+mod later;
 
 use std::sync::Arc;
 
@@ -11,26 +13,28 @@ use trunnion_core::{
     call::CallError,
     clock::Timestamp,
     id::DeliveryId,
-    machine::{LEASE, idempotency_key},
-    records::{Connection, DeadLetter, DeadWork, Delivery, DeliveryBody, EventSource, Subscription},
-    retry::{RetryPolicy, retryable},
+    limit,
+    machine::{LEASE, Waits, idempotency_key},
+    records::{Connection, Delivery, DeliveryBody, EventSource, Subscription},
+    retry::RetryPolicy,
     scope::Scope,
 };
-use trunnion_sandbox::{Call, Connector, Freshness, Occurrence};
+use trunnion_sandbox::{Answer, Call, Connector, Failed, Freshness, Occurrence};
 use trunnion_store::{
-    Batch, CommitError, Version,
-    tables::{Connections, DeadLetters, Deliveries, Subscriptions},
+    Batch, CommitError, Version, Versioned,
+    tables::{Connections, Deliveries, Subscriptions},
 };
 
 use super::accept::{Acceptor, Arrival, Seen, subscription_key};
 use crate::{
     context::Context,
     error::{Error, Result},
+    limits::Limited,
     runs::{
-        Queue, Work,
+        Queue,
         queue::{Hold, Lane},
     },
-    vault,
+    vault::{self, Vault},
 };
 
 /// Parses deliveries.
@@ -38,6 +42,7 @@ use crate::{
 pub struct Parser {
     context: Context,
     acceptor: Acceptor,
+    vault: Vault,
     queue: Arc<Queue>,
 }
 
@@ -45,20 +50,22 @@ pub struct Parser {
 struct Again {
     due: Timestamp,
     lane: Lane,
+    /// For what it waits.
+    waits: Option<Waits>,
 }
 
 /// What a delivery came to and stands on.
 struct Standing {
     subscription: Arc<Subscription>,
-    connection: Arc<Connection>,
+    connection: Versioned<Arc<Connection>>,
     connector: Connector,
 }
 
 impl Parser {
     /// Parses into `acceptor`.
     #[must_use]
-    pub const fn new(context: Context, acceptor: Acceptor, queue: Arc<Queue>) -> Self {
-        Self { context, acceptor, queue }
+    pub const fn new(context: Context, acceptor: Acceptor, vault: Vault, queue: Arc<Queue>) -> Self {
+        Self { context, acceptor, vault, queue }
     }
 
     /// Takes up a delivery whose time has come: leases it durably, then parses it.
@@ -67,6 +74,10 @@ impl Parser {
         let Some(hold) = self.queue.hold(id.0) else { return Ok(()) };
         let Some(stored) = self.context.store.get::<Deliveries>(&scope, &id).await? else { return Ok(()) };
         let mut delivery = stored.record;
+        if self.still_waits(&scope, &delivery).await? {
+            let again = Again { due: delivery.not_before, lane: Lane::Open, waits: delivery.waits };
+            return self.come_again(scope, id, delivery.user, (again, hold)).await;
+        }
         delivery.attempts += 1;
         delivery.not_before = self.context.now() + LEASE;
         let mut batch = Batch::new();
@@ -87,13 +98,10 @@ impl Parser {
     /// Parses a delivery that this process has leased.
     async fn parse(&self, scope: Scope, delivery: Delivery, version: Version, hold: Hold) -> Result<()> {
         let (id, user) = (delivery.id, delivery.user);
-        let again = self.attempt(scope, delivery, version).await?;
-        // Whoever takes it up must find it in nobody's hands.
-        drop(hold);
-        if let Some(Again { due, lane }) = again {
-            self.queue.push_at_to(due, lane, Work::DeliveryDue { scope, id, user });
+        match self.attempt(scope, delivery, version).await? {
+            Some(again) => self.come_again(scope, id, user, (again, hold)).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     async fn attempt(&self, scope: Scope, delivery: Delivery, version: Version) -> Result<Option<Again>> {
@@ -105,10 +113,29 @@ impl Parser {
             Ok(standing) => standing,
             Err(error) => return self.failed(scope, delivery, version, (error, Lane::Open)).await,
         };
-        let lane = Lane::Connection(standing.connection.id);
-        let occurrences = match self.call(&scope, &delivery, &standing).await {
-            Ok(occurrences) => occurrences,
+        let id = standing.connection.record.id;
+        let lane = Lane::Connection(id);
+        let drawn = limit::drawn_from(standing.connector.manifest(), None);
+        let limits = (Limited::Connection(scope, id), drawn.as_slice());
+        if let Some(wait) = self.must_wait(&delivery, &standing.connection.record, &limits) {
+            return self.later(scope, delivery, version, wait).await;
+        }
+        let body = match body_of(&delivery) {
+            Ok(body) => body,
             Err(error) => return self.failed(scope, delivery, version, (error, lane)).await,
+        };
+        let occurrences = match self.call(&scope, &delivery, &standing, body).await {
+            Ok(Answer { value, observations, .. }) => {
+                self.context.limits.told(&limits.0, limits.1, &observations, None, self.context.now());
+                value
+            }
+            Err(failed) => {
+                let connection = &standing.connection;
+                return match self.refused(&scope, &delivery, connection, &limits, &failed).await? {
+                    Some(wait) => self.later(scope, delivery, version, wait).await,
+                    None => self.failed(scope, delivery, version, (failed.error, lane)).await,
+                };
+            }
         };
         let arrivals = match self.arrivals(&scope, &delivery, &standing, occurrences) {
             Ok(arrivals) => arrivals,
@@ -141,7 +168,7 @@ impl Parser {
             let message = format!("the connector of `{}` is not loaded; put it back", subscription.app);
             return Ok(Err(CallError::Unavailable { message }));
         };
-        Ok(Ok(Standing { subscription, connection: connection.record, connector }))
+        Ok(Ok(Standing { subscription, connection, connector }))
     }
 
     async fn call(
@@ -149,14 +176,10 @@ impl Parser {
         scope: &Scope,
         delivery: &Delivery,
         standing: &Standing,
-    ) -> Result<Vec<Occurrence>, CallError> {
+        body: Vec<u8>,
+    ) -> Result<Answer<Vec<Occurrence>>, Failed> {
         let Standing { subscription, connection, connector } = standing;
-        let body = match &delivery.body {
-            DeliveryBody::Text(text) => text.clone().into_bytes(),
-            DeliveryBody::Base64(text) => BASE64_STANDARD.decode(text).map_err(|error| {
-                CallError::Trapped { message: format!("the stored body cannot be read: {error}") }
-            })?,
-        };
+        let connection = &connection.record;
         let subscription_secret = ("subscription".to_owned(), subscription.secret.clone());
         let call = Call {
             scope: *scope,
@@ -177,7 +200,7 @@ impl Parser {
             headers: delivery.headers.clone(),
             body,
         };
-        connector.parse(call, delivery).await.map(|answer| answer.value).map_err(|failed| {
+        connector.parse(call, delivery).await.inspect_err(|failed| {
             for line in &failed.log {
                 tracing::debug!(
                     app = subscription.app,
@@ -185,7 +208,6 @@ impl Parser {
                     "the connector said while parsing"
                 );
             }
-            failed.error
         })
     }
 
@@ -196,7 +218,7 @@ impl Parser {
         standing: &Standing,
         occurrences: Vec<Occurrence>,
     ) -> Result<Vec<Arrival>, CallError> {
-        let Standing { subscription, connection, .. } = standing;
+        let Standing { subscription, connection: Versioned { record: connection, .. }, .. } = standing;
         let store = &self.context.store;
         let trigger = subscription_key(store, scope, subscription.id);
         let arrival = |occurrence: Occurrence| {
@@ -229,60 +251,13 @@ impl Parser {
         };
         occurrences.into_iter().map(arrival).collect()
     }
-
-    async fn failed(
-        &self,
-        scope: Scope,
-        mut delivery: Delivery,
-        version: Version,
-        (error, lane): (CallError, Lane),
-    ) -> Result<Option<Again>> {
-        let policy = RetryPolicy::parse();
-        // A wrong parse of a good delivery is the likeliest fault, and the next connector version mends it: so
-        // even what cannot be retried is kept as a dead letter, never dropped.
-        let again = retryable(&error)
-            .then(|| policy.next(&error, delivery.attempts, jitter(&self.context)))
-            .flatten();
-        let Some(delay) = again else { return self.bury(scope, delivery, version, error).await };
-        let due = self.context.now() + delay;
-        tracing::info!(delivery = %delivery.id, attempt = delivery.attempts, %error, "parsing failed; it will be tried again");
-        delivery.not_before = due;
-        delivery.last_error = Some(error);
-        let mut batch = Batch::new();
-        batch.replace::<Deliveries>(&scope, &delivery.id, &delivery, version);
-        match self.context.store.commit(batch).await {
-            Ok(_) => Ok(Some(Again { due, lane })),
-            Err(CommitError::Conflict { .. }) => Ok(None),
-            Err(error) => Err(Error::Commit(error)),
-        }
-    }
-
-    async fn bury(
-        &self,
-        scope: Scope,
-        delivery: Delivery,
-        version: Version,
-        error: CallError,
-    ) -> Result<Option<Again>> {
-        tracing::warn!(delivery = %delivery.id, %error, "parsing was given up; the delivery is among the dead letters");
-        let (id, attempts) = (delivery.id, delivery.attempts);
-        let reason = format!("parsing failed after {attempts} attempts: {error}");
-        let letter = DeadLetter {
-            at: self.context.now(),
-            reason,
-            work: DeadWork::Delivery { delivery: Box::new(delivery) },
-        };
-        let mut batch = Batch::new();
-        batch.remove::<Deliveries>(&scope, &id, version);
-        batch.insert::<DeadLetters>(&scope, &id.0, &letter);
-        match self.context.store.commit(batch).await {
-            Ok(_) | Err(CommitError::Conflict { .. }) => Ok(None),
-            Err(error) => Err(Error::Commit(error)),
-        }
-    }
 }
 
-fn jitter(context: &Context) -> u8 {
-    let [chance] = context.ids.bytes::<1>();
-    chance
+fn body_of(delivery: &Delivery) -> Result<Vec<u8>, CallError> {
+    match &delivery.body {
+        DeliveryBody::Text(text) => Ok(text.clone().into_bytes()),
+        DeliveryBody::Base64(text) => BASE64_STANDARD.decode(text).map_err(|error| CallError::Trapped {
+            message: format!("the stored body cannot be read: {error}"),
+        }),
+    }
 }

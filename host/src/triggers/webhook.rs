@@ -157,6 +157,8 @@ impl Ingress {
             attempts: u32::from(leased),
             not_before: if leased { now + LEASE } else { now },
             last_error: None,
+            waits: None,
+            limited_since: None,
         };
         let mut batch = Batch::new();
         batch.insert::<Ledger>(

@@ -12,6 +12,7 @@ use trunnion::{
     api::AllServices,
     config::Config,
     context::{Capabilities, Context},
+    limits::RateLimits,
     registry::{Registry, Swaps},
     runs::Worker,
     server,
@@ -120,6 +121,7 @@ impl Stage {
             ids,
             registry,
             broker: Arc::new(Network::new(Arc::clone(world), Arc::clone(life))),
+            limits: RateLimits::default(),
             public_url: Arc::from("https://host.example"),
         });
         let config =

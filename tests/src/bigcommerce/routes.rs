@@ -137,9 +137,9 @@ fn admit(shared: &Shared, path: &str, headers: &HeaderMap) -> Result<HeaderMap, 
         store.window_ends = now + WINDOW;
         store.requests_left = QUOTA;
     }
-    // The quota is reported, not enforced: the simulated clock stands still while a test runs. Tests that
-    // want a 429 ask for the fault.
-    store.requests_left = store.requests_left.saturating_sub(1).max(1);
+    // The quota is reported, not enforced: the simulated clock stands still while a test runs, so a window would
+    // never end, and a client that heeds what is left would wait for it. Tests that want a 429 ask for the fault.
+    store.requests_left = store.requests_left.saturating_sub(1).max(QUOTA / 2);
     Ok(limit_headers(store.requests_left, store.window_ends.since(now)))
 }
 

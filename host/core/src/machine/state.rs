@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{call::CallError, clock::Timestamp};
+use crate::{call::CallError, clock::Timestamp, id::ConnectionId};
 
 /// Who works on a run, and until when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +35,29 @@ pub struct RunState {
     /// The time the current step waits for by its own wish, where it does: a delay, or items that wait.
     #[serde(default)]
     pub parked: Option<Timestamp>,
+    /// What outside the run the current step waits for, or waited for last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Waits>,
+    /// Since when the vendor has refused the current step for now, where it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limited_since: Option<Timestamp>,
     /// Finished steps, in order.
     pub results: Vec<StepResult>,
+}
+
+/// What outside a run its current step waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "for", rename_all = "snake_case")]
+pub enum Waits {
+    /// Its turn at a vendor's rate limit.
+    Limit,
+    /// Somebody to mend a connection.
+    Connection {
+        /// Which.
+        connection: ConnectionId,
+        /// Since when.
+        since: Timestamp,
+    },
 }
 
 /// Waiting, under way, or ended.
@@ -136,6 +157,8 @@ impl RunState {
             recoveries: 0,
             cancelling: false,
             parked: None,
+            waits: None,
+            limited_since: None,
             results: Vec::new(),
         }
     }

@@ -33,6 +33,12 @@ fn failed(error: CallError) -> Event {
     Event::Failed { started_at: NOW, input: json!({"in": 1}), error, jitter: 0 }
 }
 
+/// Held at a rate limit until a little later, with what the vendor refused.
+fn held(error: Option<CallError>) -> Event {
+    let refused = error.map(|error| Refused { started_at: NOW, input: json!({"in": 1}), error });
+    Event::Held { until: NOW + Duration::from_millis(1), waits: Waits::Limit, refused }
+}
+
 fn unavailable() -> CallError {
     CallError::Unavailable { message: "503".to_owned() }
 }
@@ -50,7 +56,7 @@ fn rejected() -> CallError {
 }
 
 /// The columns of the table.
-fn events() -> [Event; 12] {
+fn events() -> [Event; 13] {
     [
         Event::Leased(lease("new")),
         Event::Intended,
@@ -64,6 +70,7 @@ fn events() -> [Event; 12] {
         Event::Released,
         Event::Guarded { holds: false },
         Event::Parked { until: NOW + Duration::from_millis(1) },
+        held(None),
     ]
 }
 
@@ -113,45 +120,45 @@ fn every_state_and_event() {
     let pure = Act::Pure;
     let outside = Act::Outside;
     // Columns: Leased Intended Done Filtered unavailable uncertain rejected ReconciledAbsent Cancel Released
-    // Guarded Parked.
+    // Guarded Parked Held.
     let table = [
-        (pure, "queued", "P-------C---"),
-        (pure, "early", "--------C---"),
-        (pure, "held", "P-SFWWX-cWS-"),
-        (pure, "held, cancelling", "C-SFCCC--CS-"),
-        (pure, "ended", "------------"),
-        (Act::Resumable, "queued", "P-------C---"),
-        (Act::Resumable, "held", "P-SFWWX-cW-W"),
-        (Act::Resumable, "held, cancelling", "C-SFCCC--C-C"),
-        (Act::Resumable, "ended", "------------"),
-        (outside(Safe), "queued", "P-------C---"),
-        (outside(Safe), "early", "--------C---"),
-        (outside(Safe), "queued, uncertain", "P-------C---"),
-        (outside(Safe), "held", "P-SFWWX-cW--"),
-        (outside(Safe), "held, cancelling", "C-SFCCC--C--"),
-        (outside(Safe), "ended", "------------"),
-        (outside(Key), "queued", "P-------C---"),
-        (outside(Key), "early", "--------C---"),
-        (outside(Key), "queued, uncertain", "P-------C---"),
-        (outside(Key), "held", "P-SFWWX-cW--"),
-        (outside(Key), "held, cancelling", "C-SFCCC--C--"),
-        (outside(Key), "ended", "------------"),
-        (outside(Lookup), "queued", "P-------C---"),
-        (outside(Lookup), "early", "--------C---"),
-        (outside(Lookup), "queued, uncertain", "R-------C---"),
-        (outside(Lookup), "held", "R-SFWWX-cW--"),
-        (outside(Lookup), "held, uncertain", "R-SFWWDPcW--"),
-        (outside(Lookup), "held, cancelling", "C-SFCCC--C--"),
-        (outside(Lookup), "held, uncertain, cancelling", "C-SFCCCC-C--"),
-        (outside(Lookup), "ended", "------------"),
-        (outside(Never), "queued", "I-------C---"),
-        (outside(Never), "early", "--------C---"),
-        (outside(Never), "queued, uncertain", "D-------C---"),
-        (outside(Never), "held, not begun", "IPSFWWX-cW--"),
-        (outside(Never), "held", "D-SFWDX-cW--"),
-        (outside(Never), "held, cancelling", "C-SFCCC--C--"),
-        (outside(Never), "held, not begun, cancelling", "CCSFCCC--C--"),
-        (outside(Never), "ended", "------------"),
+        (pure, "queued", "P-------C----"),
+        (pure, "early", "--------C----"),
+        (pure, "held", "P-SFWWX-cWS--"),
+        (pure, "held, cancelling", "C-SFCCC--CS--"),
+        (pure, "ended", "-------------"),
+        (Act::Resumable, "queued", "P-------C----"),
+        (Act::Resumable, "held", "P-SFWWX-cW-WW"),
+        (Act::Resumable, "held, cancelling", "C-SFCCC--C-CC"),
+        (Act::Resumable, "ended", "-------------"),
+        (outside(Safe), "queued", "P-------C----"),
+        (outside(Safe), "early", "--------C----"),
+        (outside(Safe), "queued, uncertain", "P-------C----"),
+        (outside(Safe), "held", "P-SFWWX-cW--W"),
+        (outside(Safe), "held, cancelling", "C-SFCCC--C--C"),
+        (outside(Safe), "ended", "-------------"),
+        (outside(Key), "queued", "P-------C----"),
+        (outside(Key), "early", "--------C----"),
+        (outside(Key), "queued, uncertain", "P-------C----"),
+        (outside(Key), "held", "P-SFWWX-cW--W"),
+        (outside(Key), "held, cancelling", "C-SFCCC--C--C"),
+        (outside(Key), "ended", "-------------"),
+        (outside(Lookup), "queued", "P-------C----"),
+        (outside(Lookup), "early", "--------C----"),
+        (outside(Lookup), "queued, uncertain", "R-------C----"),
+        (outside(Lookup), "held", "R-SFWWX-cW--W"),
+        (outside(Lookup), "held, uncertain", "R-SFWWDPcW--W"),
+        (outside(Lookup), "held, cancelling", "C-SFCCC--C--C"),
+        (outside(Lookup), "held, uncertain, cancelling", "C-SFCCCC-C--C"),
+        (outside(Lookup), "ended", "-------------"),
+        (outside(Never), "queued", "I-------C----"),
+        (outside(Never), "early", "--------C----"),
+        (outside(Never), "queued, uncertain", "D-------C----"),
+        (outside(Never), "held, not begun", "IPSFWWX-cW--W"),
+        (outside(Never), "held", "D-SFWDX-cW--W"),
+        (outside(Never), "held, cancelling", "C-SFCCC--C--C"),
+        (outside(Never), "held, not begun, cancelling", "CCSFCCC--C--C"),
+        (outside(Never), "ended", "-------------"),
     ];
     let mut wrong = Vec::new();
     for (act, name, expected) in table {
@@ -322,6 +329,62 @@ fn what_waits_for_something_goes_on_when_it_is_woken() {
 }
 
 #[test]
+fn being_rate_limited_is_no_attempt_until_it_lasts_for_days() {
+    let rules = [rule("one", Act::Outside(Repeat::Never))];
+    let limited = || held(Some(CallError::RateLimited { retry_after_ms: Some(60_000) }));
+    let mut state = apply(RunState::queued(NOW), &rules, Event::Leased(lease("a")), NOW).state;
+    let mut now = NOW;
+    for _ in 0..1_000 {
+        let intended = apply(state, &rules, Event::Intended, now).state;
+        let waiting = apply(intended, &rules, limited(), now).state;
+        assert_eq!((waiting.attempt, waiting.uncertain, waiting.waits), (0, false, Some(Waits::Limit)));
+        now = now + Duration::from_secs(60);
+        let again = apply(waiting, &rules, Event::Leased(lease("a")), now);
+        assert_eq!((again.next, again.state.attempt), (Next::Intend(0), 1));
+        state = again.state;
+    }
+    let decision = apply(state, &rules, limited(), NOW + LONGEST_LIMITED);
+    let letter = letter(&self::state("held"), &decision);
+    assert_eq!(letter, 'D', "{decision:?}");
+}
+
+#[test]
+fn a_run_that_waits_for_a_connection_goes_on_when_it_is_mended_and_is_given_up_when_it_is_not() {
+    let rules = [rule("one", Act::Outside(Repeat::Safe))];
+    let connection = crate::id::ConnectionId(crate::id::Id::from_bytes([3; 12]));
+    let waits = Waits::Connection { connection, since: NOW };
+    let until = NOW + Duration::from_secs(3600);
+    let expired = CallError::AuthExpired { message: "401".to_owned() };
+    let refused = Some(Refused { started_at: NOW, input: Value::Null, error: expired.clone() });
+    let parked = apply(state("held"), &rules, Event::Held { until, waits, refused }, NOW).state;
+    assert_eq!((parked.attempt, parked.waits, parked.due()), (0, Some(waits), Some(until)));
+    let early = apply(parked.clone(), &rules, Event::Leased(lease("new")), NOW);
+    assert_eq!(early.next, Next::Nothing);
+
+    let woken = mended(parked.clone(), NOW);
+    let back = apply(woken, &rules, Event::Leased(lease("new")), NOW);
+    assert_eq!((back.next, back.state.attempt, back.state.waits), (Next::Perform(0), 1, None));
+
+    let late = apply(parked.clone(), &rules, Event::Leased(lease("new")), until).state;
+    let given_up = apply(late, &rules, failed(expired), until);
+    let Status::Ended { outcome: Outcome::Failed { dead_letter: Some(reason), .. }, .. } =
+        &given_up.state.status
+    else {
+        panic!("{given_up:?}")
+    };
+    assert!(reason.contains("in vain for the connection"), "{reason}");
+    assert_eq!(letter(&parked, &apply(parked.clone(), &rules, Event::Cancel, NOW)), 'C');
+}
+
+#[test]
+fn cancelling_needs_nothing_but_the_state() {
+    for name in ["queued", "early", "queued, uncertain"] {
+        assert_eq!(letter(&state(name), &cancel(state(name), NOW)), 'C', "{name}");
+    }
+    assert!(cancel(state("held"), NOW).state.cancelling);
+}
+
+#[test]
 fn going_on_after_an_error_shows_it_to_later_steps() {
     let mut rules = in_order([rule("one", Act::Outside(Repeat::Never)), rule("two", Act::Pure)]);
     rules[0].on_error = OnError::Continue;
@@ -377,7 +440,7 @@ fn not_carried_out(event: &Event, uncertain_before: bool) -> bool {
         Event::Failed { error, .. } => {
             !uncertain_before && matches!(error, CallError::Unavailable { .. } | CallError::Rejected { .. })
         }
-        Event::Released => !uncertain_before,
+        Event::Released | Event::Held { .. } => !uncertain_before,
         Event::ReconciledAbsent => true,
         _ => false,
     }
@@ -399,6 +462,8 @@ fn happenings() -> impl Strategy<Value = Vec<(Happening, u64)>> {
             Happening::Event(Event::Parked { until: NOW + Duration::from_millis(millis) })
         }),
         1 => Just(Happening::Event(Event::Cancel)),
+        2 => Just(Happening::Event(held(None))),
+        1 => Just(Happening::Event(held(Some(CallError::RateLimited { retry_after_ms: None })))),
         2 => Just(Happening::Event(Event::Released)),
         3 => Just(Happening::Crash),
         20 => Just(Happening::Follow),

@@ -369,6 +369,14 @@ impl<'a> Check<'a> {
             self.schema(&format!("{at}/input"), &action.input);
             self.schema(&format!("{at}/output"), &action.output);
             self.sample(&format!("{at}/sample_input"), &action.sample_input);
+            for (place, bucket) in action.buckets.iter().enumerate() {
+                if !self.manifest.buckets.iter().any(|known| known.id == *bucket) {
+                    self.problem(
+                        format!("{at}/buckets/{place}"),
+                        format!("names `{bucket}`, which is not in `buckets`; declare the rate limit there"),
+                    );
+                }
+            }
             // An action such as a deletion may well answer nothing, so that its output's sample may be null.
             if action.batch == Some(0) {
                 self.problem(

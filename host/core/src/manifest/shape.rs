@@ -147,8 +147,13 @@ const ACTION: Shape = Shape::Object(&[
     required("repeat", Shape::Word(&["safe", "key", "lookup", "never"])),
     nullable("batch", U32),
     optional("pages", Shape::Flag),
+    optional("buckets", Shape::List(&Shape::Text)),
     optional("ext", Shape::Named(&Shape::Any)),
 ]);
 
-const BUCKET: Shape =
-    Shape::Object(&[required("id", Shape::Text), required("capacity", U64), required("window_ms", U64)]);
+const BUCKET: Shape = Shape::Object(&[
+    required("id", Shape::Text),
+    required("capacity", U64),
+    required("window_ms", U64),
+    optional("refill", Shape::Word(&["steady", "at_once"])),
+]);

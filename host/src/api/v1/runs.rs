@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use trunnion_core::{
     call::CallError,
     id::{RunId, UserId, WorkflowId},
-    machine::{Outcome, Status, StepResult, UNTIL_WOKEN},
+    machine::{Outcome, Status, StepResult, UNTIL_WOKEN, Waits},
     records::{DeadLetter, DeadWork, LiveRun},
     scope::Scope,
 };
@@ -137,10 +137,12 @@ pub(super) async fn dead_letters(
     Ok(Json(json!({ "data": letters.into_iter().map(shape).collect::<Vec<_>>() })))
 }
 
-const STATUSES: [&str; 6] = ["queued", "running", "succeeded", "filtered", "failed", "cancelled"];
+const STATUSES: [&str; 7] = ["queued", "waiting", "running", "succeeded", "filtered", "failed", "cancelled"];
 
 const fn status(run: &LiveRun) -> &'static str {
     match &run.state.status {
+        // For something outside: a rate limit, a credential to be mended.
+        Status::Queued { .. } if run.state.waits.is_some() => "waiting",
         Status::Queued { .. } => "queued",
         Status::Leased { .. } => "running",
         Status::Ended { outcome: Outcome::Succeeded, .. } => "succeeded",
@@ -169,6 +171,7 @@ pub(super) fn outline(run: &LiveRun) -> Map<String, Value> {
             let time = (*not_before != UNTIL_WOKEN).then(|| not_before.to_string());
             put("next_attempt_at", json!(time));
             put("error", json!(last_error.as_ref().map(error)));
+            put("waiting_for", waiting_for(run));
         }
         Status::Leased { .. } => {}
         Status::Ended { outcome, at } => {
@@ -181,6 +184,18 @@ pub(super) fn outline(run: &LiveRun) -> Map<String, Value> {
         }
     }
     shape
+}
+
+/// What outside a run it waits for: null where that is nothing.
+fn waiting_for(run: &LiveRun) -> Value {
+    match run.state.waits {
+        None => Value::Null,
+        Some(Waits::Limit) => json!({ "what": "its turn at the rate limit" }),
+        Some(Waits::Connection { connection, since }) => {
+            let app = run.connections.iter().find(|(_, id)| **id == connection).map(|(app, _)| app);
+            json!({ "what": "the connection", "connection_id": connection, "app": app, "since": since.to_string() })
+        }
+    }
 }
 
 fn whole(run: &LiveRun) -> Value {

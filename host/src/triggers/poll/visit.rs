@@ -11,7 +11,6 @@ use std::{fmt, time::Duration};
 use trunnion_core::{
     call::CallError,
     clock::Timestamp,
-    id::ConnectionId,
     machine::idempotency_key,
     manifest::PollSpec,
     polling::{self, Pace},
@@ -284,12 +283,11 @@ impl Visitor {
     }
 
     async fn failed(&self, place: Place, standing: &Standing, error: CallError) -> Result<Visited> {
-        let Standing { poller, pace, .. } = standing;
+        let Standing { poller, connection, pace, .. } = standing;
         let (app, pace) = (poller.record.app.clone(), *pace);
         let Place { scope, .. } = place;
         if let CallError::AuthExpired { message } = error {
-            let connection: ConnectionId = poller.record.connection;
-            self.vault.needs_attention(&scope, poller.record.user, connection, &message).await?;
+            self.vault.needs_attention(&scope, connection, &message).await?;
             return Ok(Visited::Attention { app, reason: message, pace });
         }
         Ok(Visited::Failed { app, error, pace })

@@ -273,6 +273,15 @@ fn the_rules_between_members() {
 }
 
 #[test]
+fn an_action_draws_from_limits_that_are_declared() {
+    let mut value = with("/title", Some(json!("Shop")));
+    value["actions"][0]["buckets"] = json!(["store", "search"]);
+    assert_eq!(places(&value), ["/actions/0/buckets/1"]);
+    value["actions"][0]["buckets"] = json!(["store"]);
+    assert_eq!(parse(&value).unwrap().actions[0].buckets, ["store"]);
+}
+
+#[test]
 fn every_problem_is_said_at_once() {
     let mut value = with("/title", Some(json!("")));
     value["hosts"][0] = json!("*");
