@@ -22,7 +22,7 @@ use crate::{
     access::Access,
     context::Context,
     registry::Swaps,
-    runs::{Queue, RunLog},
+    runs::{DeadLetters, Queue, RunLog},
     triggers::{accept::Acceptor, poll::Pollers, request::Requests, schedule::Schedules, webhook::Ingress},
     users::Users,
     vault::Vault,
@@ -63,6 +63,8 @@ pub struct AllServices {
     pub pollers: Pollers,
     /// Runs.
     pub runs: RunLog,
+    /// Work that exhausted its retries.
+    pub dead_letters: DeadLetters,
     /// Work that waits.
     pub queue: Arc<Queue>,
     /// What the clock starts.

@@ -7,6 +7,7 @@
 
 pub mod act;
 pub mod calls;
+pub mod dead;
 pub mod execute;
 mod items;
 mod keys;
@@ -19,6 +20,7 @@ pub mod worker;
 
 pub use self::{
     calls::Calls,
+    dead::DeadLetters,
     execute::Held,
     log::RunLog,
     queue::{Queue, Turn, Work},

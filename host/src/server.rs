@@ -39,7 +39,7 @@ use crate::{
     registry::{self, Registry, Swaps},
     retention::Retention,
     runs::{
-        Calls, Hands, Queue, Routes, RunLog, Waiting, Worker,
+        Calls, DeadLetters, Hands, Queue, Routes, RunLog, Waiting, Worker,
         act::Actor,
         execute::Executor,
         queue::{Bounds, Limits, Load},
@@ -318,6 +318,7 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         pollers,
         requests,
         runs,
+        dead_letters: DeadLetters::new(context.clone(), Arc::clone(&releases), Arc::clone(&queue)),
         releases,
         queue,
         schedules,

@@ -114,6 +114,7 @@ fn run(number: u8, state: RunState) -> LiveRun {
         state,
         line: None,
         replay_of: None,
+        replays: Vec::new(),
         log: Vec::new(),
     }
 }

@@ -18,6 +18,7 @@ mod complaints;
 mod connector_cli;
 mod contract;
 mod crash;
+mod dead_letters;
 mod deploy;
 mod disk_full;
 mod egress;

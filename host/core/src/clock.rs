@@ -3,6 +3,7 @@
 use std::{
     fmt,
     ops::{Add, Sub},
+    str::FromStr,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -64,6 +65,22 @@ impl fmt::Display for Timestamp {
             Some(moment) => write!(f, "{moment:.3}"),
             None => write!(f, "{} ms", self.0),
         }
+    }
+}
+
+/// A text that is not a moment.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a moment; write it as in `2026-01-31T18:30:00Z`")]
+pub struct NotAMoment(String);
+
+impl FromStr for Timestamp {
+    type Err = NotAMoment;
+
+    /// Reads RFC 3339.
+    fn from_str(text: &str) -> Result<Self, NotAMoment> {
+        let moment: Option<jiff::Timestamp> = text.parse().ok();
+        let millis = moment.and_then(|moment| u64::try_from(moment.as_millisecond()).ok());
+        millis.map(Self).ok_or_else(|| NotAMoment(text.to_owned()))
     }
 }
 

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::{call::CallError, clock::Timestamp, manifest::Repeat};
 
 pub use self::{
-    again::{cancel, mended},
+    again::{cancel, mended, redrive},
     rule::{Act, OnError, StepRule, called_run, idempotency_key},
     state::{Begun, Lease, Outcome, RunState, Status, StepResult, Waits},
 };

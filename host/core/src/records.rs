@@ -514,6 +514,9 @@ pub struct LiveRun {
     /// The run this one replays.
     #[serde(default)]
     pub replay_of: Option<RunId>,
+    /// The runs that replay this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replays: Vec<RunId>,
     /// Lines logged so far.
     #[serde(default)]
     pub log: Vec<LogLine>,
@@ -702,6 +705,9 @@ pub enum DeadWork {
         user: UserId,
         /// Where it should have gone.
         url: String,
+        /// The callback itself.
+        #[serde(default)]
+        callback: Option<Box<Callback>>,
     },
 }
 

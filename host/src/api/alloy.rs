@@ -34,6 +34,7 @@ pub fn routes() -> Router<Services> {
         .route("/workflows/{workflow}", axum::routing::delete(headless::remove))
         .route("/workflows/{workflow}/logs", get(logs::logs))
         .route("/workflows/{workflow}/errors", get(logs::errors))
+        .route("/workflows/{workflow}/rerun/{execution}", post(logs::rerun))
         .route("/headless/credentials", post(credentials::create))
         .route("/headless/startInstallation", post(headless::start))
         .route("/headless/completeInstallation", post(headless::complete))

@@ -2,6 +2,7 @@
 
 mod connections;
 mod connectors;
+mod dead_letters;
 mod definitions;
 mod installations;
 mod keys;
@@ -47,6 +48,10 @@ pub fn routes() -> Router<Services> {
         .route("/runs", get(runs::list))
         .route("/runs/{run}", get(runs::one))
         .route("/runs/{run}/cancel", post(runs::cancel))
-        .route("/dead-letters", get(runs::dead_letters))
+        .route("/runs/{run}/replay", post(runs::replay))
+        .route("/dead-letters", get(dead_letters::list))
+        .route("/dead-letters/redrive", post(dead_letters::redrive_all))
+        .route("/dead-letters/{letter}", get(dead_letters::one).delete(dead_letters::delete))
+        .route("/dead-letters/{letter}/redrive", post(dead_letters::redrive))
         .fallback(super::error::no_route)
 }

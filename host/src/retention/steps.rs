@@ -3,9 +3,9 @@
 
 use trunnion_core::{clock::Timestamp, machine::Status, records::LiveRun};
 use trunnion_store::{
-    Batch, CommitError, Position, ReadError, Store,
+    Batch, CommitError, Position, ReadError, Select, Store,
     store::ExpireError,
-    tables::{DeadLetters, EndedRuns, RunsByWorkflow},
+    tables::{DeadLetters, EndedRuns, LiveItems, RunsByWorkflow},
 };
 
 use super::{Forgotten, RetentionConfig, rest::Pace};
@@ -105,8 +105,19 @@ impl Forgetting<'_> {
                 }
                 position = Position::after::<DeadLetters>(&letter.place, &letter.key);
                 if letter.record.as_ref().is_none_or(|record| record.at < before) {
-                    batch.remove::<DeadLetters>(&letter.place, &letter.key, letter.version);
-                    forgotten.dead_letters += 1;
+                    // What its run's loop had come to goes with it; a large one over several sweeps.
+                    let select = Select::all().prefix(&letter.key).limit(STEP);
+                    let items = self.store.list::<LiveItems>(&letter.place, select).await?;
+                    for item in &items {
+                        batch.remove::<LiveItems>(&letter.place, &item.key, item.version);
+                    }
+                    if items.len() < STEP {
+                        batch.remove::<DeadLetters>(&letter.place, &letter.key, letter.version);
+                        forgotten.dead_letters += 1;
+                    }
+                }
+                if batch.len() >= STEP {
+                    break;
                 }
             }
             self.commit(batch, forgotten).await?;

@@ -355,7 +355,7 @@ impl Executor {
             return Ok(Hands::Kept);
         }
         forget_request(&mut held.run);
-        if held.run.state.ended() && has_items(&held.release.program) {
+        if held.run.state.ended() && !is_dead_letter(&held.run) && has_items(&held.release.program) {
             held.spent = self.items_left(&held.scope, held.run.id).await?;
         }
         match self.journal(held).await {
@@ -422,7 +422,7 @@ impl Executor {
         }
         held.next = Next::End;
         let mut batch = changes_of(&held.scope, &held.run, stored.version);
-        if has_items(&held.release.program) {
+        if !is_dead_letter(&held.run) && has_items(&held.release.program) {
             let spent = items_of(&self.context.store, &held.scope, held.run.id).await?;
             remove_items(&mut batch, &held.scope, &spent);
         }
@@ -436,6 +436,11 @@ impl Executor {
             Err(error) => Err(Error::Commit(error)),
         }
     }
+}
+
+/// Whether a run has ended so that it may go on again: then the items it had come to are kept with its dead letter.
+pub(super) const fn is_dead_letter(run: &LiveRun) -> bool {
+    matches!(&run.state.status, Status::Ended { outcome: Outcome::Failed { dead_letter: Some(_), .. }, .. })
 }
 
 /// The run as it stands, as changes to the store that hold only if it still has `version` there.

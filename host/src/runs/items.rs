@@ -2,7 +2,8 @@
 //!
 //! Invariants: an item's state is durable before anything is performed that could not be repeated unknown; items
 //! are found again by run, path and index after any stop; they are removed by the very commit that records what
-//! the `for_each` came to, or that ends the run.
+//! the `for_each` came to, or that ends the run. Where a run ends as a dead letter they stay, so that it can go on
+//! with the items that failed and does none again that was done.
 
 use std::collections::BTreeMap;
 
@@ -190,6 +191,8 @@ impl Executor {
                     format!("{failed} of {count} items failed; the first was item {index}: {error}");
                 log.push(self.line(Some(compiled.id.clone()), LogLevel::Error, message.clone()));
                 let error = CallError::Other { code: "items_failed".to_owned(), message };
+                // Going on with this run later is going on with these.
+                spent.clear();
                 Event::Failed { started_at, input: output, error, jitter: 0 }
             }
         };
@@ -216,12 +219,20 @@ impl Executor {
         known: Option<(LiveItem, Version)>,
     ) -> Result<Driven> {
         let now = self.context.now();
+        let redrives = around.run.state.redrives;
         let mut driven = match known {
             Some((known, version)) => {
                 let state = self.woken(around.scope, around.run.user, known.state).await?;
+                // Whoever had the run go on had all its failed items go on.
+                let redriven =
+                    machine::redrive(&state, &body.rules, now).filter(|_| state.redrives < redrives);
+                let state = redriven.map_or(state, |state| RunState { redrives, ..state });
                 Driven { index, state, log: known.log, version: Some(version) }
             }
-            None => Driven { index, state: RunState::queued(now), log: Vec::new(), version: None },
+            None => {
+                let state = RunState { redrives, ..RunState::queued(now) };
+                Driven { index, state, log: Vec::new(), version: None }
+            }
         };
         let mut spent = Spent::new();
         let mut event = if self.queue.is_cancelled(around.run.id) {

@@ -7,13 +7,13 @@ use trunnion_core::{
     answer::Answer,
     id::{RunId, UserId, WorkflowId},
     machine::{self, Next, Outcome, Status},
-    records::{DeadLetter, LiveRun},
+    records::LiveRun,
     release::Release,
     scope::Scope,
 };
 use trunnion_store::{
     Batch, CommitError, Select,
-    tables::{CalledRuns, DeadLetters, EndedRuns, LiveRuns, RunOutline, RunsByWorkflow},
+    tables::{CalledRuns, EndedRuns, LiveRuns, RunOutline, RunsByWorkflow},
 };
 
 use super::{
@@ -143,13 +143,6 @@ impl RunLog {
         runs.dedup_by(|a, b| a.id == b.id);
         runs.truncate(limit);
         Ok(runs)
-    }
-
-    /// Work that exhausted its retries, newest first.
-    pub async fn dead_letters(&self, scope: &Scope, limit: usize) -> Result<Vec<(String, DeadLetter)>> {
-        let entries =
-            self.context.store.list::<DeadLetters>(scope, Select::all().backward().limit(limit)).await?;
-        Ok(entries.into_iter().map(|entry| (entry.key.to_string(), entry.record)).collect())
     }
 
     /// To be called once a state of a run is durable: whoever waits for it hears of it, and what a cancelled run has

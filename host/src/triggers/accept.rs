@@ -6,6 +6,7 @@
 //! a long queue it is not, so that a process that dies takes nothing from runs that it had not begun.
 
 mod line;
+mod replay;
 
 use std::sync::Arc;
 
@@ -363,6 +364,7 @@ impl Acceptor {
             state,
             line: joined.as_ref().map(Joined::place),
             replay_of: None,
+            replays: Vec::new(),
             log: Vec::new(),
         };
         Ok(Held::new(*scope, run, release, (Version::ZERO, next), hold).in_line(joined))

@@ -1,10 +1,10 @@
-//! Waiting for something outside the run, and the end that somebody asks for.
+//! Waiting for something outside the run, and what people say about a run: that it is to end, or to go on.
 
 use super::{
     Act, Attempt, Decision, Journal, LONGEST_LIMITED, Next, Outcome, Refused, RunState, Status, StepRule,
     Waits, end, give_up, nothing, wait,
 };
-use crate::{call::CallError, clock::Timestamp};
+use crate::{call::CallError, clock::Timestamp, manifest::Repeat};
 
 /// A lease whose step was not carried out: it is no attempt.
 pub(super) const fn not_begun(mut state: RunState) -> RunState {
@@ -71,4 +71,24 @@ pub fn cancel(state: RunState, now: Timestamp) -> Decision {
             Decision { state, next: Next::Nothing, journal: Journal::First }
         }
     }
+}
+
+/// Somebody has a failed run go on at the step that failed, with every attempt before it; none where it did not
+/// fail. The step's idempotency key stays. Where it is not known whether the step was carried out, an action that
+/// can be looked up is, and one that may never be repeated unknown is repeated: that is what was asked for.
+#[must_use]
+pub fn redrive(state: &RunState, rules: &[StepRule], now: Timestamp) -> Option<RunState> {
+    let Status::Ended { outcome: Outcome::Failed { step, .. }, .. } = &state.status else { return None };
+    let never = rules.get(state.step).is_some_and(|rule| rule.act == Act::Outside(Repeat::Never));
+    let mut results = state.results.clone();
+    if results.last().is_some_and(|last| last.id == *step && last.error.is_some()) {
+        results.pop();
+    }
+    Some(RunState {
+        uncertain: state.uncertain && !never,
+        step: state.step,
+        redrives: state.redrives.saturating_add(1),
+        results,
+        ..RunState::queued(now)
+    })
 }

@@ -41,6 +41,9 @@ pub struct RunState {
     /// Since when the vendor has refused the current step for now, where it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limited_since: Option<Timestamp>,
+    /// How often somebody had it go on after it had failed for good.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub redrives: u32,
     /// Finished steps, in order.
     pub results: Vec<StepResult>,
 }
@@ -159,6 +162,7 @@ impl RunState {
             parked: None,
             waits: None,
             limited_since: None,
+            redrives: 0,
             results: Vec::new(),
         }
     }
@@ -178,4 +182,9 @@ impl RunState {
             Status::Ended { .. } => None,
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_none_yet(redrives: &u32) -> bool {
+    *redrives == 0
 }

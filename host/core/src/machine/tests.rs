@@ -377,11 +377,39 @@ fn a_run_that_waits_for_a_connection_goes_on_when_it_is_mended_and_is_given_up_w
 }
 
 #[test]
+fn a_redriven_run_goes_on_at_the_step_that_failed_with_every_attempt_before_it() {
+    use Repeat::{Lookup, Never, Safe};
+    for (repeat, uncertain, expected) in
+        [(Safe, false, Next::Perform(1)), (Lookup, true, Next::Reconcile(1)), (Never, true, Next::Intend(1))]
+    {
+        let rules = in_order([rule("one", Act::Pure), rule("two", Act::Outside(repeat))]);
+        let before = RunState { uncertain, recoveries: 3, attempt: 4, ..state("held") };
+        let before = RunState { step: 1, results: done_one(), ..before };
+        let error = if uncertain { rejected() } else { unavailable() };
+        let dead = apply(before, &rules, failed(error), NOW).state;
+        assert!(matches!(dead.status, Status::Ended { outcome: Outcome::Failed { .. }, .. }), "{dead:?}");
+        assert_eq!(dead.results.len(), 2);
+        let state = redrive(&dead, &rules, NOW).unwrap();
+        assert_eq!((state.results.len(), state.recoveries, state.redrives), (1, 0, 1));
+        let leased = apply(state, &rules, Event::Leased(lease("new")), NOW);
+        assert_eq!((leased.next, leased.state.attempt), (expected, 1), "{repeat:?}");
+    }
+    assert_eq!(redrive(&state("queued"), &[], NOW), None);
+    assert_eq!(redrive(&state("ended"), &[], NOW), None);
+}
+
+#[test]
 fn cancelling_needs_nothing_but_the_state() {
     for name in ["queued", "early", "queued, uncertain"] {
         assert_eq!(letter(&state(name), &cancel(state(name), NOW)), 'C', "{name}");
     }
     assert!(cancel(state("held"), NOW).state.cancelling);
+}
+
+/// The result of a step "one".
+fn done_one() -> Vec<StepResult> {
+    let rules = in_order([rule("one", Act::Pure), rule("two", Act::Pure)]);
+    apply(state("held"), &rules, done(), NOW).state.results
 }
 
 #[test]

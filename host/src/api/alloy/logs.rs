@@ -3,6 +3,7 @@
 use axum::{
     Json,
     extract::{Path, Query, State},
+    http::StatusCode,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -13,7 +14,7 @@ use trunnion_core::{
     scope::Scope,
 };
 
-use super::integrations::block_id;
+use super::{events::required, integrations::block_id};
 use crate::{
     api::{Services, caller::Tenant, error::Failure, path},
     runs::log::Wanted,
@@ -61,6 +62,31 @@ pub(super) async fn errors(
         _ => None,
     };
     Ok(Json(json!({ "data": runs.iter().filter_map(shape).collect::<Vec<_>>() })))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ForUser {
+    user_id: Option<String>,
+}
+
+/// Starts an execution anew with its original event.
+pub(super) async fn rerun(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+    Path((workflow, execution)): Path<(String, String)>,
+    Query(query): Query<ForUser>,
+) -> Result<Json<Value>, Failure> {
+    let user = services.users.find(&scope, required(query.user_id.as_ref())?).await?;
+    let workflow: WorkflowId = path::id(&workflow, "workflow")?;
+    let run = services.runs.run(&scope, path::id(&execution, "execution")?).await?;
+    if run.workflow != workflow || run.user != user.id {
+        let message =
+            format!("workflow `{workflow}` has no execution `{execution}` of user `{}`", user.username);
+        return Err(Failure::new(StatusCode::NOT_FOUND, "run-unknown", message));
+    }
+    let new = services.acceptor.replay(&scope, run.id).await?;
+    Ok(Json(json!({ "message": "success", "executionUuid": new })))
 }
 
 async fn list(

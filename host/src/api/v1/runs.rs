@@ -1,4 +1,4 @@
-//! `/v1/runs` and `/v1/dead-letters`.
+//! `/v1/runs`.
 
 use axum::{
     Json,
@@ -11,7 +11,7 @@ use trunnion_core::{
     call::CallError,
     id::{RunId, UserId, WorkflowId},
     machine::{Outcome, Status, StepResult, UNTIL_WOKEN, Waits},
-    records::{DeadLetter, DeadWork, LiveRun},
+    records::LiveRun,
     scope::Scope,
 };
 
@@ -113,28 +113,13 @@ pub(super) async fn cancel(
     Ok(Json(whole(&services.runs.cancel(&scope, path::id(&run, "run")?).await?)))
 }
 
-pub(super) async fn dead_letters(
+pub(super) async fn replay(
     State(services): State<Services>,
     Tenant(scope): Tenant,
+    Path(run): Path<String>,
 ) -> Result<Json<Value>, Failure> {
-    let shape = |(id, letter): (String, DeadLetter)| {
-        let work = match letter.work {
-            DeadWork::Run { run, user } => json!({ "kind": "run", "run_id": run, "user_id": user }),
-            DeadWork::Callback { run, user, url } => {
-                json!({ "kind": "callback", "run_id": run, "user_id": user, "url": url })
-            }
-            DeadWork::Delivery { delivery } => json!({
-                "kind": "delivery",
-                "delivery_id": delivery.id,
-                "subscription_id": delivery.subscription,
-                "user_id": delivery.user,
-                "body": delivery.body,
-            }),
-        };
-        json!({ "id": id, "at": letter.at.to_string(), "reason": letter.reason, "work": work })
-    };
-    let letters = services.runs.dead_letters(&scope, MAX_LIMIT).await?;
-    Ok(Json(json!({ "data": letters.into_iter().map(shape).collect::<Vec<_>>() })))
+    let new = services.acceptor.replay(&scope, path::id(&run, "run")?).await?;
+    Ok(Json(whole(&services.runs.run(&scope, new).await?)))
 }
 
 const STATUSES: [&str; 7] = ["queued", "waiting", "running", "succeeded", "filtered", "failed", "cancelled"];
@@ -198,12 +183,15 @@ fn waiting_for(run: &LiveRun) -> Value {
     }
 }
 
-fn whole(run: &LiveRun) -> Value {
+pub(super) fn whole(run: &LiveRun) -> Value {
     let mut shape = outline(run);
     let mut put = |name: &str, value: Value| shape.insert(name.to_owned(), value);
     put("event", json!({ "id": run.event, "source": run.source, "data": run.trigger }));
     put("digests", json!(run.digests));
     put("attempt", json!(run.state.attempt));
+    put("redrives", json!(run.state.redrives));
+    put("replay_of", json!(run.replay_of));
+    put("replays", json!(run.replays));
     put("steps", json!(run.state.results.iter().map(step).collect::<Vec<_>>()));
     let lines = run.log.iter().map(|line| {
         json!({ "at": line.at.to_string(), "step": line.step, "level": line.level, "message": line.message })
@@ -224,6 +212,6 @@ fn step(result: &StepResult) -> Value {
     })
 }
 
-fn error(error: &CallError) -> Value {
+pub(super) fn error(error: &CallError) -> Value {
     json!({ "kind": error.kind(), "message": error.to_string() })
 }

@@ -99,8 +99,8 @@ impl Queue {
         self.begin(scope, begin);
     }
 
-    /// A stored run that nobody has in hand, after a start. Where it has a line, it takes its old place there and begins
-    /// with [`Self::advance`]; otherwise it is due at its time.
+    /// A stored run that nobody has in hand: after a start, or since it was revived. Where it has a line, it takes its
+    /// old place there and begins with [`Self::advance`]; otherwise it is due at its time.
     pub fn restore(&self, scope: Scope, run: &LiveRun, due: Timestamp) {
         let lane = likely_lane(run);
         let Some(place) = run.line else {
@@ -136,6 +136,15 @@ impl Queue {
         for id in ids {
             let begin = self.lines().advance(id);
             self.begin(id.0, begin);
+        }
+    }
+
+    /// A run that had ended lives again, durably: it goes on at once, or when its line lets it.
+    pub fn revive(&self, scope: Scope, run: &LiveRun) {
+        self.restore(scope, run, self.clock.now());
+        if let Some(place) = run.line {
+            let begin = self.lines().advance((scope, run.installation, place.key));
+            self.begin(scope, begin);
         }
     }
 

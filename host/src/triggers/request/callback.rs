@@ -165,7 +165,12 @@ impl Callbacks {
         let letter = DeadLetter {
             at: self.context.now(),
             reason: format!("the callback failed after {} attempts: {error}", callback.attempts),
-            work: DeadWork::Callback { run, user: callback.user, url: callback.url.clone() },
+            work: DeadWork::Callback {
+                run,
+                user: callback.user,
+                url: callback.url.clone(),
+                callback: Some(Box::new(callback.clone())),
+            },
         };
         let id = self.context.ids.next::<Id>();
         let buried = || {
