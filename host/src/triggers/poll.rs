@@ -256,6 +256,7 @@ impl Pollers {
                 self.plan().attention(place, app, reason, pace, now)
             }
             Ok(Visited::Failed { app, error, pace }) => self.failed(place, (app, error), pace, now),
+            Ok(Visited::Limited(held)) => self.plan().limited(place, held, now),
             // The vendor was not asked: it keeps what is new there.
             Err(Error::Busy { retry_after } | Error::UserBusy { retry_after }) => {
                 self.plan().put_off(place, now, now + retry_after)

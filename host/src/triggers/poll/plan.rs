@@ -16,13 +16,14 @@ use trunnion_core::{
     call::CallError,
     clock::Timestamp,
     id::{InstallationId, UserId},
+    limit::Asking,
     polling::Pace,
     scope::Scope,
 };
 
 use super::{
     status::{Cause, Overview, Shown, Stage, Status, Tally, Told, Trouble},
-    visit::{Ask, Page, Round},
+    visit::{Ask, Held, Page, Round},
 };
 
 /// A poller's place in the store.
@@ -51,6 +52,8 @@ struct Known {
     stage: Stage,
     /// Asked for while a visit was under way: a new round is due at once.
     again: bool,
+    /// Whether `due` is the moment that the vendor's limits gave it.
+    asking: Asking,
     /// How far somebody wants the next round to look back.
     look_back: Option<Duration>,
     /// How far somebody wanted the round under way to look back.
@@ -140,6 +143,7 @@ impl Plan {
             due,
             stage: Stage::Planned,
             again: false,
+            asking: Asking::First,
             look_back: None,
             looking: None,
             round: None,
@@ -159,6 +163,7 @@ impl Plan {
             Stage::Planned if known.due > now => {
                 self.in_order.remove(&(known.due, place));
                 known.due = now;
+                known.asking = Asking::First;
                 self.in_order.insert((now, place));
             }
             Stage::Planned => {}
@@ -189,7 +194,8 @@ impl Plan {
                 known.looking = known.look_back.take();
                 known.waiting.iter_mut().for_each(|waiter| waiter.begun = true);
             }
-            return Ok(Ask { place, due, look_back: known.looking, round });
+            let asking = std::mem::replace(&mut known.asking, Asking::First);
+            return Ok(Ask { place, due, look_back: known.looking, round, asking });
         }
         Err(None)
     }
@@ -241,6 +247,26 @@ impl Plan {
         failures
     }
 
+    /// A visit has to wait for its turn at the vendor's limits; its round goes on there. A poll that was refused is told
+    /// to whoever asked for it.
+    pub(super) fn limited(&mut self, place: Place, held: Held, now: Timestamp) {
+        self.ended(place, now, |known| {
+            let Held { pace, until, round, refused } = held;
+            known.pace = pace;
+            known.asking = Asking::Again;
+            if let Some((app, error)) = refused {
+                known.status.failures = known.status.failures.saturating_add(1);
+                known.tell(&Told::Failed(error.clone()));
+                known.trouble(app, Cause::Failing(error), now);
+            }
+            match round {
+                Some(round) => known.round = Some(Box::new(round)),
+                None => known.not_begun(),
+            }
+            until
+        });
+    }
+
     /// A visit found that the credential has to be mended first. It is looked at again at the usual times, which reads
     /// the credential's record and asks nobody.
     pub(super) fn attention(
@@ -271,10 +297,7 @@ impl Plan {
     /// A visit came to nothing; the round goes on from the stored cursor at `due`.
     pub(super) fn postpone(&mut self, place: Place, now: Timestamp, due: Timestamp) {
         self.ended(place, now, |known| {
-            known.round = None;
-            // Whoever waits still does, and a deeper look is still owed.
-            known.waiting.iter_mut().for_each(|waiter| waiter.begun = false);
-            known.look_back = known.look_back.max(known.looking);
+            known.not_begun();
             due
         });
     }
@@ -304,6 +327,7 @@ impl Plan {
         let user = (place.scope, known.user);
         let due = if std::mem::take(&mut known.again) {
             known.round = None;
+            known.asking = Asking::First;
             now
         } else {
             due
@@ -361,6 +385,13 @@ impl Plan {
 }
 
 impl Known {
+    /// The round is to begin once more: whoever waits for it still does, and a deeper look is still owed.
+    fn not_begun(&mut self) {
+        self.round = None;
+        self.waiting.iter_mut().for_each(|waiter| waiter.begun = false);
+        self.look_back = self.look_back.max(self.looking);
+    }
+
     /// Tells everybody whose round this was.
     fn tell(&mut self, told: &Told) {
         let (theirs, others) = self.waiting.drain(..).partition(|waiter| waiter.begun);

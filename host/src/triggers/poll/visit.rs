@@ -11,13 +11,14 @@ use std::{fmt, time::Duration};
 use trunnion_core::{
     call::CallError,
     clock::Timestamp,
+    limit::{self, Asking, Turn},
     machine::idempotency_key,
     manifest::PollSpec,
     polling::{self, Pace},
     records::{Connection, Installation, Poller},
     scope::Scope,
 };
-use trunnion_sandbox::{Call, Connector, Freshness, Poll, Polled};
+use trunnion_sandbox::{Answer, Call, Connector, Failed, Freshness, Poll, Polled};
 use trunnion_store::{
     Batch, CommitError, ReadError, Versioned,
     tables::{ActivePollers, Connections, Installations, Pollers},
@@ -27,6 +28,7 @@ use super::Place;
 use crate::{
     context::Context,
     error::{Error, Result},
+    limits::{Drawn, Limited},
     triggers::accept::Acceptor,
     vault::Vault,
 };
@@ -53,6 +55,8 @@ pub(super) struct Ask {
     pub(super) look_back: Option<Duration>,
     /// Where the round under way stands; at its first page none.
     pub(super) round: Option<Round>,
+    /// Whether it comes at the moment that the vendor's limits gave it.
+    pub(super) asking: Asking,
 }
 
 /// A round that has more pages.
@@ -86,8 +90,23 @@ pub(super) enum Visited {
     Superseded,
     /// The poll failed.
     Failed { app: String, error: CallError, pace: Pace },
+    /// It has to wait for its turn at the vendor's limits, of which others of the connection draw too.
+    Limited(Held),
     /// A page.
     Page(Page),
+}
+
+/// A visit that has to wait for its turn.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// How often the poller polls.
+    pub(super) pace: Pace,
+    /// When its turn is.
+    pub(super) until: Timestamp,
+    /// Where the round under way stands: waiting does not begin it anew.
+    pub(super) round: Option<Round>,
+    /// The app, and what its vendor refused the visit with; none where the vendor was not even asked.
+    pub(super) refused: Option<(String, CallError)>,
 }
 
 /// What a page brought.
@@ -125,17 +144,28 @@ impl Visitor {
         self.acceptor.admit_user(&ask.place.scope, standing.poller.record.user)?;
         let Standing { poller, spec, pace, .. } = &standing;
         let (pace, kept) = (*pace, poller.record.cursor.as_ref().map(|cursor| cursor.value.to_string()));
+        let drawn = limit::drawn_from(standing.connector.manifest(), None);
+        let limits = (Limited::Connection(ask.place.scope, standing.connection.record.id), drawn.as_slice());
+        if let Turn::At(until) = self.context.limits.turn(&limits.0, limits.1, ask.asking, self.context.now())
+        {
+            return Ok(Visited::Limited(Held { pace, until, round: ask.round, refused: None }));
+        }
         let recheck = spec.recheck.filter(|recheck| pace.rechecks(recheck, ask.due));
-        let (from, look_back, unwritten) = match ask.round {
-            Some(Round { cursor, unwritten, look_back }) => (Some(cursor), look_back, unwritten),
+        let (from, look_back, unwritten) = match &ask.round {
+            Some(Round { cursor, unwritten, look_back }) => (Some(cursor.clone()), *look_back, *unwritten),
             None => {
                 let deeper = recheck.map(|recheck| Duration::from_millis(recheck.look_back_ms));
                 (kept, ask.look_back.max(deeper), 0)
             }
         };
-        let polled = match self.call(&ask.place.scope, &standing, from.as_deref(), look_back).await {
+        let answered = self.call(&ask.place.scope, &standing, from.as_deref(), look_back).await;
+        let polled = match self.told(&limits, answered) {
             Ok(polled) => polled,
-            Err(error) => return self.failed(ask.place, &standing, error).await,
+            Err((error, Some(until))) => {
+                let refused = Some((poller.record.app.clone(), error));
+                return Ok(Visited::Limited(Held { pace, until, round: ask.round, refused }));
+            }
+            Err((error, None)) => return self.failed(ask.place, &standing, error).await,
         };
         let (next, more) = (polled.cursor.clone(), polled.more);
         let sorted = match self.sort(&ask.place, &standing, polled.occurrences).await? {
@@ -248,7 +278,7 @@ impl Visitor {
         standing: &Standing,
         from: Option<&str>,
         look_back: Option<Duration>,
-    ) -> Result<Polled, CallError> {
+    ) -> Result<Answer<Polled>, Failed> {
         let Standing { poller, connection: stored, connector, .. } = standing;
         let (poller, connection) = (&poller.record, &stored.record);
         let call = Call {
@@ -270,16 +300,28 @@ impl Visitor {
         let said = |line: &dyn fmt::Display| {
             tracing::debug!(app, %installation, message = %line, "the connector said while polling");
         };
-        match connector.poll(call, poll).await {
-            Ok(answer) => {
-                answer.log.iter().for_each(|line| said(&line.message));
-                Ok(answer.value)
-            }
-            Err(failed) => {
-                failed.log.iter().for_each(|line| said(&line.message));
-                Err(failed.error)
-            }
-        }
+        let answered = connector.poll(call, poll).await;
+        let log = match &answered {
+            Ok(answer) => &answer.log,
+            Err(failed) => &failed.log,
+        };
+        log.iter().for_each(|line| said(&line.message));
+        answered
+    }
+
+    /// Notes what a poll says about the vendor's limits; with a refusal for now, when the poll's turn is.
+    fn told(
+        &self,
+        (of, drawn): &(Limited, &Drawn<'_>),
+        answered: Result<Answer<Polled>, Failed>,
+    ) -> Result<Polled, (CallError, Option<Timestamp>)> {
+        let (observations, polled) = match answered {
+            Ok(Answer { observations, value, .. }) => (observations, Ok(value)),
+            Err(Failed { observations, error, .. }) => (observations, Err(error)),
+        };
+        let error = polled.as_ref().err();
+        let until = self.context.limits.told(of, drawn, &observations, error, self.context.now());
+        polled.map_err(|error| (error, until))
     }
 
     async fn failed(&self, place: Place, standing: &Standing, error: CallError) -> Result<Visited> {

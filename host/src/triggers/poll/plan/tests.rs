@@ -151,6 +151,42 @@ fn whoever_asks_is_told_of_a_round_that_began_after_it() {
 }
 
 #[test]
+fn a_round_that_waits_for_its_turn_goes_on_where_it_stood() {
+    let mut plan = plan(&[1]);
+    let limited = |round: Option<Round>, refused: Option<CallError>| Held {
+        pace: pace(place(1)),
+        until: at(60),
+        round,
+        refused: refused.map(|error| ("acme".to_owned(), error)),
+    };
+    let mut told = plan.ask(place(1), Some(MINUTE), at(0)).unwrap();
+    assert_eq!(plan.take(at(0)).unwrap().asking, Asking::First);
+    plan.limited(place(1), limited(None, None), at(0));
+    assert_eq!(plan.take(at(59)).unwrap_err(), Some(at(60)));
+    let next = plan.take(at(60)).unwrap();
+    assert_eq!((next.asking, next.look_back), (Asking::Again, Some(MINUTE)), "at the moment it was given");
+    plan.page(place(1), page(place(1), 4, Some(Round::at("2"))), at(60));
+    let next = plan.take(at(60)).unwrap();
+    assert_eq!(next.asking, Asking::First);
+    plan.limited(place(1), limited(next.round, None), at(60));
+    assert!(plan.shown(&place(1)).unwrap().status.trouble.is_none(), "it only waits");
+    let next = plan.take(at(60)).unwrap();
+    assert_eq!(next.round.map(|round| round.cursor), Some("2".to_owned()));
+    plan.page(place(1), page(place(1), 3, None), at(61));
+    assert!(matches!(told.try_recv(), Ok(Told::Ended(Tally { pages: 2, accepted: 7, .. }))));
+
+    let mut told = plan.ask(place(1), None, at(70)).unwrap();
+    assert_eq!(taken(&mut plan, at(70)), place(1));
+    let refused = limited(None, Some(CallError::RateLimited { retry_after_ms: None }));
+    plan.limited(place(1), Held { until: at(130), ..refused }, at(70));
+    assert!(matches!(told.try_recv(), Ok(Told::Failed(_))), "the vendor refused it");
+    let shown = plan.shown(&place(1)).unwrap();
+    assert_eq!((shown.status.failures, shown.status.trouble.unwrap().since), (1, at(70)));
+    plan.ask(place(1), None, at(71)).unwrap();
+    assert_eq!(plan.take(at(71)).unwrap().asking, Asking::First, "whoever asks takes no turn of others");
+}
+
+#[test]
 fn a_poller_that_is_let_go_on_while_it_is_being_forgotten_is_visited_again() {
     let mut plan = plan(&[1]);
     assert_eq!(taken(&mut plan, at(0)), place(1));
