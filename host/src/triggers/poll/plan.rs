@@ -50,7 +50,7 @@ struct Known {
     pace: Pace,
     due: Timestamp,
     stage: Stage,
-    /// Asked for while a visit was under way: a new round is due at once.
+    /// Changed while a visit was under way: a new round is due at once.
     again: bool,
     /// Whether `due` is the moment that the vendor's limits gave it.
     asking: Asking,
@@ -118,7 +118,11 @@ impl Plan {
         let (tell, told) = oneshot::channel();
         known.waiting.push(Waiter { begun: false, tell });
         known.look_back = look_back.max(known.look_back);
-        self.soon(place, now);
+        // A round that has begun, under way or between two pages, is ended first: whoever waits for the next one then
+        // has it begin at once (`Known::after_round`).
+        if known.stage == Stage::Planned {
+            self.soon(place, now);
+        }
         Some(told)
     }
 
@@ -220,7 +224,7 @@ impl Plan {
             known.status.last_ended_at = Some(now);
             let tally = known.tally;
             known.tell(&Told::Ended(tally));
-            pace.after(now)
+            known.after_round(pace.after(now), now)
         });
     }
 
@@ -242,7 +246,7 @@ impl Plan {
             let due = due(&error, failures);
             known.tell(&Told::Failed(error.clone()));
             known.trouble(app, Cause::Failing(error), now);
-            due
+            known.after_round(due, now)
         });
         failures
     }
@@ -282,7 +286,7 @@ impl Plan {
             known.round = None;
             known.tell(&Told::Attention(reason.clone()));
             known.trouble(app, Cause::Attention(reason), now);
-            pace.after(now)
+            known.after_round(pace.after(now), now)
         });
     }
 
@@ -326,7 +330,9 @@ impl Plan {
         let due = next(known);
         let user = (place.scope, known.user);
         let due = if std::mem::take(&mut known.again) {
-            known.round = None;
+            if known.round.is_some() {
+                known.not_begun();
+            }
             known.asking = Asking::First;
             now
         } else {
@@ -385,6 +391,11 @@ impl Plan {
 }
 
 impl Known {
+    /// When the next round is due, after one that ended: at once where somebody asked for it while that one was under way.
+    fn after_round(&self, due: Timestamp, now: Timestamp) -> Timestamp {
+        if self.waiting.iter().any(|waiter| !waiter.begun) { now } else { due }
+    }
+
     /// The round is to begin once more: whoever waits for it still does, and a deeper look is still owed.
     fn not_begun(&mut self) {
         self.round = None;

@@ -151,6 +151,36 @@ fn whoever_asks_is_told_of_a_round_that_began_after_it() {
 }
 
 #[test]
+fn whoever_asks_between_two_pages_has_the_next_round_begin_when_this_one_ends() {
+    let mut plan = plan(&[1]);
+    assert_eq!(taken(&mut plan, at(0)), place(1));
+    plan.page(place(1), page(place(1), 1, Some(Round::at("2"))), at(1));
+    let mut told = plan.ask(place(1), Some(MINUTE), at(1)).unwrap();
+    let next = plan.take(at(1)).unwrap();
+    assert!(next.round.is_some(), "the round goes on");
+    plan.page(place(1), page(place(1), 1, None), at(2));
+    assert!(told.try_recv().is_err(), "that round had begun before");
+    let next = plan.take(at(2)).unwrap();
+    assert_eq!((next.place, next.round.is_none(), next.look_back), (place(1), true, Some(MINUTE)));
+    plan.failed(place(1), down(), pace(place(1)), at(2), |_, _| at(9_000));
+    assert!(matches!(told.try_recv(), Ok(Told::Failed(_))));
+    assert_eq!(plan.take(at(3)).unwrap_err(), Some(at(9_000)), "once for each time it was asked");
+}
+
+#[test]
+fn a_change_begins_the_round_anew_and_what_was_asked_of_it_is_still_owed() {
+    let mut plan = plan(&[1]);
+    let mut told = plan.ask(place(1), Some(MINUTE), at(0)).unwrap();
+    assert_eq!(taken(&mut plan, at(0)), place(1));
+    plan.changed(place(1), user(1), at(1));
+    plan.page(place(1), page(place(1), 1, Some(Round::at("2"))), at(1));
+    let next = plan.take(at(1)).unwrap();
+    assert_eq!((next.round.is_none(), next.look_back), (true, Some(MINUTE)));
+    plan.page(place(1), page(place(1), 1, None), at(2));
+    assert!(matches!(told.try_recv(), Ok(Told::Ended(Tally { pages: 1, .. }))));
+}
+
+#[test]
 fn a_round_that_waits_for_its_turn_goes_on_where_it_stood() {
     let mut plan = plan(&[1]);
     let limited = |round: Option<Round>, refused: Option<CallError>| Held {
