@@ -20,7 +20,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use trunnion_core::{
     clock::Timestamp,
@@ -167,13 +167,14 @@ impl Pollers {
         let permits = Arc::new(Semaphore::new(self.max_under_way));
         let visits = TaskTracker::new();
         let mut standing = self.context.registry.standing();
+        let mut mended = self.visitor.vault.attention().mended();
         loop {
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
             let ask = tokio::select! {
                 // A stop comes first: nothing is begun that it would only drop.
                 biased;
                 () = shutdown.cancelled() => break,
-                ask = self.next(&mut standing) => ask,
+                ask = self.next(&mut standing, &mut mended) => ask,
             };
             let (this, shutdown) = (self.clone(), shutdown.clone());
             visits.spawn(async move {
@@ -217,8 +218,8 @@ impl Pollers {
     }
 
     /// Waits for the next visit that is due. Where another set of connectors became active since `standing`, those that
-    /// failed try again at once.
-    async fn next(&self, standing: &mut Arc<Standing>) -> Ask {
+    /// failed try again at once; where a connection was mended, those that wait for one.
+    async fn next(&self, standing: &mut Arc<Standing>, mended: &mut watch::Receiver<()>) -> Ask {
         loop {
             let woken = self.shared.wake.notified();
             let now = self.context.now();
@@ -226,6 +227,10 @@ impl Pollers {
             if !Arc::ptr_eq(&present, standing) {
                 *standing = present;
                 self.plan().connectors_changed(now);
+            }
+            if mended.has_changed().is_ok_and(|changed| changed) {
+                mended.mark_unchanged();
+                self.plan().connection_mended(now);
             }
             let due = match self.plan().take(now) {
                 Ok(ask) => return ask,
@@ -235,6 +240,7 @@ impl Pollers {
                 Some(due) => {
                     tokio::select! {
                         () = woken => {}
+                        _ = mended.changed() => self.plan().connection_mended(self.context.now()),
                         () = tokio::time::sleep(due.since(now).min(LONGEST_SLEEP)) => {}
                     }
                 }

@@ -3,7 +3,8 @@
 //! In memory, beside the durable state of whoever waits: each says for which connection, and a start finds them.
 //! Invariants: whoever waits is registered here before it looks whether the connection was mended meanwhile, and a
 //! connection is mended before those registered are woken, so nobody is passed over; whoever waits comes back by
-//! itself when its time is up, so what is older than that is forgotten here.
+//! itself when its time is up, so what is older than that is forgotten here. Pollers do not register: they look at
+//! their connection's record when any is mended.
 
 use std::{
     collections::HashMap,
@@ -11,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::watch;
 use trunnion_core::{clock::Timestamp, id::ConnectionId};
 
 use crate::runs::{Queue, Work};
@@ -24,6 +26,7 @@ pub struct Attention {
     waiting: Mutex<HashMap<ConnectionId, Waiting>>,
     queue: Arc<Queue>,
     patience: Duration,
+    mended: watch::Sender<()>,
 }
 
 /// Those who wait for one connection, and until when each does.
@@ -37,7 +40,7 @@ impl Attention {
     /// Whoever is woken goes to `queue`; nobody waits for longer than `patience`.
     #[must_use]
     pub fn new(queue: Arc<Queue>, patience: Duration) -> Self {
-        Self { waiting: Mutex::default(), queue, patience }
+        Self { waiting: Mutex::default(), queue, patience, mended: watch::Sender::new(()) }
     }
 
     /// How long work waits for a connection to be mended before it is given up.
@@ -63,6 +66,13 @@ impl Attention {
         for (_, work) in woken.into_iter().flat_map(|waiting| waiting.works) {
             self.queue.push(work);
         }
+        self.mended.send_replace(());
+    }
+
+    /// Hears of it whenever a connection was mended.
+    #[must_use]
+    pub fn mended(&self) -> watch::Receiver<()> {
+        self.mended.subscribe()
     }
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<ConnectionId, Waiting>> {

@@ -55,6 +55,19 @@ async fn an_expired_credential_pauses_polling_until_it_is_mended_and_nothing_is_
 }
 
 #[tokio::test]
+async fn a_poller_that_polls_rarely_goes_on_as_soon_as_its_credential_is_mended() {
+    let polling = Polling::start().await;
+    let ada = polling.shop("ada", "item_changed", Some("1d")).await;
+    polling.poll(&ada).await;
+    polling.vendor.change_key("ada", "key-of-ada-anew").unwrap();
+    let expected = polling.change(&ada, 1..3);
+    assert_eq!(polling.poll(&ada).await["round"]["result"], "needs_attention");
+    let key = json!({ "api_key": "key-of-ada-anew" });
+    polling.client.create_credential(&ada.user, APP, &key).await.unwrap();
+    polling.streamed_exactly(&ada, &expected).await;
+}
+
+#[tokio::test]
 async fn a_record_that_breaks_the_connector_stops_one_poller_says_so_and_loses_nothing() {
     let polling = Polling::start().await;
     let ada = polling.shop("ada", "item_changed", Some("1s")).await;

@@ -133,9 +133,22 @@ impl Plan {
             Some(Cause::Failing(error)) => !matches!(error, CallError::RateLimited { .. }),
             Some(Cause::Attention(_)) | None => false,
         };
-        let failing: Vec<_> =
-            self.by_place.iter().filter(|(_, known)| failing(known)).map(|(place, _)| *place).collect();
-        for place in failing {
+        self.all_soon(failing, now);
+    }
+
+    /// A connection was mended: whoever waits for one looks at its own.
+    pub(super) fn connection_mended(&mut self, now: Timestamp) {
+        let waits = |known: &Known| {
+            let cause = known.status.trouble.as_ref().map(|trouble| &trouble.cause);
+            matches!(cause, Some(Cause::Attention(_)))
+        };
+        self.all_soon(waits, now);
+    }
+
+    fn all_soon(&mut self, which: impl Fn(&Known) -> bool, now: Timestamp) {
+        let those: Vec<_> =
+            self.by_place.iter().filter(|(_, known)| which(known)).map(|(place, _)| *place).collect();
+        for place in those {
             self.soon(place, now);
         }
     }
