@@ -15,6 +15,7 @@ pub mod config;
 pub mod context;
 pub mod error;
 pub mod finish;
+mod guard;
 pub mod keyfiles;
 pub mod limits;
 pub mod real;

@@ -4,9 +4,8 @@
 //! one piece, never the worker. How many pieces there are at once, and whose, is the queue's to say. At start,
 //! everything that an earlier process left is taken up.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use futures_util::FutureExt as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use trunnion_core::{
     machine::{Status, UNTIL_WOKEN, Waits},
@@ -25,6 +24,7 @@ use super::{
 use crate::{
     context::Context,
     error::Result,
+    guard::unless_it_panics,
     triggers::{parse::Parser, request::Callbacks},
 };
 
@@ -153,15 +153,13 @@ impl Worker {
 
     async fn work(&self, work: Work, mut turn: Turn) {
         let again = again(&work);
-        let worked = AssertUnwindSafe(Box::pin(self.begin(work, &mut turn))).catch_unwind().await;
-        match worked {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => tracing::error!(
+        match unless_it_panics(Box::pin(self.begin(work, &mut turn))).await {
+            Some(Ok(())) => return,
+            Some(Err(error)) => tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "a piece of work could not go on; it will be taken up again"
             ),
-            // The panic itself was told where it happened.
-            Err(_) => tracing::error!("a piece of work panicked; it will be taken up again"),
+            None => tracing::error!("a piece of work panicked; it will be taken up again"),
         }
         let (lane, again) = again;
         self.queue.push_at_to(self.context.now() + REST, lane, again);

@@ -47,6 +47,7 @@ use super::accept::Acceptor;
 use crate::{
     context::Context,
     error::{Error, Result},
+    guard::unless_it_panics,
     registry::Standing,
     vault::Vault,
 };
@@ -252,8 +253,14 @@ impl Pollers {
     /// One visit, and what follows from it.
     async fn visit(&self, ask: Ask) {
         let place = ask.place;
-        let visited = Box::pin(self.visitor.visit(ask)).await;
+        let visited = unless_it_panics(Box::pin(self.visitor.visit(ask))).await;
         let now = self.context.now();
+        let Some(visited) = visited else {
+            tracing::error!(installation = %place.installation, "a poll panicked; trying again");
+            self.plan().postpone(place, now, now + REST);
+            self.shared.wake.notify_one();
+            return;
+        };
         match visited {
             Ok(Visited::Page(page)) => self.plan().page(place, page, now),
             Ok(Visited::Gone | Visited::Paused) => self.plan().forget(place, now),

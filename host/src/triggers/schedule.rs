@@ -32,6 +32,7 @@ use super::accept::{Acceptor, Arrival, Seen};
 use crate::{
     context::Context,
     error::{Error, Result},
+    guard::unless_it_panics,
 };
 
 /// Looks under way at once: enough that the ticks of one moment share the store's syncs.
@@ -158,7 +159,11 @@ impl Schedules {
     /// Does what is due of an installation; when to look again.
     async fn look_at(&self, place: Place) -> Option<Timestamp> {
         let again = |after| Some(self.context.now() + after);
-        match self.look(place).await {
+        let Some(looked) = unless_it_panics(Box::pin(self.look(place))).await else {
+            tracing::error!(installation = %place.installation, "a schedule panicked; trying again");
+            return again(REST);
+        };
+        match looked {
             Ok(next) => next,
             // It was paused, upgraded or removed meanwhile, or another look was quicker.
             Err(Error::Commit(CommitError::Conflict { .. })) => again(Duration::ZERO),

@@ -1,10 +1,7 @@
 //! Leases live as long as whoever holds them, whatever the clock says; what nobody holds is taken up.
 
-#![cfg(test)]
-
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -17,24 +14,16 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use trunnion::{
-    config::Config,
-    context::{Capabilities, Context},
-    limits::RateLimits,
-    registry::{Registry, Swaps},
-    runs::Work,
-    server::wire,
-};
+use trunnion::{config::Config, runs::Work, server::wire};
 use trunnion_core::{
-    clock::{ManualClock, SeededRandom, Timestamp},
+    clock::{ManualClock, Timestamp},
     definition::Definition,
-    id::{Id, IdSource, InstallationId, RunId, UserId, WorkflowId, WorkspaceId},
+    id::{InstallationId, RunId, UserId, WorkflowId},
     machine::{Begun, LEASE, Lease, Outcome, RunState, Status},
-    records::{Digest, EventSource, LiveRun, StoredRelease, StreamDestination, User},
-    scope::{Environment, Scope},
+    records::{EventSource, LiveRun, StoredRelease, StreamDestination, User},
 };
 use trunnion_sandbox::{
-    Connector, LoadError, Loader, Outbound, Stage,
+    Outbound,
     broker::{Post, Posted, SendError},
 };
 use trunnion_store::{
@@ -42,6 +31,8 @@ use trunnion_store::{
     memory::Memory,
     tables::{EndedRuns, LiveRuns, Releases, StreamDestinations, Users},
 };
+
+use crate::bare::{context, id, scope, swaps, until};
 
 /// A receiver that answers when it is let.
 #[derive(Debug)]
@@ -63,38 +54,6 @@ impl Outbound for Receiver {
             })
         })
     }
-}
-
-/// There are no connectors here.
-#[derive(Debug)]
-struct Nothing;
-
-impl Loader for Nothing {
-    fn load<'a>(
-        &'a self,
-        _: Bytes,
-        _: &'a mut (dyn FnMut(Stage) + Send),
-    ) -> BoxFuture<'a, Result<Connector, LoadError>> {
-        Box::pin(async { Err(LoadError::NotWasm) })
-    }
-
-    fn retire(&self, _: &Digest) {}
-
-    fn forget<'a>(&'a self, _: &'a Digest) -> BoxFuture<'a, ()> {
-        Box::pin(async {})
-    }
-
-    fn max_component_bytes(&self) -> usize {
-        0
-    }
-}
-
-const fn id(byte: u8) -> Id {
-    Id::from_bytes([byte; 12])
-}
-
-fn scope() -> Scope {
-    Scope::new(WorkspaceId(id(1)), Environment::Development)
 }
 
 fn run(number: u8, state: RunState) -> LiveRun {
@@ -159,17 +118,6 @@ async fn store(runs: &[LiveRun]) -> Store {
     store
 }
 
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let wait = async {
-        while !holds().await {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), wait)
-        .await
-        .unwrap_or_else(|_| panic!("waited in vain for {what}"));
-}
-
 #[tokio::test]
 async fn a_step_that_outlasts_its_lease_is_not_taken_from_whoever_performs_it() {
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_000_000)));
@@ -183,18 +131,9 @@ async fn a_step_that_outlasts_its_lease_is_not_taken_from_whoever_performs_it() 
     };
     let store = store(&[run(10, queued), run(11, left)]).await;
     let receiver = Arc::new(Receiver { arrived: AtomicUsize::new(0), may_answer: Semaphore::new(0) });
-    let ids = IdSource::new(Arc::<ManualClock>::clone(&clock), Arc::new(SeededRandom::new(1)));
-    let registry = Arc::new(Registry::new(Arc::new(Nothing), PathBuf::new()));
-    let swaps = Swaps::new(Arc::clone(&registry), store.clone(), ids.clone());
-    let context = Context::from(Capabilities {
-        store: store.clone(),
-        ids,
-        registry,
-        broker: Arc::<Receiver>::clone(&receiver),
-        limits: RateLimits::default(),
-        public_url: Arc::from("https://trunnion.example"),
-    });
-    let (services, worker) = wire(&Config::default(), context, swaps);
+    let context =
+        context(store.clone(), Arc::<ManualClock>::clone(&clock), Arc::<Receiver>::clone(&receiver));
+    let (services, worker) = wire(&Config::default(), context.clone(), swaps(&context));
     assert_eq!(worker.recover().await.unwrap(), 2);
     let stop = CancellationToken::new();
     let worker = tokio::spawn(worker.run(stop.clone()));

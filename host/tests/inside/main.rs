@@ -1,0 +1,7 @@
+//! The host's services in this process, over a store in memory.
+
+#![cfg(test)]
+
+mod bare;
+mod leases;
+mod panics;
