@@ -1,12 +1,15 @@
-//! Retention: what may be forgotten is, in the background, in small steps.
+//! Retention: what may be forgotten is, in the background, in small steps; and what erased users and uninstalled
+//! workflows left behind (`left`).
 //!
 //! A reconciler: woken by a timer, without input, idempotent. Owns how long ended runs with their logs, dead letters
-//! and the ledger are kept. Runs that have not ended are never touched, however old they are.
+//! and the ledger are kept. Runs that have not ended are never touched, however old they are, unless their user was
+//! erased.
 //!
 //! A step reads and deletes a bounded number of records in one commit, then rests for several times as long as it
 //! took, so that runs never wait for more than one small commit. What is old is found without looking at the rest:
 //! ids begin with their time, so the old ones of an environment (or of a workflow in an index) come first.
 
+mod left;
 mod rest;
 mod steps;
 
@@ -24,6 +27,7 @@ use trunnion_core::{
 use trunnion_store::Store;
 
 use self::{rest::Pace, steps::Forgetting};
+use crate::runs::Queue;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -95,6 +99,7 @@ pub struct Retention {
     store: Store,
     clock: Arc<dyn Clock>,
     config: RetentionConfig,
+    queue: Arc<Queue>,
 }
 
 /// What one sweep forgot.
@@ -103,15 +108,22 @@ struct Forgotten {
     runs: usize,
     dead_letters: usize,
     ledger: usize,
+    /// What nobody can read or needs any more.
+    left_behind: usize,
     /// The most changes that one commit made.
     largest_step: usize,
 }
 
 impl Retention {
-    /// Over `store`.
+    /// Over `store`; keys that nobody can let go of any more are let go of in `queue`.
     #[must_use]
-    pub const fn new(store: Store, clock: Arc<dyn Clock>, config: RetentionConfig) -> Self {
-        Self { store, clock, config }
+    pub const fn new(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        config: RetentionConfig,
+        queue: Arc<Queue>,
+    ) -> Self {
+        Self { store, clock, config, queue }
     }
 
     /// Sweeps until `shutdown`.
@@ -144,6 +156,7 @@ impl Retention {
         forgetting.runs(&mut forgotten).await?;
         forgetting.listed_runs(&mut forgotten).await?;
         forgetting.dead_letters(&mut forgotten).await?;
+        forgetting.left_behind(&self.queue, &mut forgotten).await?;
         let before = now - DAY * u32::from(self.config.ledger_days);
         loop {
             let pace = Pace::start();

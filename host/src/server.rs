@@ -193,8 +193,8 @@ impl Server {
             public_url,
         });
 
-        let retention = Retention::new(store.clone(), clock, config.retention);
         let (services, worker) = wire(&config, context.clone(), swaps);
+        let retention = Retention::new(store.clone(), clock, config.retention, Arc::clone(&services.queue));
         ensure_keys(&services.access, &context, &data_dir.join("keys.json"), mode).await?;
         let left = worker.recover().await?;
         if left > 0 {

@@ -152,6 +152,19 @@ async fn a_failed_run_holds_its_key_until_it_is_skipped() {
 }
 
 #[tokio::test]
+async fn an_uninstalled_workflow_holds_no_key_and_what_waited_goes_on() {
+    let mut testing = testing(ordered(), update()).await;
+    let good = testing.scenario.bigcommerce.create_order(&testing.merchant.store, 11).unwrap();
+    testing.fire("a", 0, 999_999).await;
+    testing.fire("a", 1, good).await;
+    testing.held_key().await;
+    testing.scenario.client.uninstall(&testing.merchant.user, &testing.workflow).await.unwrap();
+    testing.until_numbers("a", &[1]).await;
+    testing.scenario.crash().await.unwrap();
+    assert!(testing.keys().await.is_empty(), "it is let go of durably");
+}
+
+#[tokio::test]
 async fn a_run_that_waits_for_a_retry_holds_its_key_until_it_is_cancelled() {
     let mut steps = update();
     let hour = 3_600_000;

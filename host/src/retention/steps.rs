@@ -127,7 +127,7 @@ impl Forgetting<'_> {
 
     /// Forgets a step's worth. Where somebody changed a record meanwhile (a dead letter was redriven), the step is
     /// left to the next sweep: what is old is old then too.
-    async fn commit(&self, batch: Batch, forgotten: &mut Forgotten) -> Result<()> {
+    pub(super) async fn commit(&self, batch: Batch, forgotten: &mut Forgotten) -> Result<()> {
         forgotten.largest_step = forgotten.largest_step.max(batch.len());
         match self.store.commit(batch).await {
             Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),

@@ -3,18 +3,26 @@
 use serde_json::json;
 use trunnion_core::{
     clock::{ManualClock, Random, SeededRandom},
-    id::{EventId, IdSource, InstallationId, RunId, UserId, WorkflowId, WorkspaceId},
+    id::{ConnectionId, EventId, IdSource, InstallationId, RunId, UserId, WorkflowId, WorkspaceId},
     machine::{Outcome, RunState, Status},
-    records::{DeadLetter, DeadWork, EventSource, LedgerEntry, LiveRun},
+    records::{
+        Callback, DeadLetter, DeadWork, EventSource, HeldKey, Installation, LedgerEntry, LiveItem, LiveRun,
+        Poller, ScheduleMark,
+    },
     scope::Scope,
 };
 use trunnion_store::{
-    Batch, KeyOwner, KeyRing, Select,
+    Batch, Deployment, KeyOwner, KeyRing, Position, Select, Table,
     memory::Memory,
-    tables::{DeadLetters, EndedRuns, Ledger, LiveRuns, RunOutline, RunsByWorkflow},
+    tables::{
+        ActivePollers, Callbacks, CalledRuns, DeadLetters, EndedRuns, HeldKeys, Installations, Ledger,
+        LiveItems, LiveRuns, PollTimer, Pollers, Present, RequestPaths, RequestTarget, RunOutline,
+        RunsByWorkflow, ScheduleMarks,
+    },
 };
 
 use super::*;
+use crate::runs::queue::{Bounds, Limits, Load};
 
 struct World {
     store: Store,
@@ -99,7 +107,69 @@ impl World {
 
     async fn sweep(&self, config: RetentionConfig) -> Forgotten {
         let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&self.clock);
-        Retention::new(self.store.clone(), clock, config).sweep().await.unwrap()
+        let load = Load { count: 100, bytes: 1 << 20 };
+        let waiting = Bounds { all: load, per_user: load };
+        let limits = Limits { workers: 1, per_connection: 1, waiting, kept_bytes: 1 << 20 };
+        let queue = Arc::new(Queue::new(Arc::clone(&clock), "here".to_owned(), limits));
+        Retention::new(self.store.clone(), clock, config, queue).sweep().await.unwrap()
+    }
+
+    /// One record of everything that the engine keeps of a user's installation.
+    async fn everything_of(&self, user: UserId) {
+        let scope = self.scope(Environment::Production);
+        let now = self.clock.now();
+        let installation: InstallationId = self.ids.next();
+        let (run, called) = (self.run(user, None), self.run(user, None));
+        let mut batch = Batch::new();
+        let copy = json!({
+            "id": installation, "user": user, "workflow": self.workflow, "release": 1, "connections": {},
+            "config": {}, "active": true, "created_at": now, "updated_at": now,
+        });
+        let copy: Installation = serde_json::from_value(copy).unwrap();
+        batch.insert::<Installations>(&scope, &(user, installation), &copy);
+        batch.insert::<LiveRuns>(&scope, &run.id, &run);
+        batch.insert::<LiveRuns>(&scope, &called.id, &called);
+        batch.insert::<CalledRuns>(&scope, &(run.id, called.id), &Present {});
+        let item = LiveItem { user, state: RunState::queued(now), log: Vec::new() };
+        batch.insert::<LiveItems>(&scope, &(run.id, "each".to_owned(), 0), &item);
+        let mark = json!({ "user": user, "timing": { "every": "1h" }, "active": true, "handled": now });
+        let mark: ScheduleMark = serde_json::from_value(mark).unwrap();
+        batch.insert::<ScheduleMarks>(&scope, &(user, installation), &mark);
+        let poller = json!({
+            "installation": installation, "user": user, "app": "acme", "trigger": "changed",
+            "connection": self.ids.next::<ConnectionId>(), "account": "a", "created_at": now,
+        });
+        let poller: Poller = serde_json::from_value(poller).unwrap();
+        batch.insert::<Pollers>(&scope, &installation, &poller);
+        batch.insert::<ActivePollers>(&scope, &installation, &PollTimer { user, interval_ms: 60_000 });
+        let callback =
+            json!({ "user": user, "url": "https://a.example", "secret": "whsec_", "not_before": now });
+        let callback: Callback = serde_json::from_value(callback).unwrap();
+        batch.insert::<Callbacks>(&scope, &run.id, &callback);
+        let mut path = [0; 16];
+        path[..12].copy_from_slice(installation.as_bytes());
+        batch.insert::<RequestPaths>(&Deployment, &path, &RequestTarget { scope, user, installation });
+        batch.insert::<HeldKeys>(&scope, &(installation, [7; 16], 1), &HeldKey { run: run.id, user });
+        self.store.commit(batch).await.unwrap();
+    }
+
+    /// How much is stored of what [`Self::everything_of`] makes, readable or not, by table.
+    async fn engine_keeps(&self) -> Vec<(&'static str, usize)> {
+        async fn count<T: Table>(store: &Store) -> (&'static str, usize) {
+            (T::NAME, store.sweep::<T>(&Position::default(), 100).await.unwrap().len())
+        }
+        let store = &self.store;
+        vec![
+            count::<LiveRuns>(store).await,
+            count::<LiveItems>(store).await,
+            count::<ScheduleMarks>(store).await,
+            count::<Pollers>(store).await,
+            count::<ActivePollers>(store).await,
+            count::<RequestPaths>(store).await,
+            count::<CalledRuns>(store).await,
+            count::<Callbacks>(store).await,
+            count::<HeldKeys>(store).await,
+        ]
     }
 }
 
@@ -165,6 +235,34 @@ async fn what_an_erased_user_left_goes_too() {
         Forgotten::default(),
         "nothing is left to find"
     );
+}
+
+#[tokio::test]
+async fn erasing_a_user_leaves_nothing_of_what_the_engine_keeps() {
+    let world = World::new().await;
+    let gone: UserId = world.ids.next();
+    world.make_user(Environment::Production, gone).await;
+    world.everything_of(world.user).await;
+    let of_one = world.engine_keeps().await;
+    assert!(of_one.iter().all(|(_, count)| *count > 0), "{of_one:?}");
+    world.everything_of(gone).await;
+    world.store.keys().destroy(KeyOwner::User(world.scope(Environment::Production), gone)).await.unwrap();
+    let forgotten = world.sweep(RetentionConfig::default()).await;
+    assert_eq!(forgotten.left_behind, of_one.iter().map(|(_, count)| count).sum::<usize>());
+    assert_eq!(world.engine_keeps().await, of_one, "of the other user everything");
+    assert_eq!(world.sweep(RetentionConfig::default()).await, Forgotten::default());
+}
+
+#[tokio::test]
+async fn a_key_that_an_uninstalled_workflow_holds_is_let_go_of() {
+    let world = World::new().await;
+    let scope = world.scope(Environment::Production);
+    let held = HeldKey { run: world.ids.next(), user: world.user };
+    let mut batch = Batch::new();
+    batch.insert::<HeldKeys>(&scope, &(world.ids.next(), [7; 16], 1), &held);
+    world.store.commit(batch).await.unwrap();
+    assert_eq!(world.sweep(RetentionConfig::default()).await.left_behind, 1);
+    assert_eq!(world.store.list::<HeldKeys>(&scope, Select::all()).await.unwrap().len(), 0);
 }
 
 #[tokio::test]

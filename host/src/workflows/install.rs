@@ -14,7 +14,8 @@ use trunnion_core::{
     definition::{ConfigField, Definition, FieldKind, Trigger},
     id::{ConnectionId, InstallSessionId, InstallationId, IntegrationId, UserId, WorkflowId},
     records::{
-        Connection, Entrance, InstallSession, Installation, ScheduleMark, StoredRelease, Subscription,
+        Connection, Entrance, InstallSession, Installation, LinePlace, ScheduleMark, StoredRelease,
+        Subscription,
     },
     scope::Scope,
 };
@@ -102,6 +103,17 @@ pub struct Installer {
     pollers: Pollers,
 }
 
+/// What follows from a commit about installations.
+#[derive(Default)]
+struct Following {
+    /// Whose schedules and pollers are to be looked at.
+    changed: Vec<(UserId, InstallationId)>,
+    /// The runs of deploy-time flows, which begin in the commit.
+    beginnings: Vec<Beginning>,
+    /// Keys that nobody holds any more.
+    let_go: Vec<(InstallationId, LinePlace)>,
+}
+
 struct Planned {
     definition: Definition,
     installation: Installation,
@@ -156,7 +168,8 @@ impl Installer {
                 batch.replace::<ScheduleMarks>(scope, &key, &moved, mark.version);
             }
             self.pollers.activity(scope, &compiled.release.definition, &changed, &mut batch).await?;
-            match self.commit(scope, batch, vec![key], Vec::new()).await? {
+            let following = Following { changed: vec![key], ..Following::default() };
+            match self.commit(scope, batch, following).await? {
                 Ok(()) => return Ok(()),
                 // A tick or a poll came between: mark or position is another now.
                 Err(CommitError::Conflict { .. }) => {}
@@ -166,7 +179,7 @@ impl Installer {
         Err(busy(workflow))
     }
 
-    /// Commits with the runs of deploy-time flows, and has the schedules and pollers of what it changed looked at.
+    /// Commits, with what follows.
     ///
     /// To its end: a caller that goes away does not take a commit back, and a schedule or poller that nobody
     /// looks at would start nothing until the next start of the host.
@@ -174,9 +187,9 @@ impl Installer {
         &self,
         scope: &Scope,
         batch: Batch,
-        changed: Vec<(UserId, InstallationId)>,
-        beginnings: Vec<Beginning>,
+        following: Following,
     ) -> Result<Result<(), CommitError>> {
+        let Following { changed, beginnings, let_go } = following;
         let (acceptor, scope) = (self.acceptor.clone(), *scope);
         let (schedules, pollers) = (self.schedules.clone(), self.pollers.clone());
         finish(async move {
@@ -184,6 +197,9 @@ impl Installer {
             for (user, installation) in changed {
                 schedules.changed(scope, user, installation);
                 pollers.changed(scope, user, installation);
+            }
+            if begun.is_ok() {
+                acceptor.let_go(scope, let_go);
             }
             Ok(begun.map(drop))
         })
@@ -375,7 +391,9 @@ impl Installer {
                 self.write(scope, plan, known, &mut batch).await?;
                 self.schedule(scope, plan, &mut batch).await?;
             }
-            match self.commit(scope, batch, keys.clone(), told.clone()).await? {
+            let following =
+                Following { changed: keys.clone(), beginnings: told.clone(), ..Following::default() };
+            match self.commit(scope, batch, following).await? {
                 Ok(()) => return Ok(()),
                 // A tick or a poll came between: mark or position is another now.
                 Err(CommitError::Conflict { table, .. })
@@ -535,8 +553,12 @@ impl Installer {
             batch.delete::<RequestPaths>(&Deployment, &path_key(&entrance.path_token));
         }
         self.pollers.remove(scope, installation.id, &mut batch);
-        let told = self.tell_of_removing(scope, &installation).await?;
-        let removed = self.commit(scope, batch, vec![(user, installation.id)], told).await?;
+        let following = Following {
+            changed: vec![(user, installation.id)],
+            let_go: self.acceptor.release_keys(scope, installation.id, &mut batch).await?,
+            beginnings: self.tell_of_removing(scope, &installation).await?,
+        };
+        let removed = self.commit(scope, batch, following).await?;
         removed.map_err(|error| changed_meanwhile(error, installation.id))?;
         if let Some(subscription) = installation.subscription {
             self.subscriptions.release(scope, subscription, installation.id).await?;

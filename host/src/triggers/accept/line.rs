@@ -1,20 +1,27 @@
-//! The line that a run joins when its event is accepted, where its workflow is throttled or ordered.
+//! The line that a run joins when its event is accepted, where its workflow is throttled or ordered; and the keys that
+//! failed runs of an installation hold, when that is removed.
 
 use serde_json::Value;
 use trunnion_core::{
     call::CallError,
     clock::Timestamp,
-    id::RunId,
+    id::{InstallationId, RunId},
     machine::{Outcome, RunState, Status},
     mapping::{Environment, Results, Template, UserNames},
     records::{Installation, LineKey, LinePlace},
     release::{Concurrent, Release},
     scope::Scope,
 };
-use trunnion_store::tables::Users;
+use trunnion_store::{
+    Batch, Select,
+    tables::{HeldKeys, Users},
+};
 
 use super::{Acceptor, Arrival};
 use crate::{error::Result, runs::queue::Joined};
+
+/// Keys that are let go of when an installation is removed; retention finds the others.
+const LET_GO: usize = 1_000;
 
 /// What a run names as its step where its key could not be computed.
 const STEP: &str = "concurrency";
@@ -39,6 +46,34 @@ impl Acceptor {
         };
         let line = LinePlace { key, order: 0, limit, ordered };
         Ok(Ok(Some(self.queue.join((*scope, installation.id), run, line))))
+    }
+
+    /// Adds to the commit that removes an installation that its failed runs hold no keys any more: nobody is left to
+    /// skip or redrive them in order. They are to be [let go](Self::let_go) of once that is durable.
+    pub async fn release_keys(
+        &self,
+        scope: &Scope,
+        installation: InstallationId,
+        batch: &mut Batch,
+    ) -> Result<Vec<(InstallationId, LinePlace)>> {
+        let select = Select::all().prefix(&installation).limit(LET_GO);
+        let held = self.context.store.list::<HeldKeys>(scope, select).await?;
+        let place = |key, order| LinePlace { key: LineKey(key), order, limit: 1, ordered: true };
+        Ok(held
+            .into_iter()
+            .map(|entry| {
+                batch.delete::<HeldKeys>(scope, &entry.key);
+                let (installation, key, order) = entry.key;
+                (installation, place(key, order))
+            })
+            .collect())
+    }
+
+    /// Lets those begin who waited behind these places.
+    pub fn let_go(&self, scope: Scope, places: Vec<(InstallationId, LinePlace)>) {
+        for (installation, place) in places {
+            self.queue.leave(scope, installation, place);
+        }
     }
 
     async fn key(
