@@ -22,10 +22,14 @@ struct Calling {
 
 /// `steps` of the caller are given the callee's id.
 async fn calling(callee: Value, steps: impl FnOnce(&str) -> Value) -> Calling {
+    calling_a(callable(callee), steps).await
+}
+
+async fn calling_a(callee: Value, steps: impl FnOnce(&str) -> Value) -> Calling {
     let scenario = Scenario::start().await.unwrap();
     scenario.bigcommerce.pause_deliveries(true);
     scenario.client.define_event(EVENT, "", &json!({ "ids": [1], "id": 1 })).await.unwrap();
-    let callee = release(&scenario, &callable(callee)).await;
+    let callee = release(&scenario, &callee).await;
     let trigger = json!({ "type": "event", "event": EVENT });
     let definition = json!({ "name": "Caller", "trigger": trigger, "steps": steps(&callee) });
     let caller = release(&scenario, &definition).await;
@@ -79,6 +83,17 @@ impl Calling {
 
 fn call(callee: &str) -> Value {
     json!({ "id": "sub", "type": "call", "workflow": callee, "input": { "id": "{{ trigger.id }}" } })
+}
+
+#[tokio::test]
+async fn a_called_run_that_ends_as_it_is_accepted_leaves_no_caller_waiting() {
+    let mut callee = callable(sending());
+    callee["concurrency"] = json!({ "type": "ordered", "by": "{{ trigger.key }}" });
+    let calling = calling_a(callee, |callee| json!([call(callee)])).await;
+    calling.fire(&json!({ "id": 1 })).await;
+    let run = calling.caller_ended().await;
+    assert_eq!(run.status(), "failed", "{}", run.text());
+    assert!(run.text().contains("/concurrency/by"), "the caller says why: {}", run.text());
 }
 
 #[tokio::test]

@@ -106,6 +106,24 @@ async fn requests_to_one_address_start_the_workflows_of_the_users_they_are_for()
 }
 
 #[tokio::test]
+async fn a_request_whose_run_fails_as_it_is_accepted_is_answered_at_once() {
+    let routing = routing().await;
+    let target = json!({
+        "name": "Unordered", "trigger": { "type": "call" },
+        "concurrency": { "type": "ordered", "by": "{{ trigger.key }}" },
+        "steps": [{ "id": "told", "type": "respond", "status": 201, "body": {} }],
+    });
+    let Scenario { client, catalogue, .. } = &routing.scenario;
+    let target = client.release_workflow(&catalogue.integration, &target).await.unwrap();
+    install_for(&routing.scenario, "ada", &target).await;
+    let mut keyless = update("ada", &[1]);
+    keyless["flow"] = json!("Unordered");
+    let (status, body) = routing.ask(&keyless, &[]).await;
+    assert_eq!(status, 500, "it waited in vain: {body}");
+    assert!(body["message"].as_str().unwrap().contains("/concurrency/by"), "{body}");
+}
+
+#[tokio::test]
 async fn a_request_that_is_for_nobody_says_so() {
     let routing = routing().await;
     let ada = routing.customer("ada").await;
