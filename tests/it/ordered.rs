@@ -152,6 +152,27 @@ async fn a_failed_run_holds_its_key_until_it_is_skipped() {
 }
 
 #[tokio::test]
+async fn a_redriven_run_still_has_its_place_and_what_waits_behind_it_follows() {
+    let mut steps = update();
+    steps[0]["retry"] = json!({ "attempts": 1, "delay_ms": 1, "backoff": 1, "max_delay_ms": 1 });
+    let mut testing = testing(ordered(), steps).await;
+    let good = testing.scenario.bigcommerce.create_order(&testing.merchant.store, 11).unwrap();
+    let setting = Match::call("PUT", "/v2/orders/");
+    testing.scenario.bigcommerce.fail_next(1, setting, Fault::Unavailable);
+    testing.fire("a", 0, good).await;
+    let failed = testing.ended(1).await.remove(0);
+    testing.fire("a", 1, good).await;
+    testing.held_key().await;
+    testing.scenario.crash().await.unwrap();
+    assert_eq!(testing.numbers("a"), [0; 0]);
+    let redrive = format!("/v1/dead-letters/{}/redrive", failed.id());
+    testing.scenario.client.post(&redrive, &json!({})).await.unwrap().ok().unwrap();
+    testing.until_numbers("a", &[0, 1]).await;
+    testing.ended(2).await;
+    assert!(testing.keys().await.is_empty());
+}
+
+#[tokio::test]
 async fn an_uninstalled_workflow_holds_no_key_and_what_waited_goes_on() {
     let mut testing = testing(ordered(), update()).await;
     let good = testing.scenario.bigcommerce.create_order(&testing.merchant.store, 11).unwrap();
