@@ -100,6 +100,16 @@ pub enum Error {
 /// What a service answers.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// What was read; nothing where its owner was erased: nobody can read that any more, and what is left of it goes with the
+/// next sweep (`retention::left`).
+pub(crate) fn present<T>(read: Result<Option<T>, ReadError>) -> Result<Option<T>> {
+    match read {
+        Ok(found) => Ok(found),
+        Err(ReadError::Erased { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 impl Error {
     /// The thing named does not exist.
     pub fn not_found(code: &'static str, message: impl Into<String>) -> Self {

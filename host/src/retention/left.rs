@@ -10,7 +10,7 @@ use trunnion_core::{
     scope::Scope,
 };
 use trunnion_store::{
-    Batch, KeyOwner, Position, ReadError, Swept, Table,
+    Batch, KeyOwner, Position, Swept, Table,
     tables::{
         ActivePollers, Callbacks, CalledRuns, Deliveries, HeldKeys, Installations, LiveItems, LiveRuns,
         Pollers, RequestPaths, ScheduleMarks,
@@ -22,7 +22,10 @@ use super::{
     rest::Pace,
     steps::{Forgetting, STEP},
 };
-use crate::{error::Result, runs::Queue};
+use crate::{
+    error::{Result, present},
+    runs::Queue,
+};
 
 impl Forgetting<'_> {
     /// Everything of it, table by table.
@@ -84,7 +87,7 @@ impl Forgetting<'_> {
             let mut batch = Batch::new();
             for swept in &page {
                 let (_, called) = swept.key;
-                if gone(self.store.get::<LiveRuns>(&swept.place, &called).await)? {
+                if present(self.store.get::<LiveRuns>(&swept.place, &called).await)?.is_none() {
                     batch.remove::<CalledRuns>(&swept.place, &swept.key, swept.version);
                 }
             }
@@ -109,7 +112,7 @@ impl Forgetting<'_> {
                 let (installation, key, order) = swept.key;
                 let Some(held) = &swept.record else { continue };
                 let owner = (held.user, installation);
-                if gone(self.store.get::<Installations>(&swept.place, &owner).await)? {
+                if present(self.store.get::<Installations>(&swept.place, &owner).await)?.is_none() {
                     batch.remove::<HeldKeys>(&swept.place, &swept.key, swept.version);
                     let place = LinePlace { key: LineKey(key), order, limit: 1, ordered: true };
                     let_go.push((swept.place, installation, place));
@@ -123,14 +126,5 @@ impl Forgetting<'_> {
             }
             pace.rest().await;
         }
-    }
-}
-
-/// Whether there is nothing to read: no record, or one of an erased user.
-fn gone<T>(read: Result<Option<T>, ReadError>) -> Result<bool> {
-    match read {
-        Ok(found) => Ok(found.is_none()),
-        Err(ReadError::Erased { .. }) => Ok(true),
-        Err(error) => Err(error.into()),
     }
 }

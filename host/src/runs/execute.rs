@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    error::{Error, Result},
+    error::{Error, Result, present},
     workflows::Releases,
 };
 
@@ -136,7 +136,7 @@ impl Executor {
     async fn take_up(&self, scope: Scope, id: RunId) -> Result<Option<(Held, Event)>> {
         // It may be in somebody's hands here, with a step that takes longer than a lease: they go on with it.
         let Some(hold) = self.queue.hold(id.0) else { return Ok(None) };
-        let Some(stored) = self.context.store.get::<LiveRuns>(&scope, &id).await? else {
+        let Some(stored) = present(self.context.store.get::<LiveRuns>(&scope, &id).await)? else {
             self.runs.take_woken(id);
             return Ok(None);
         };

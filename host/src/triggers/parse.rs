@@ -28,7 +28,7 @@ use trunnion_store::{
 use super::accept::{Acceptor, Arrival, Seen, subscription_key};
 use crate::{
     context::Context,
-    error::{Error, Result},
+    error::{Error, Result, present},
     limits::Limited,
     runs::{
         Queue,
@@ -72,7 +72,8 @@ impl Parser {
     pub async fn resume(&self, scope: Scope, id: DeliveryId) -> Result<()> {
         // It may be in somebody's hands here, with a parse that takes longer than a lease: they go on with it.
         let Some(hold) = self.queue.hold(id.0) else { return Ok(()) };
-        let Some(stored) = self.context.store.get::<Deliveries>(&scope, &id).await? else { return Ok(()) };
+        let stored = present(self.context.store.get::<Deliveries>(&scope, &id).await)?;
+        let Some(stored) = stored else { return Ok(()) };
         let mut delivery = stored.record;
         if self.still_waits(&scope, &delivery).await? {
             let again = Again { due: delivery.not_before, lane: Lane::Open, waits: delivery.waits };

@@ -1,22 +1,39 @@
 //! A host without connectors over a store in memory, for tests that look inside it.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use serde_json::json;
 use trunnion::{
     context::{Capabilities, Context},
     limits::RateLimits,
     registry::{Registry, Swaps},
 };
 use trunnion_core::{
-    clock::{ManualClock, SeededRandom},
-    id::{Id, IdSource, WorkspaceId},
-    records::Digest,
+    clock::{ManualClock, SeededRandom, Timestamp},
+    id::{Id, IdSource, InstallationId, RunId, UserId, WorkflowId, WorkspaceId},
+    machine::RunState,
+    records::{Digest, EventSource, LiveRun},
     scope::{Environment, Scope},
 };
-use trunnion_sandbox::{Connector, LoadError, Loader, Outbound, Stage};
-use trunnion_store::Store;
+use trunnion_sandbox::{
+    Connector, LoadError, Loader, Outbound, Stage,
+    broker::{Post, Posted, SendError},
+};
+use trunnion_store::{
+    Store, Table, Version,
+    backend::{Backend, BackendError, RawBatch, RawEntry, RawRecord, RawScan},
+    memory::Memory,
+};
 
 /// There are no connectors here.
 #[derive(Debug)]
@@ -42,12 +59,103 @@ impl Loader for Nothing {
     }
 }
 
+/// What becomes of the first read of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FirstRead {
+    Answered,
+    Panics,
+}
+
+/// A store in memory that counts how often single records of one table are read.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    memory: Memory,
+    table: u8,
+    first: FirstRead,
+    reads: AtomicUsize,
+}
+
+impl Counted {
+    pub(crate) fn of<T: Table>(first: FirstRead) -> Arc<Self> {
+        Arc::new(Self { memory: Memory::default(), table: T::ID, first, reads: AtomicUsize::new(0) })
+    }
+
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(Ordering::SeqCst)
+    }
+}
+
+impl Backend for Counted {
+    fn commit(&self, batch: RawBatch) -> BoxFuture<'_, Result<Version, BackendError>> {
+        self.memory.commit(batch)
+    }
+
+    fn get<'a>(&'a self, key: &'a [u8]) -> BoxFuture<'a, Result<Option<RawRecord>, BackendError>> {
+        Box::pin(async move {
+            if key.first() == Some(&self.table) {
+                let first = self.reads.fetch_add(1, Ordering::SeqCst) == 0;
+                assert!(!first || self.first == FirstRead::Answered, "the first read panics");
+            }
+            self.memory.get(key).await
+        })
+    }
+
+    fn scan(&self, scan: RawScan) -> BoxFuture<'_, Result<Vec<RawEntry>, BackendError>> {
+        self.memory.scan(scan)
+    }
+
+    fn exclusive(&self) -> bool {
+        self.memory.exclusive()
+    }
+
+    fn writable(&self) -> Result<(), BackendError> {
+        self.memory.writable()
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), BackendError>> {
+        self.memory.close()
+    }
+}
+
+/// Nothing is sent here.
+#[derive(Debug)]
+pub(crate) struct Nowhere;
+
+impl Outbound for Nowhere {
+    fn post(&self, _: Post) -> BoxFuture<'_, Result<Posted, SendError>> {
+        Box::pin(async { panic!("nothing is to be sent") })
+    }
+}
+
 pub(crate) const fn id(byte: u8) -> Id {
     Id::from_bytes([byte; 12])
 }
 
 pub(crate) fn scope() -> Scope {
     Scope::new(WorkspaceId(id(1)), Environment::Development)
+}
+
+/// A run of user 2 and workflow 4.
+pub(crate) fn run(number: u8, state: RunState) -> LiveRun {
+    LiveRun {
+        id: RunId(id(number)),
+        event: id(number).into(),
+        source: EventSource::Custom { event: "test".to_owned() },
+        trigger: json!({}),
+        user: UserId(id(2)),
+        installation: InstallationId(id(3)),
+        workflow: WorkflowId(id(4)),
+        release: 1,
+        digests: BTreeMap::new(),
+        connections: BTreeMap::new(),
+        config: BTreeMap::new(),
+        accepted_at: Timestamp::ZERO,
+        state,
+        line: None,
+        replay_of: None,
+        replays: Vec::new(),
+        log: Vec::new(),
+    }
 }
 
 /// What the services of a host share.

@@ -1,7 +1,6 @@
 //! Leases live as long as whoever holds them, whatever the clock says; what nobody holds is taken up.
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -18,9 +17,9 @@ use trunnion::{config::Config, runs::Work, server::wire};
 use trunnion_core::{
     clock::{ManualClock, Timestamp},
     definition::Definition,
-    id::{InstallationId, RunId, UserId, WorkflowId},
+    id::{RunId, UserId, WorkflowId},
     machine::{Begun, LEASE, Lease, Outcome, RunState, Status},
-    records::{EventSource, LiveRun, StoredRelease, StreamDestination, User},
+    records::{LiveRun, StoredRelease, StreamDestination, User},
 };
 use trunnion_sandbox::{
     Outbound,
@@ -32,7 +31,7 @@ use trunnion_store::{
     tables::{EndedRuns, LiveRuns, Releases, StreamDestinations, Users},
 };
 
-use crate::bare::{context, id, scope, swaps, until};
+use crate::bare::{context, id, run, scope, swaps, until};
 
 /// A receiver that answers when it is let.
 #[derive(Debug)]
@@ -53,28 +52,6 @@ impl Outbound for Receiver {
                 duration: Duration::ZERO,
             })
         })
-    }
-}
-
-fn run(number: u8, state: RunState) -> LiveRun {
-    LiveRun {
-        id: RunId(id(number)),
-        event: id(number).into(),
-        source: EventSource::Custom { event: "test".to_owned() },
-        trigger: json!({}),
-        user: UserId(id(2)),
-        installation: InstallationId(id(3)),
-        workflow: WorkflowId(id(4)),
-        release: 1,
-        digests: BTreeMap::new(),
-        connections: BTreeMap::new(),
-        config: BTreeMap::new(),
-        accepted_at: Timestamp::ZERO,
-        state,
-        line: None,
-        replay_of: None,
-        replays: Vec::new(),
-        log: Vec::new(),
     }
 }
 

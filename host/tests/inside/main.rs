@@ -3,5 +3,6 @@
 #![cfg(test)]
 
 mod bare;
+mod erased;
 mod leases;
 mod panics;

@@ -20,14 +20,14 @@ use trunnion_core::{
 };
 use trunnion_sandbox::{Answer, Call, Connector, Failed, Freshness, Poll, Polled};
 use trunnion_store::{
-    Batch, CommitError, ReadError, Versioned,
+    Batch, CommitError, Versioned,
     tables::{ActivePollers, Connections, Installations, Pollers},
 };
 
 use super::Place;
 use crate::{
     context::Context,
-    error::{Error, Result},
+    error::{Error, Result, present},
     limits::{Drawn, Limited},
     triggers::accept::Acceptor,
     vault::Vault,
@@ -333,14 +333,5 @@ impl Visitor {
             return Ok(Visited::Attention { app, reason: message, pace });
         }
         Ok(Visited::Failed { app, error, pace })
-    }
-}
-
-/// What was read; nothing where its owner was erased.
-fn present<T>(read: Result<Option<T>, ReadError>) -> Result<Option<T>> {
-    match read {
-        Ok(found) => Ok(found),
-        Err(ReadError::Erased { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
     }
 }

@@ -24,7 +24,7 @@ use url::Url;
 
 use crate::{
     context::Context,
-    error::{Error, Result},
+    error::{Error, Result, present},
     runs::{Queue, RunLog, Work, persist::persist, queue::CALLBACKS},
     streams::{Destination, Streams},
 };
@@ -71,7 +71,9 @@ impl Callbacks {
 
     /// Sends the answer of `run`, if there is one by now, to whoever is to be called back.
     pub async fn deliver(&self, scope: Scope, run: RunId) -> Result<()> {
-        let Some(stored) = self.context.store.get::<Table>(&scope, &run).await? else { return Ok(()) };
+        let Some(stored) = present(self.context.store.get::<Table>(&scope, &run).await)? else {
+            return Ok(());
+        };
         let now = self.context.now();
         let held = |lease: &trunnion_core::machine::Lease| {
             lease.until > now && (self.queue.holds(lease) || !self.context.store.exclusive())
