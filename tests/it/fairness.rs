@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use serde_json::json;
 use tempfile::TempDir;
 use trunnion_tests::{
     bigcommerce::{Fault, Match},
@@ -143,6 +142,11 @@ async fn work_of_which_only_the_name_waits_is_done_as_well_also_after_a_kill() {
     let waited =
         runs.iter().filter(|run| run.step("update").is_some_and(|step| step["attempts"] == 1)).count();
     assert!(waited >= shipped.len() - 1, "a kill takes no attempt from a run that had not begun");
-    let ready = scenario.client.get("/readyz").await.unwrap().ok().unwrap();
-    assert_eq!((&ready["waiting"], &ready["waiting_bytes"]), (&json!(0), &json!(0)), "{ready}");
+    // The vendor's own deliveries of the other orders may still be under way.
+    wait::until("nothing to wait any more", || async {
+        let ready = scenario.client.get("/readyz").await.ok()?.ok().ok()?;
+        (ready["waiting"] == 0 && ready["waiting_bytes"] == 0).then_some(())
+    })
+    .await
+    .unwrap();
 }
