@@ -19,6 +19,7 @@ mod load;
 mod neighbour;
 mod options;
 mod orders;
+mod poll;
 mod population;
 mod process;
 mod reference;
@@ -49,6 +50,8 @@ pub(crate) enum Bench {
     Ingest(ingest::Ingest),
     /// The sandbox: the same connector code in a fresh instance, in a warm one, and natively.
     Call(call::Call),
+    /// Polling installations: how late polls begin, and what each holds of the memory.
+    Poll(poll::Poll),
     /// Time until a host is ready, after a stop in good order and after SIGKILL; beside a bare server.
     Start(start::Start),
     /// Memory and processor time of an idle host with many installations; beside a bare server.
@@ -75,6 +78,7 @@ pub(crate) fn run(bench: Bench) -> anyhow::Result<()> {
         Bench::Webhook(webhook) => (webhook.form(), runtime.block_on(until_stopped(webhook.run()))?),
         Bench::Ingest(ingest) => (ingest.form(), runtime.block_on(until_stopped(ingest.run()))?),
         Bench::Call(call) => (call.form(), runtime.block_on(until_stopped(call.run()))?),
+        Bench::Poll(poll) => (poll.form(), runtime.block_on(until_stopped(poll.run()))?),
         Bench::Start(start) => (start.form(), runtime.block_on(until_stopped(start.run()))?),
         Bench::Idle(idle) => (idle.form(), runtime.block_on(until_stopped(idle.run()))?),
         Bench::Flat(flat) => (flat.form(), runtime.block_on(until_stopped(flat.run()))?),

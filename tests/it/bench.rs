@@ -88,6 +88,26 @@ async fn a_sandboxed_call_is_held_against_the_same_code_native() {
     assert!(told.contains("32.0 KB"), "{told}");
 }
 
+#[tokio::test]
+async fn pollers_are_watched_while_they_poll() {
+    let component = component::guest("poller").await.unwrap();
+    let component = component.to_str().unwrap();
+    let few = ["--installations", "5", "--every", "1", "--seconds", "8"];
+    let (report, told) = report(&[&["poll", "--component", component][..], &few].concat()).await;
+    // A few pollers may all begin within the same millisecond as they are due.
+    for figure in ["value", "ratio", "p99_lag_ms", "max_lag_ms", "bytes_each", "processor_ms_per_s"] {
+        assert!(report[figure].as_f64().is_some_and(|figure| figure >= 0.0), "{figure} of {report}");
+    }
+    assert!(
+        report["reference"].as_f64().unwrap() > 0.0 && report["rss_mb"].as_f64().unwrap() > 0.0,
+        "{report}"
+    );
+    assert!(report["polls"].as_u64().unwrap() >= 5, "each has polled: {report}");
+    assert_eq!((report["failed"].as_u64(), report["installations"].as_u64()), (Some(0), Some(5)), "{report}");
+    assert_eq!(report["budgets"].as_array().unwrap().len(), 2, "{report}");
+    assert!(told.contains("a bare timer"), "{told}");
+}
+
 /// Both connectors, and as few installations as show that there are several.
 async fn of_a_population(arguments: &[&str]) -> Value {
     let (bigcommerce, shopify) =

@@ -52,6 +52,15 @@ pub(super) const ECHO: Source = Source {
     option: "--component",
 };
 
+/// The connector that polls.
+pub(super) const POLLER: Source = Source {
+    app: "poller",
+    title: "polling",
+    folder: "tests/guests/poller",
+    hosts: "api.poller.example",
+    option: "--component",
+};
+
 /// A component to run.
 #[derive(Clone, Debug)]
 pub(super) struct Component {
@@ -106,7 +115,7 @@ mod tests {
     #[test]
     fn the_sources_are_found_from_deep_inside_the_tree_and_not_outside() {
         let deep = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bench");
-        for source in [BIGCOMMERCE, SHOPIFY, ECHO] {
+        for source in [BIGCOMMERCE, SHOPIFY, ECHO, POLLER] {
             assert!(source.upwards(&deep).unwrap().ends_with(source.folder));
             assert_eq!(source.upwards(tempfile::tempdir().unwrap().path()), None);
         }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use tokio::task::JoinSet;
 use trunnion_core::{
     id::{Id, RunId},
@@ -22,7 +23,7 @@ use trunnion_store::{
     tables::{EndedRuns, Ledger, RunOutline, RunsByWorkflow},
 };
 
-use super::{host::Host, progress, shop};
+use super::{component::APP, host::Host, progress, shop};
 use crate::keyfiles::read_master;
 
 /// Merchants that are made at once.
@@ -31,12 +32,32 @@ const LANES: u32 = 32;
 /// Stored runs of one commit.
 const BATCH: u32 = 32;
 
+/// Which app merchants use.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind {
+    /// The app.
+    pub(super) app: &'static str,
+    /// The credential of a merchant of this name.
+    pub(super) credential: fn(&str) -> Value,
+}
+
 /// Makes `merchants` with the workflow installed, through the host's own API; answers their
 /// users.
 pub(super) async fn settle(host: &Host, merchants: u32) -> Result<Vec<String>> {
+    let integration = shop::integrate(&host.vendor_client()?).await?;
+    install(host, &integration, Kind { app: APP, credential: shop::credential }, merchants).await
+}
+
+/// Makes `merchants` with an integration installed, through the host's own API; answers their users.
+pub(super) async fn install(
+    host: &Host,
+    integration: &str,
+    kind: Kind,
+    merchants: u32,
+) -> Result<Vec<String>> {
     progress(&format!("making {merchants} merchants with an installation each"));
     let client = Arc::new(host.vendor_client()?);
-    let integration: Arc<str> = shop::integrate(&client).await?.into();
+    let integration: Arc<str> = integration.into();
     let next = Arc::new(AtomicU32::new(0));
     let mut users = Vec::new();
     let mut lanes = JoinSet::new();
@@ -49,7 +70,9 @@ pub(super) async fn settle(host: &Host, merchants: u32) -> Result<Vec<String>> {
                 if number >= merchants {
                     return anyhow::Ok(users);
                 }
-                users.push(shop::merchant(&client, &integration, &format!("m{number}")).await?);
+                let name = format!("m{number}");
+                let credential = (kind.app, (kind.credential)(&name));
+                users.push(shop::install(&client, &integration, &name, credential).await?);
             }
         });
     }

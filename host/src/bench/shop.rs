@@ -57,8 +57,12 @@ pub(super) async fn release(client: &Client, app: &str, definition: &Value) -> R
 
 /// A merchant of this name with a store of this name, and the workflow installed; answers the user.
 pub(super) async fn merchant(client: &Client, integration: &str, name: &str) -> Result<String> {
-    let data = json!({ "store_hash": name, "access_token": format!("token-of-{name}") });
-    install(client, integration, name, (APP, data)).await
+    install(client, integration, name, (APP, credential(name))).await
+}
+
+/// The credential of the store of this name.
+pub(super) fn credential(name: &str) -> Value {
+    json!({ "store_hash": name, "access_token": format!("token-of-{name}") })
 }
 
 /// A user of this name with a credential for an app, and the integration installed; answers the user.

@@ -1,10 +1,16 @@
-//! Vendor and receiver in one: the part of BigCommerce and Shopify that the scenarios' connectors call, and a
-//! destination of streams. Everything is answered at once.
+//! Vendor and receiver in one: the part of BigCommerce and Shopify that the scenarios' connectors call, a listing to
+//! poll, and a destination of streams. Everything is answered at once, but for the listing.
 //!
 //! It notes what arrived when ([`Arrivals`]), and can hold one answer back. Orders are numbered by the scenario,
 //! one for each event.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use axum::{
@@ -21,6 +27,9 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::arrivals::Arrivals;
 
+/// How long a listing takes.
+const LISTING: Duration = Duration::from_millis(50);
+
 /// The vendor, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Vendor {
@@ -34,6 +43,8 @@ struct Book {
     arrivals: Arc<Arrivals>,
     /// Where the host wants Shopify's deliveries.
     hook: OnceLock<String>,
+    /// Polls that were answered.
+    polls: AtomicU64,
 }
 
 impl Vendor {
@@ -52,6 +63,8 @@ impl Vendor {
             .route("/stores/{store}/v2/orders/{order}", put(update))
             .route("/admin/api/{version}/graphql.json", post(graphql))
             .route("/stream", post(stream))
+            .route("/me", get(me))
+            .route("/items", get(items))
             .route("/echo", post(async |body: Bytes| ([("content-type", "application/json")], body)))
             .with_state(Arc::clone(&book));
         let server = tokio::spawn(async move {
@@ -70,6 +83,11 @@ impl Vendor {
     /// What arrived.
     pub(super) fn arrivals(&self) -> Arc<Arrivals> {
         Arc::clone(&self.book.arrivals)
+    }
+
+    /// Polls that were answered so far.
+    pub(super) fn polls(&self) -> u64 {
+        self.book.polls.load(Ordering::Relaxed)
     }
 
     /// The URL that the host registered for Shopify's deliveries.
@@ -127,6 +145,19 @@ async fn stream(State(book): State<Arc<Book>>, body: Bytes) -> StatusCode {
         }
         Err(_) => StatusCode::BAD_REQUEST,
     }
+}
+
+/// The account is called as its key is.
+async fn me(headers: HeaderMap) -> Json<Value> {
+    let key = headers.get("x-api-key").and_then(|key| key.to_str().ok()).unwrap_or_default();
+    Json(json!({ "id": key }))
+}
+
+/// There is nothing new, and it takes a while to say so.
+async fn items(State(book): State<Arc<Book>>) -> Json<Value> {
+    tokio::time::sleep(LISTING).await;
+    book.polls.fetch_add(1, Ordering::Relaxed);
+    Json(json!([]))
 }
 
 #[cfg(test)]
