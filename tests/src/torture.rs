@@ -69,7 +69,7 @@ pub struct Report {
     pub repeated: usize,
     /// Ticks of schedules.
     pub ticks: usize,
-    /// Records that polls were to bring, each in every form that was listed.
+    /// Records that polls were to bring, in each of their forms.
     pub records: usize,
     /// What must not be, each naming its event.
     pub violations: Vec<String>,
@@ -109,10 +109,12 @@ impl Chance {
 }
 
 /// What the fakes had recorded when a life began: whatever came twice must lie on both sides of one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Boundary {
     posts: usize,
     calls: usize,
+    /// Of each customer.
+    listings: Vec<usize>,
 }
 
 /// Tortures a host of its own; `say` hears how it goes.
@@ -144,14 +146,14 @@ pub async fn run(options: Options, say: &(dyn Fn(&str) + Sync)) -> Result<Report
         last_kill = wait::wall_clock();
         (report.kills, killed) = (report.kills + 1, killed + 1);
         if chance.below(3) == 0 {
-            boundaries.push(boundary(&setting.scenario));
+            boundaries.push(boundary(&setting));
             match setting.scenario.host.start_and_kill(chance.up_to(LONGEST_START)).await? {
                 Life::BeforeReady => report.stillborn += 1,
                 Life::Ready => report.short += 1,
             }
             killed += 1;
         }
-        boundaries.push(boundary(&setting.scenario));
+        boundaries.push(boundary(&setting));
         setting.scenario.start_again().await.context("the host did not start again after a kill")?;
         setting.keep_time();
         if report.kills.is_multiple_of(20) {
@@ -162,7 +164,7 @@ pub async fn run(options: Options, say: &(dyn Fn(&str) + Sync)) -> Result<Report
     load.aim(Aim::At(target(&setting.scenario)?));
     let sent = load.finish().await?;
     records::settle(&setting.listing);
-    verdict::arrived(&setting, &sent).await;
+    verdict::arrived(&setting, &sent, &boundaries).await;
     if report.violations.is_empty() {
         if let Err(error) = settled.again(&setting.scenario.client).await {
             report.violations.push(format!("stuck: {error:#}"));
@@ -178,8 +180,14 @@ fn target(scenario: &Scenario) -> Result<Arc<Target>> {
     Target::new(scenario.host.base_url(), &scenario.host.keys().development).map(Arc::new)
 }
 
-fn boundary(scenario: &Scenario) -> Boundary {
-    Boundary { posts: scenario.isv.posts().len(), calls: scenario.bigcommerce.requests().len() }
+fn boundary(setting: &Setting) -> Boundary {
+    let Setting { scenario, listing, customers } = setting;
+    let listed = |customer: &setting::Customer| listing.served(&customer.merchant.username).len();
+    Boundary {
+        posts: scenario.isv.posts().len(),
+        calls: scenario.bigcommerce.requests().len(),
+        listings: customers.iter().map(listed).collect(),
+    }
 }
 
 /// Up to where every run is known to have ended: the newest of them, none of the earlier ones being looked at again.

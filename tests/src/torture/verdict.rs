@@ -16,7 +16,7 @@ use trunnion_core::clock::Timestamp;
 use super::{
     Boundary, ITEMS, LOOK, Report,
     load::{ACTION, Answer, KINDS, LOOP, Sent, WEBHOOK},
-    records,
+    records::{self, Forms},
     setting::{Customer, Setting},
 };
 use crate::{isv::Post, scenario::Scenario, wait};
@@ -48,19 +48,25 @@ pub(super) fn tick_of(post: &Post) -> Option<Tick> {
     Some(Tick { user: body.get("user")?.as_str()?.to_owned(), first: last - MINUTE * missed, last })
 }
 
-/// Waits until everything acknowledged has arrived, or nothing more does: what is then missing is for `judge` to name.
-pub(super) async fn arrived(setting: &Setting, sent: &[Sent]) {
-    let mut before = 0;
+/// Waits until everything that must come has arrived, or nothing more of it does: what is then missing is for `judge` to
+/// name.
+pub(super) async fn arrived(setting: &Setting, sent: &[Sent], boundaries: &[Boundary]) {
+    let acknowledged = sent.iter().filter(|sent| sent.answer == Answer::Acknowledged);
+    let awaited: BTreeSet<_> = acknowledged.flat_map(names_of).collect();
+    let mut looked_at = 0;
     let mut quiet_since = wait::now();
     loop {
+        // Records are listed until the end.
+        let mut missing: BTreeSet<_> = awaited.union(&records_of(setting, boundaries).due).cloned().collect();
         let posts = setting.scenario.isv.posts();
-        let there: BTreeSet<_> = posts.iter().map(|post| name_of(&post.json())).collect();
-        let acknowledged = sent.iter().filter(|sent| sent.answer == Answer::Acknowledged);
-        if acknowledged.flat_map(names_of).chain(records_of(setting)).all(|name| there.contains(&name)) {
+        for post in posts.iter().filter(|post| post.accepted()) {
+            missing.remove(&name_of(&post.json()));
+        }
+        if missing.is_empty() {
             return;
         }
-        if there.len() > before {
-            (before, quiet_since) = (there.len(), wait::now());
+        if missing.len() != looked_at {
+            (looked_at, quiet_since) = (missing.len(), wait::now());
         }
         if quiet_since.elapsed() > wait::PATIENCE {
             return;
@@ -114,13 +120,13 @@ pub(super) async fn judge(
             }
         }
     }
-    let records: BTreeSet<_> = records_of(setting).collect();
-    report.records = records.len();
-    let lost = records.iter().filter(|record| !seen.contains_key(*record));
+    let records = records_of(setting, boundaries);
+    report.records = records.due.len();
+    let lost = records.due.iter().filter(|record| !seen.contains_key(*record));
     report.violations.extend(lost.map(|record| format!("lost: {record}")));
     for (name, came) in &seen {
         once(name, came, report);
-        if name.starts_with(RECORD) && !records.contains(name) {
+        if name.starts_with(RECORD) && !records.shown.contains(name) {
             report.violations.push(format!("{name} came, and was never listed"));
         }
     }
@@ -129,10 +135,24 @@ pub(super) async fn judge(
     dead(scenario, report).await
 }
 
-/// What must come of what changed at the vendor that is polled.
-fn records_of(setting: &Setting) -> impl Iterator<Item = String> {
-    let accounts = setting.customers.iter().map(|customer| customer.merchant.username.as_str());
-    accounts.flat_map(|account| records::due(&setting.listing, account)).map(|record| name_of(&record))
+/// What polls bring, by the names of `name_of`.
+struct Records {
+    due: BTreeSet<String>,
+    shown: BTreeSet<String>,
+}
+
+fn records_of(setting: &Setting, boundaries: &[Boundary]) -> Records {
+    let (mut due, mut shown) = (BTreeSet::new(), BTreeSet::new());
+    for (number, customer) in setting.customers.iter().enumerate() {
+        let account = customer.merchant.username.as_str();
+        let lives: Vec<_> =
+            boundaries.iter().filter_map(|boundary| boundary.listings.get(number).copied()).collect();
+        let forms = Forms::new(setting.listing.newest(account), &setting.listing.served(account), &lives);
+        let names = |forms: BTreeSet<_>| forms.into_iter().map(|form| name_of(&records::told(account, form)));
+        due.extend(names(forms.due));
+        shown.extend(names(forms.shown));
+    }
+    Records { due, shown }
 }
 
 /// What a POST is about.
