@@ -5,6 +5,7 @@
     reason = "talking to a person at a terminal is this program's job"
 )]
 
+mod planted;
 mod quickstart;
 mod report;
 mod simulate;
@@ -41,6 +42,10 @@ enum Command {
         /// Decides what is sent and how long each life lasts.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// Tortures hosts with planted bugs instead, and fails where it does not find one: some that only a kill
+        /// shows, or those whose names contain this.
+        #[arg(long, num_args = 0..=1, value_name = "NAME")]
+        planted: Option<Option<String>>,
     },
     /// Runs every check: format, lints, documentation, tests, doc tests, drift.
     Test,
@@ -73,7 +78,10 @@ fn main() -> ExitCode {
         Command::Quickstart { once } => {
             quickstart::run(if once { quickstart::Afterwards::Stop } else { quickstart::Afterwards::StayUp })
         }
-        Command::Torture { cycles, seed } => torture::run(cycles, seed),
+        Command::Torture { cycles, seed, planted: Some(name) } => {
+            torture::planted(name.as_deref(), cycles, seed)
+        }
+        Command::Torture { cycles, seed, planted: None } => torture::run(cycles, seed),
         Command::Test => tests::run(),
         Command::Simulate { planted: Some(name), .. } => simulate::planted(name.as_deref()),
         Command::Simulate { seeds, seed, planted: None } => simulate::run(seeds, seed),
