@@ -82,6 +82,12 @@ pub(super) fn run(serve: Serve) -> anyhow::Result<()> {
         master_key: master_key()?,
         compiler: vec![own.into_os_string(), OsString::from(COMPILE)],
     };
+    // A huge page for every corner of the heap that is touched takes a third more memory, also of an idle host, and
+    // saves a twentieth of the processor time of a busy one (`host/docs/PERFORMANCE.md`).
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::warn!(%error, "huge pages stay on; the host may take more memory than it needs");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
