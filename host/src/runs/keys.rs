@@ -16,7 +16,10 @@ use trunnion_store::{
 };
 
 use super::{log::RunLog, queue::LineView};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    finish::finish,
+};
 
 /// How often a skip is tried again after the run moved on meanwhile.
 const MAX_CONFLICTS: u32 = 16;
@@ -36,7 +39,14 @@ impl RunLog {
 
     /// Lets a key's next run begin without the one that holds it, which failed or waits. The skipped run keeps its
     /// state: a failed one can still be redriven, a waiting one goes on when its time comes; both out of order.
+    ///
+    /// To its end: where the caller goes away after the commit, the next run must begin all the same.
     pub async fn skip(&self, scope: &Scope, installation: InstallationId, key: LineKey) -> Result<RunId> {
+        let (this, scope) = (self.clone(), *scope);
+        finish(async move { this.skip_here(&scope, installation, key).await }).await
+    }
+
+    async fn skip_here(&self, scope: &Scope, installation: InstallationId, key: LineKey) -> Result<RunId> {
         for _ in 0..MAX_CONFLICTS {
             let holder =
                 self.queue.line(scope, installation, key).and_then(|line| line.holders.first().copied());

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     context::Context,
     error::{Error, Result},
+    finish::finish,
     workflows::Releases,
 };
 
@@ -169,7 +170,7 @@ impl RunLog {
             let called = self.context.store.list::<CalledRuns>(scope, Select::all().prefix(&caller)).await?;
             for entry in called {
                 let (_, id) = entry.key;
-                self.cancel(scope, id).await?;
+                self.cancel_here(scope, id).await?;
             }
             Ok(())
         })
@@ -203,7 +204,14 @@ impl RunLog {
     }
 
     /// Asks a run to end. One that waits ends at once; one that is under way after its current step.
+    ///
+    /// To its end: where the caller goes away after the commit, whoever waits for the run must hear of it all the same.
     pub async fn cancel(&self, scope: &Scope, id: RunId) -> Result<LiveRun> {
+        let (this, scope) = (self.clone(), *scope);
+        finish(async move { this.cancel_here(&scope, id).await }).await
+    }
+
+    async fn cancel_here(&self, scope: &Scope, id: RunId) -> Result<LiveRun> {
         for _ in 0..MAX_CONFLICTS {
             let Some(stored) = self.context.store.get::<LiveRuns>(scope, &id).await? else {
                 return self.run(scope, id).await;

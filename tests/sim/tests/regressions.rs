@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use trunnion_core::{machine::OnError, manifest::Repeat};
+use trunnion_core::{machine::OnError, manifest::Repeat, retry::RetryPolicy};
 use trunnion_sim::{
     dice::Dice,
     faults::Faults,
@@ -146,5 +146,39 @@ fn a_run_that_is_woken_while_it_is_in_hand_waits_for_its_other_items_as_well() {
         let nodes = vec![node("s0", Block::Action(Repeat::Key))];
         plan.flows.push(Flow { number: 1, trigger: Trigger::Call, line: Line::Parallel, nodes });
         plan
+    });
+}
+
+/// A plan of two events of one line, the second behind the first, whose callers go away when they please.
+fn line(line: Line, node: Node, faults: Faults, acts: &[(u64, Act)]) -> Plan {
+    let faults = Faults { hung_up: 5_000, ..faults };
+    let mut plan = plan(vec![node], faults, acts);
+    let second = SentEvent {
+        marker: "e1".to_owned(),
+        payload: json!({ "marker": "e1", "odd": true, "keep": true, "list": [], "key": "a" }),
+        key: Some("another key".to_owned()),
+        ..plan.events[0].clone()
+    };
+    plan.events.push(second);
+    plan.flows[0].line = line;
+    plan
+}
+
+#[test]
+fn a_cancellation_whose_caller_goes_away_lets_the_next_run_of_the_line_begin() {
+    holds(|| {
+        let acts = [(100, Act::Event(0)), (15_000, Act::Cancel), (20_000, Act::Event(1))];
+        line(Line::Throttled(1), node("s0", Block::Delay(40)), Faults::none(), &acts)
+    });
+}
+
+#[test]
+fn a_skip_whose_caller_goes_away_lets_the_next_run_of_the_key_begin() {
+    holds(|| {
+        let refusing = Faults { refused: 10_000, ..Faults::none() };
+        let mut step = node("s0", Block::Action(Repeat::Key));
+        step.retry = Some(RetryPolicy { attempts: 1, delay_ms: 1, backoff: 1, max_delay_ms: 1 });
+        let acts = [(100, Act::Event(0)), (10_000, Act::Event(1)), (20_000, Act::Skip), (25_000, Act::Skip)];
+        line(Line::Ordered, step, refusing, &acts)
     });
 }
