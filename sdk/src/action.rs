@@ -20,6 +20,12 @@
 //!     .sample(r#"{"name":"Ada"}"#, r#"{"text":"Hello Ada"}"#);
 //! assert_eq!(action.id(), "greet");
 //! ```
+//!
+//! Where the vendor takes many at once, [`Action::batch`] says how; a list of the vendor's, page by page, is an
+//! [`Action::listing`].
+
+mod batch;
+mod listing;
 
 use std::fmt;
 
@@ -50,6 +56,11 @@ pub enum Reconciled<O> {
     Unknown(String),
 }
 
+pub use listing::Listing;
+
+pub(crate) use batch::Batch;
+pub(crate) use listing::Page;
+
 type Run = Box<dyn Fn(&Context, &str) -> Result<String>>;
 type Reconcile = Box<dyn Fn(&Context, &str, &str) -> Result<Reconciled<String>>>;
 
@@ -68,6 +79,8 @@ pub struct Action {
     pub(crate) accepts: fn(&str) -> Result<()>,
     pub(crate) run: Run,
     pub(crate) reconcile: Option<Reconcile>,
+    pub(crate) batch: Option<Batch>,
+    pub(crate) page: Option<Page>,
 }
 
 impl Action {
@@ -82,20 +95,28 @@ impl Action {
         O: Serialize + JsonSchema + 'static,
         F: Fn(&Context, I) -> Result<O> + 'static,
     {
+        let run = move |ctx: &Context, input: &str| json::output(&run(ctx, json::input(input)?)?);
+        Self { output_schema: json::output_schema::<O>, ..Self::made::<I>(id, title, Box::new(run)) }
+    }
+
+    /// With everything that an author may leave out.
+    fn made<I: DeserializeOwned + JsonSchema>(id: &'static str, title: &'static str, run: Run) -> Self {
         Self {
             id,
             title,
             help: "",
             repeat: Repeat::Never,
             input_schema: json::input_schema::<I>,
-            output_schema: json::output_schema::<O>,
+            output_schema: || Value::Bool(true),
             sample_input: "",
             sample_output: "",
             buckets: &[],
             #[cfg(not(target_arch = "wasm32"))]
             accepts: |text| json::input::<I>(text).map(drop),
-            run: Box::new(move |ctx, input| json::output(&run(ctx, json::input(input)?)?)),
+            run,
             reconcile: None,
+            batch: None,
+            page: None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::{fmt, time::Duration};
 use serde::Serialize;
 
 use crate::{
-    action::{Action, Reconciled},
+    action::{Action, Listing, Reconciled},
     auth::{Account, Connection},
     context::Context,
     error::{Error, Result},
@@ -110,6 +110,27 @@ impl Connector {
     /// `InvalidInput` where `input` does not fit, `Other` where there is no such action, or the action's own.
     pub fn run(&self, ctx: &Context, input: &str) -> Result<String> {
         (self.action(&ctx.call().name)?.run)(ctx, input)
+    }
+
+    /// Carries out the action that the call names for each of `items`; answers in their order.
+    ///
+    /// # Errors
+    /// As [`Self::run`], and `Other` where the action has no batch form. What is wrong with one item is its own answer.
+    pub fn run_batch(&self, ctx: &Context, items: &[impl AsRef<str>]) -> Result<Vec<Result<String>>> {
+        let action = self.action(&ctx.call().name)?;
+        let batch = action.batch.as_ref().ok_or_else(|| self.lacks("batch form of action", action.id))?;
+        let items: Vec<&str> = items.iter().map(AsRef::as_ref).collect();
+        (batch.run)(ctx, &items)
+    }
+
+    /// One page of the listing that the call names, from `cursor` on, with items and cursor as JSON.
+    ///
+    /// # Errors
+    /// As [`Self::run`], and `Other` where the action is no listing.
+    pub fn page(&self, ctx: &Context, input: &str, cursor: Option<&str>) -> Result<Listing<String>> {
+        let action = self.action(&ctx.call().name)?;
+        let page = action.page.as_ref().ok_or_else(|| self.lacks("listing", action.id))?;
+        page(ctx, input, cursor)
     }
 
     /// Looks up what became of an attempt of the action that the call names.

@@ -96,7 +96,7 @@ pub mod prelude {
     pub use serde_json::{Value, json};
 
     pub use crate::{
-        action::Action,
+        action::{Action, Listing},
         auth::{Connection, Scheme},
         context::{Context, secret},
         error::{Error, Result},

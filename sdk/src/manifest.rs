@@ -95,6 +95,10 @@ struct ActionEntry {
     sample_input: Value,
     sample_output: Value,
     repeat: Repeat,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<u32>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pages: bool,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     buckets: &'static [&'static str],
 }
@@ -148,6 +152,8 @@ impl From<Action> for ActionEntry {
             sample_input: sample(action.sample_input),
             sample_output: sample(action.sample_output),
             repeat: action.repeat,
+            batch: action.batch.map(|batch| batch.size),
+            pages: action.page.is_some(),
             buckets: action.buckets,
         }
     }

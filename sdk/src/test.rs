@@ -14,6 +14,7 @@
 //! ```
 
 mod fake_http;
+mod pages;
 mod polls;
 mod sound;
 
@@ -30,6 +31,7 @@ use crate::{
 };
 
 pub use fake_http::{Answer, FakeHttp, Seen};
+pub use pages::every_item;
 pub use polls::Polls;
 pub use sound::assert_sound;
 

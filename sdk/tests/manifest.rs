@@ -24,6 +24,23 @@ fn set(_: &Context, task: Task) -> Result<Task> {
     Ok(task)
 }
 
+/// Titles that are empty are refused; one that says so loses the answers.
+fn set_all(_: &Context, tasks: Vec<Task>) -> Result<Vec<Result<Task>>> {
+    if tasks.iter().any(|task| task.title == "lost") {
+        return Ok(Vec::new());
+    }
+    let answer =
+        |task: Task| if task.title.is_empty() { Err(Error::rejected(400, "no title")) } else { Ok(task) };
+    Ok(tasks.into_iter().map(answer).collect())
+}
+
+/// Three pages of one task each.
+fn list(_: &Context, task: Task, page: Option<u32>) -> Result<Listing<Task, u32>> {
+    let page = page.unwrap_or(1);
+    let item = Task { title: format!("{} {page}", task.title), ..task };
+    Ok(Listing { items: vec![item], next: (page < 3).then_some(page + 1) })
+}
+
 fn look_up(_: &Context, task: Task, key: &str) -> Result<Reconciled<Task>> {
     Ok(match key {
         "found" => Reconciled::Found(task),
@@ -141,6 +158,8 @@ trunnion_sdk::connector! {
         Action::new("safe", "Safe", set).help("Sets it.").safe_to_repeat().sample(TASK, TASK),
         Action::new("key", "Key", set).recognises_key().sample(TASK, TASK),
         Action::new("lookup", "Look up", set).reconciled_by(look_up).sample(TASK, TASK),
+        Action::new("batch", "Batch", set).recognises_key().batch(3, set_all).sample(TASK, TASK),
+        Action::listing("list", "List", list).sample(TASK, r#"{"items":[{"title":"Call Ada","done":false}],"next":null}"#),
     ],
 }
 
@@ -165,8 +184,14 @@ fn the_host_reads_everything_that_can_be_declared() {
         manifest.buckets,
         [host::Bucket { id: "all".into(), capacity: 40, window_ms: 10_000, refill: host::Refill::AtOnce }]
     );
+    use host::Repeat::{Key, Lookup, Never, Safe};
     let repeats: Vec<_> = manifest.actions.iter().map(|action| action.repeat).collect();
-    assert_eq!(repeats, [host::Repeat::Never, host::Repeat::Safe, host::Repeat::Key, host::Repeat::Lookup]);
+    assert_eq!(repeats, [Never, Safe, Key, Lookup, Key, Safe]);
+    let forms = ["safe", "batch", "list"].map(|id| {
+        let action = manifest.action(id).unwrap();
+        (action.batch, action.pages)
+    });
+    assert_eq!(forms, [(None, false), (Some(3), false), (None, true)]);
 }
 
 #[test]
@@ -263,4 +288,38 @@ fn a_lookup_reconciles_and_nothing_else_does() {
     assert_eq!(reconcile("lookup", "absent").unwrap(), Reconciled::Absent);
     let error = reconcile("safe", "found").unwrap_err().to_string();
     assert!(error.contains("no reconcile for action `safe`"), "{error}");
+}
+
+#[test]
+fn a_batch_answers_each_item_in_its_place() {
+    let host = trunnion_sdk::test::FakeHost::new();
+    let run = |name: &str, items: &[&str]| connector().run_batch(&host.calling(name), items);
+    let answers = run("batch", &[r#"{"title":""}"#, r#"{"titel":1}"#, TASK]).unwrap();
+    assert_eq!(answers[0], Err(Error::rejected(400, "no title")));
+    assert!(matches!(&answers[1], Err(Error::InvalidInput { message, .. }) if message.contains("title")));
+    assert_eq!(answers[2].as_deref(), Ok(TASK));
+    assert_eq!(answers.len(), 3);
+    assert!(run("batch", &["[]"]).unwrap()[0].is_err(), "the vendor is not asked where nothing can be read");
+    let lost = run("batch", &[r#"{"title":"lost"}"#]).unwrap_err();
+    assert!(matches!(&lost, Error::Uncertain(message) if message.contains("`batch`")), "{lost}");
+    let error = run("safe", &[TASK]).unwrap_err().to_string();
+    assert!(error.contains("no batch form of action `safe`"), "{error}");
+}
+
+#[test]
+fn a_listing_gives_its_pages_and_as_an_action_the_first() {
+    let host = trunnion_sdk::test::FakeHost::new();
+    let ctx = host.calling("list");
+    let every = trunnion_sdk::test::every_item(&connector(), &ctx, TASK).unwrap();
+    let titles: Vec<_> = every.iter().map(|item| item["title"].as_str().unwrap()).collect();
+    assert_eq!(titles, ["Call Ada 1", "Call Ada 2", "Call Ada 3"]);
+    let first = connector().run(&ctx, TASK).unwrap();
+    assert_eq!(first, r#"{"items":[{"title":"Call Ada 1","done":false}],"next":2}"#);
+    let error = connector().page(&ctx, TASK, Some(r#""x""#)).unwrap_err().to_string();
+    assert!(error.contains("cursor-not-understood"), "{error}");
+    let error = connector().page(&host.calling("safe"), TASK, None).unwrap_err().to_string();
+    assert!(error.contains("no listing `safe`"), "{error}");
+    let manifest = host::Manifest::parse(&connector().manifest()).unwrap();
+    let output = &manifest.action("list").unwrap().output;
+    assert_eq!(output["properties"]["items"]["items"]["properties"]["title"]["type"], "string");
 }

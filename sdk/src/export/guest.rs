@@ -6,7 +6,7 @@ use std::{marker::PhantomData, rc::Rc, sync::Once, time::Duration};
 use serde_json::{Map, Value};
 
 use crate::{
-    action::Reconciled,
+    action::{Listing, Reconciled},
     bindings::{
         exports::trunnion::connector::{actions, connection, lookups, manifest, triggers},
         trunnion::connector::{clock, http as wire, limits, log, random, types},
@@ -197,17 +197,23 @@ impl<D: Declared> actions::Guest for Exports<D> {
         Ok(outcome(D::connector().run(&ctx, &input)?))
     }
 
-    #[inline(always)]
     fn run_batch(
         call: types::Call,
-        _: Vec<String>,
+        items: Vec<String>,
     ) -> Result<Vec<Result<types::Outcome, types::Error>>, types::Error> {
-        Err(types::Error::Other(lacks::<D>("batch form of action", &call.name)))
+        let ctx = context(call)?;
+        let answers = D::connector().run_batch(&ctx, &items)?;
+        Ok(answers.into_iter().map(|answer| answer.map(outcome).map_err(types::Error::from)).collect())
     }
 
-    #[inline(always)]
-    fn page(call: types::Call, _: String, _: Option<String>) -> Result<actions::Listing, types::Error> {
-        Err(types::Error::Other(lacks::<D>("listing", &call.name)))
+    fn page(
+        call: types::Call,
+        input: String,
+        cursor: Option<String>,
+    ) -> Result<actions::Listing, types::Error> {
+        let ctx = context(call)?;
+        let Listing { items, next } = D::connector().page(&ctx, &input, cursor.as_deref())?;
+        Ok(actions::Listing { items, next, ext: Vec::new() })
     }
 
     fn reconcile(call: types::Call, input: String, key: String) -> Result<actions::Reconciled, types::Error> {

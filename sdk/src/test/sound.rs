@@ -2,7 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::{connector::Connector, trigger::Source};
+use serde_json::Value;
+
+use crate::{
+    action::{Listing, Repeat},
+    connector::Connector,
+    trigger::Source,
+};
 
 /// Panics, with every problem at once, unless ids are unique, texts are there, and samples fit their types.
 ///
@@ -29,7 +35,24 @@ fn problems(connector: &Connector) -> Vec<String> {
         if let Err(error) = (action.accepts)(action.sample_input) {
             problems.push(format!("action `{id}`: the sample input does not fit the input type: {error}"));
         }
-        if serde_json::from_str::<serde_json::Value>(action.sample_output).is_err() {
+        if let Some(batch) = &action.batch {
+            if batch.size == 0 {
+                problems.push(format!("action `{id}` takes batches of no item; say how many"));
+            }
+            if action.repeat == Repeat::Lookup {
+                problems.push(format!(
+                    "action `{id}` is looked up and takes batches, of whose items nobody could ask what became; drop one"
+                ));
+            }
+        }
+        if action.page.is_some()
+            && serde_json::from_str::<Listing<Value, Value>>(action.sample_output).is_err()
+        {
+            problems.push(format!(
+                "listing `{id}`: the sample output is no page; write `{{\"items\":[…],\"next\":null}}`"
+            ));
+        }
+        if serde_json::from_str::<Value>(action.sample_output).is_err() {
             problems.push(format!(
                 "action `{id}`: the sample output is not JSON; give one by `.sample(input, output)`"
             ));

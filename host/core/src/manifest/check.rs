@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     AuthKind, AuthScheme, DedupKey, MANIFEST_VERSION, Manifest, ParameterPattern, Placement, PollSpec,
-    SignedPart, TriggerSource, Verification, WebhookSpec, shape,
+    Repeat, SignedPart, TriggerSource, Verification, WebhookSpec, shape,
 };
 use crate::{
     hosts::HostPattern,
@@ -382,6 +382,15 @@ impl<'a> Check<'a> {
                 self.problem(
                     format!("{at}/batch"),
                     "is 0; write how many items `run-batch` takes, or leave it out",
+                );
+            }
+            if action.batch.is_some() && action.repeat == Repeat::Lookup {
+                self.problem(
+                    format!("{at}/batch"),
+                    format!(
+                        "`{}` is looked up, and what became of the items of a batch cannot be; leave one of the two out",
+                        action.id
+                    ),
                 );
             }
         }

@@ -46,7 +46,7 @@ fn whole() -> Value {
         }],
         "actions": [{
             "id": "update", "title": "Update", "help": "Does", "input": {"type": "object"}, "output": {},
-            "sample_input": {"id": 1}, "sample_output": null, "repeat": "lookup", "batch": 10, "pages": true,
+            "sample_input": {"id": 1}, "sample_output": null, "repeat": "key", "batch": 10, "pages": true,
             "ext": {"x": 1}
         }],
         "buckets": [{"id": "store", "capacity": 150, "window_ms": 30_000}]
@@ -279,6 +279,13 @@ fn an_action_draws_from_limits_that_are_declared() {
     assert_eq!(places(&value), ["/actions/0/buckets/1"]);
     value["actions"][0]["buckets"] = json!(["store"]);
     assert_eq!(parse(&value).unwrap().actions[0].buckets, ["store"]);
+}
+
+#[test]
+fn an_action_that_is_looked_up_takes_no_batches() {
+    let value = with("/actions/0/repeat", Some(json!("lookup")));
+    assert_eq!(places(&value), ["/actions/0/batch"]);
+    assert!(parse(&with("/actions/0/batch", None)).is_ok());
 }
 
 #[test]
