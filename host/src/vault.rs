@@ -12,7 +12,7 @@ use std::{borrow::Borrow, collections::BTreeMap, sync::Arc};
 use quick_cache::sync::Cache;
 use trunnion_core::{
     id::{ConnectionId, UserId},
-    manifest::{AuthKind, AuthScheme, Manifest},
+    manifest::{AuthScheme, Manifest},
     records::Connection,
     scope::Scope,
     succession,
@@ -106,6 +106,7 @@ impl Vault {
             title: String::new(),
             parameters,
             secrets,
+            tokens: None,
             created_at: now,
             updated_at: now,
             needs_attention: None,
@@ -201,12 +202,14 @@ fn sort_out(manifest: &Manifest, mut given: Given) -> Result<(&AuthScheme, Given
         .connection
         .schemes
         .iter()
+        .filter(|scheme| !scheme.is_issued())
         .find(|scheme| fields(scheme).all(|field| given.contains_key(field)))
         .ok_or_else(|| {
             let ways: Vec<_> = manifest
                 .connection
                 .schemes
                 .iter()
+                .filter(|scheme| !scheme.is_issued())
                 .map(|scheme| {
                     fields(scheme).map(|field| format!("`{field}`")).collect::<Vec<_>>().join(" and ")
                 })
@@ -250,6 +253,5 @@ fn sort_out(manifest: &Manifest, mut given: Given) -> Result<(&AuthScheme, Given
 }
 
 fn fields(scheme: &AuthScheme) -> impl Iterator<Item = &str> {
-    let AuthKind::Fields { fields } = &scheme.kind;
-    fields.iter().map(|field| field.name.as_str())
+    scheme.asks().iter().map(|field| field.name.as_str())
 }

@@ -15,7 +15,12 @@
 //! assert!(serde_json::to_string(&connection).unwrap().contains("{{secret:access_token}}"));
 //! ```
 
+mod issued;
+
 use serde::Serialize;
+
+pub use self::issued::{CallbackSignature, Capture, ClientCredentials, JwtBearer, Oauth2, TokenEndpoint};
+use crate::context::secret;
 
 /// Parameters and ways to authenticate.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -102,13 +107,18 @@ pub struct Scheme {
     title: String,
     #[serde(flatten)]
     kind: Kind,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fields: Vec<SecretField>,
     place: Vec<Placement>,
 }
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Kind {
-    Fields { fields: Vec<SecretField> },
+    Fields,
+    Oauth2(Box<Oauth2>),
+    ClientCredentials(ClientCredentials),
+    JwtBearer(JwtBearer),
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -124,25 +134,76 @@ struct SecretField {
 enum Placement {
     Header { name: String, value: String },
     Query { name: String, value: String },
+    Basic { username: String, password: String },
 }
 
 impl Scheme {
+    fn new(id: &str, title: &str, kind: Kind) -> Self {
+        Self { id: id.into(), title: title.into(), kind, fields: Vec::new(), place: Vec::new() }
+    }
+
     /// A scheme whose secrets the person types in: an API key, an access token, a user name and password.
     #[must_use]
     pub fn fields(id: &str, title: &str) -> Self {
-        Self {
-            id: id.into(),
-            title: title.into(),
-            kind: Kind::Fields { fields: Vec::new() },
-            place: Vec::new(),
-        }
+        Self::new(id, title, Kind::Fields)
     }
 
-    /// Asks for a secret, afterwards known as `secret(name)`. `help` says how to obtain it.
+    /// A user name and a password, put on requests as the Basic scheme wants them.
+    #[must_use]
+    pub fn basic(id: &str, title: &str) -> Self {
+        Self::fields(id, title)
+            .field("username", "User name", "")
+            .field("password", "Password", "")
+            .basic_header(secret("username"), secret("password"))
+    }
+
+    /// The person consents at the vendor; requests carry `secret("access_token")`, as [`Scheme::bearer`] or
+    /// [`Scheme::header`] says.
+    #[must_use]
+    pub fn oauth2(id: &str, title: &str, oauth: Oauth2) -> Self {
+        Self::new(id, title, Kind::Oauth2(Box::new(oauth)))
+    }
+
+    /// The environment's app registration is let in as it is, or, with [`Scheme::own_client`], a client of the
+    /// person's own. Requests carry `secret("access_token")`.
+    #[must_use]
+    pub fn client_credentials(id: &str, title: &str, client: ClientCredentials) -> Self {
+        Self::new(id, title, Kind::ClientCredentials(client))
+    }
+
+    /// A service account's key, which never leaves the host, signs for access tokens. Requests carry
+    /// `secret("access_token")`.
+    #[must_use]
+    pub fn jwt_bearer(id: &str, title: &str, bearer: JwtBearer) -> Self {
+        Self::new(id, title, Kind::JwtBearer(bearer))
+    }
+
+    /// Asks for a secret, afterwards known as `secret(name)`. `help` says how to obtain it. For [`Scheme::fields`].
     #[must_use]
     pub fn field(mut self, name: &str, title: &str, help: &str) -> Self {
-        let Kind::Fields { fields } = &mut self.kind;
-        fields.push(SecretField { name: name.into(), title: title.into(), help: help.into() });
+        self.fields.push(SecretField::new(name, title, help));
+        self
+    }
+
+    /// Has the person give a client id and secret of their own, for [`Scheme::client_credentials`]. `help` says how
+    /// to obtain them.
+    #[must_use]
+    pub fn own_client(self, help: &str) -> Self {
+        self.field("client_id", "Client ID", help).field("client_secret", "Client secret", help)
+    }
+
+    /// Has the host put the access token on requests as a bearer token.
+    #[must_use]
+    pub fn bearer(self) -> Self {
+        let value = format!("Bearer {}", secret("access_token"));
+        self.header("Authorization", value)
+    }
+
+    /// Has the host set the `Authorization` header by the Basic scheme; both hold references as made by
+    /// [`crate::context::secret`], or are fixed.
+    #[must_use]
+    pub fn basic_header(mut self, username: impl Into<String>, password: impl Into<String>) -> Self {
+        self.place.push(Placement::Basic { username: username.into(), password: password.into() });
         self
     }
 
@@ -158,6 +219,12 @@ impl Scheme {
     pub fn query(mut self, name: &str, value: impl Into<String>) -> Self {
         self.place.push(Placement::Query { name: name.into(), value: value.into() });
         self
+    }
+}
+
+impl SecretField {
+    fn new(name: &str, title: &str, help: &str) -> Self {
+        Self { name: name.into(), title: title.into(), help: help.into() }
     }
 }
 

@@ -1,12 +1,14 @@
 //! The manifest that a declaration gives is the one the host reads: every part an author can declare, parsed
 //! by the host's own code and compared.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use trunnion_core::manifest as host;
+use trunnion_core::manifest::{self as host, auth};
 use trunnion_sdk::{
     action::Reconciled,
-    auth::{Account, Parameter},
+    auth::{
+        Account, CallbackSignature, Capture, ClientCredentials, JwtBearer, Oauth2, Parameter, TokenEndpoint,
+    },
     connector::Bucket,
     prelude::*,
     trigger::{Dedup, HmacAlgorithm, SignatureEncoding, SignedPart, SignedTime, TimeUnit, Verification},
@@ -129,6 +131,22 @@ impl Poll for TaskChanged {
 
 const TASK: &str = r#"{"title":"Call Ada","done":false}"#;
 
+fn oauth() -> Oauth2 {
+    let token = TokenEndpoint::new("https://{shop}.acme.com/token").basic().json().parameter("expiring", "1");
+    Oauth2::new("https://{shop}.acme.com/authorize", token)
+        .scopes(&["read", "write"])
+        .scope_separator(",")
+        .authorize_parameter("access", "offline")
+        .pkce()
+        .rotating()
+        .repeat("context")
+        .capture(Capture::callback("shop", "shop").suffix(".acme.com"))
+        .capture(Capture::token("store", "context").prefix("stores/"))
+        .signed_callback(
+            CallbackSignature::new("hmac").unsigned("signature").time("timestamp", Duration::from_secs(90)),
+        )
+}
+
 trunnion_sdk::connector! {
     id: "acme",
     title: "Acme",
@@ -142,7 +160,13 @@ trunnion_sdk::connector! {
             .field("api_key", "API key", "Settings")
             .field("client_secret", "Client secret", "")
             .header("X-Key", secret("api_key"))
-            .query("key", secret("api_key"))),
+            .query("key", secret("api_key")))
+        .scheme(Scheme::oauth2("oauth", "Acme", oauth()).bearer())
+        .scheme(Scheme::client_credentials("client", "Own client", ClientCredentials::new(
+            TokenEndpoint::new("https://api.acme.com/token")).scopes(&["read"])).own_client("Settings").bearer())
+        .scheme(Scheme::jwt_bearer("account", "Service account",
+            JwtBearer::new("key", "Key", "Console").scopes(&["rows"]).audience("https://api.acme.com/token")).bearer())
+        .scheme(Scheme::basic("user", "User")),
     check: check,
     buckets: [Bucket::new("all", 40, Duration::from_secs(10)).full_at_once()],
     triggers: [
@@ -179,6 +203,9 @@ fn the_host_reads_everything_that_can_be_declared() {
     let header = host::Placement::Header { name: "X-Key".into(), value: value() };
     let query = host::Placement::Query { name: "key".into(), value: value() };
     assert_eq!(scheme.place, [header, query]);
+    let user = manifest.scheme("user").unwrap();
+    let [username, password] = ["username", "password"].map(|name| format!("{{{{secret:{name}}}}}"));
+    assert_eq!(user.place, [host::Placement::Basic { username, password }]);
 
     assert_eq!(
         manifest.buckets,
@@ -192,6 +219,73 @@ fn the_host_reads_everything_that_can_be_declared() {
         (action.batch, action.pages)
     });
     assert_eq!(forms, [(None, false), (Some(3), false), (None, true)]);
+}
+
+#[test]
+fn issued_credentials_say_the_same_on_both_sides() {
+    let manifest = host::Manifest::parse(&connector().manifest()).unwrap();
+    let kind = |id: &str| &manifest.scheme(id).unwrap().kind;
+    let token = |url: &str| auth::TokenEndpoint {
+        url: url.into(),
+        client: auth::ClientAuth::Body,
+        body: auth::TokenBody::Form,
+        parameters: BTreeMap::new(),
+    };
+    let capture = |parameter: &str, from, name: &str, prefix: &str, suffix: &str| auth::Capture {
+        parameter: parameter.into(),
+        from,
+        name: name.into(),
+        prefix: prefix.into(),
+        suffix: suffix.into(),
+    };
+    let one = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+    let oauth = auth::Oauth2 {
+        authorize: auth::AuthorizeEndpoint {
+            url: "https://{shop}.acme.com/authorize".into(),
+            parameters: one("access", "offline"),
+            scope_separator: ",".into(),
+            pkce: auth::Pkce::S256,
+        },
+        token: auth::TokenEndpoint {
+            client: auth::ClientAuth::Basic,
+            body: auth::TokenBody::Json,
+            parameters: one("expiring", "1"),
+            ..token("https://{shop}.acme.com/token")
+        },
+        scopes: vec!["read".into(), "write".into()],
+        refresh: auth::Refresh::Rotating,
+        repeat: vec!["context".into()],
+        captures: vec![
+            capture("shop", auth::CaptureSource::Callback, "shop", "", ".acme.com"),
+            capture("store", auth::CaptureSource::Token, "context", "stores/", ""),
+        ],
+        callback: Some(auth::CallbackSignature {
+            parameter: "hmac".into(),
+            unsigned: vec!["signature".into()],
+            timestamp: Some(auth::CallbackTime { parameter: "timestamp".into(), tolerance_ms: 90_000 }),
+        }),
+    };
+    assert_eq!(*kind("oauth"), host::AuthKind::Oauth2(Box::new(oauth)));
+    let field = |name: &str, title: &str, help: &str| host::SecretField {
+        name: name.into(),
+        title: title.into(),
+        help: help.into(),
+    };
+    let client = auth::ClientCredentials {
+        token: token("https://api.acme.com/token"),
+        scopes: vec!["read".into()],
+        fields: vec![
+            field("client_id", "Client ID", "Settings"),
+            field("client_secret", "Client secret", "Settings"),
+        ],
+    };
+    assert_eq!(*kind("client"), host::AuthKind::ClientCredentials(client));
+    let bearer = auth::JwtBearer {
+        key: field("key", "Key", "Console"),
+        scopes: vec!["rows".into()],
+        audience: Some("https://api.acme.com/token".into()),
+    };
+    assert_eq!(*kind("account"), host::AuthKind::JwtBearer(bearer));
 }
 
 #[test]

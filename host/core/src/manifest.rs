@@ -1,9 +1,10 @@
 //! The manifest: what a connector says about itself, as data.
 //!
-//! This module owns the types and their JSON form; `manifest/check.rs` owns the rules between them. The JSON
-//! is what `describe` answers; unknown members are refused, so that a typing error never silently loses a
-//! declaration. `docs/CONNECTORS.md` shows a whole one.
+//! This module owns the types and their JSON form, `manifest/auth.rs` those of auth schemes; `manifest/check.rs` owns
+//! the rules between them. The JSON is what `describe` answers; unknown members are refused, so that a typing error
+//! never silently loses a declaration. `docs/CONNECTORS.md` shows a whole one.
 
+pub mod auth;
 mod check;
 mod shape;
 
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::auth::{AuthKind, AuthScheme, Placement, SecretField};
 use crate::problem::Problems;
 
 /// The manifest versions this host reads.
@@ -124,67 +126,8 @@ impl ParameterPattern {
     }
 }
 
-/// One way to authenticate.
-// `deny_unknown_fields` beside a flattened member refuses that member's own: it stands on the inner type.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AuthScheme {
-    /// Its id inside the manifest.
-    pub id: String,
-    /// What a person reads.
-    pub title: String,
-    /// How the credential comes to be.
-    #[serde(flatten)]
-    pub kind: AuthKind,
-    /// Where the host puts it on requests with `auth: connection`.
-    pub place: Vec<Placement>,
-}
-
-/// How a credential comes to be.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum AuthKind {
-    /// The person gives the values: an API key, an access token, a user name and password.
-    Fields {
-        /// What is asked.
-        fields: Vec<SecretField>,
-    },
-}
-
-/// A secret a person gives.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SecretField {
-    /// Its name in `{{secret:NAME}}`.
-    pub name: String,
-    /// What a person reads.
-    pub title: String,
-    /// How to obtain it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub help: String,
-}
-
-/// A place on a request that the host fills in.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "in", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Placement {
-    /// A header.
-    Header {
-        /// Its name.
-        name: String,
-        /// Its value with `{{secret:NAME}}` references.
-        value: String,
-    },
-    /// A query parameter.
-    Query {
-        /// Its name.
-        name: String,
-        /// Its value with `{{secret:NAME}}` references.
-        value: String,
-    },
-}
-
 /// Something at the vendor that starts workflows.
-// As for `AuthScheme`, the flattened member's type refuses unknown members.
+// `deny_unknown_fields` beside a flattened member refuses that member's own: it stands on the inner type.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TriggerSpec {
     /// Its id inside the manifest.

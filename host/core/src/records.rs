@@ -97,6 +97,9 @@ pub struct Connection {
     pub parameters: BTreeMap<String, String>,
     /// Secrets by name.
     pub secrets: BTreeMap<String, String>,
+    /// What the vendor issued for it.
+    #[serde(default)]
+    pub tokens: Option<Tokens>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -117,6 +120,28 @@ impl fmt::Debug for Connection {
             .field("account", &self.account)
             .field("secrets", &self.secrets.keys().collect::<Vec<_>>())
             .finish_non_exhaustive()
+    }
+}
+
+/// What a vendor's token endpoint issued.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tokens {
+    /// What requests carry.
+    pub access: String,
+    /// What a newer one is asked for with.
+    #[serde(default)]
+    pub refresh: Option<String>,
+    /// When they were issued.
+    pub issued_at: Timestamp,
+    /// When the access token ends; never, where the vendor does not say.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+}
+
+impl fmt::Debug for Tokens {
+    /// Leaves the tokens out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").field("expires_at", &self.expires_at).finish_non_exhaustive()
     }
 }
 

@@ -4,13 +4,18 @@
 //! subscription stands on must still be there, in a form that fits. Faults that the present version has as well
 //! are nobody's news and refuse nothing.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    mem::{Discriminant, discriminant},
+};
 
 use serde_json::Value;
 
 use crate::{
     definition::Definition,
-    manifest::{AuthKind, AuthScheme, Manifest, ParameterPattern, TriggerSource, Verification},
+    manifest::{
+        AuthKind, AuthScheme, Manifest, ParameterPattern, TriggerSource, Verification, auth::CLIENT_SECRET,
+    },
     problem::Problem,
     records::Connection,
     release::{self, Catalog},
@@ -61,6 +66,9 @@ pub fn lacking(connection: &Connection, manifest: &Manifest) -> Vec<String> {
         Some(scheme) => {
             let missing = secrets(scheme).filter(|name| !connection.secrets.contains_key(*name));
             faults.extend(missing.map(|name| format!("the secret `{name}` is newly required")));
+            if matches!(scheme.kind, AuthKind::Oauth2(_)) && connection.tokens.is_none() {
+                faults.push(format!("`{}` now has the user consent at the vendor", connection.scheme));
+            }
         }
     }
     for parameter in &manifest.connection.parameters {
@@ -97,7 +105,12 @@ fn unservable(trigger: &str, connection: Option<&Connection>, manifest: &Manifes
         return Some(format!("the trigger `{trigger}` is no longer a webhook"));
     };
     let (Verification::SecretHeader { secret, .. } | Verification::Hmac { secret, .. }) = &webhook.verify;
-    let held = connection.is_none_or(|connection| connection.secrets.contains_key(secret));
+    let registered = |connection: &Connection| {
+        let scheme = manifest.scheme(&connection.scheme);
+        secret == CLIENT_SECRET && scheme.is_some_and(AuthScheme::needs_registration)
+    };
+    let held =
+        connection.is_none_or(|connection| connection.secrets.contains_key(secret) || registered(connection));
     (secret != OWN_SECRET && !held)
         .then(|| format!("deliveries of the trigger `{trigger}` are verified with the secret `{secret}`, which is not there"))
 }
@@ -155,14 +168,13 @@ fn parameters(manifest: &Manifest) -> ByName<'_, ParameterPattern> {
     manifest.connection.parameters.iter().map(|it| (it.name.as_str(), it.pattern)).collect()
 }
 
-fn schemes(manifest: &Manifest) -> ByName<'_, Vec<&str>> {
+fn schemes(manifest: &Manifest) -> ByName<'_, (Discriminant<AuthKind>, Vec<&str>)> {
     let parts = manifest.connection.schemes.iter();
-    parts.map(|it| (it.id.as_str(), secrets(it).collect())).collect()
+    parts.map(|it| (it.id.as_str(), (discriminant(&it.kind), secrets(it).collect()))).collect()
 }
 
 fn secrets(scheme: &AuthScheme) -> impl Iterator<Item = &str> {
-    let AuthKind::Fields { fields } = &scheme.kind;
-    fields.iter().map(|field| field.name.as_str())
+    scheme.asks().iter().map(|field| field.name.as_str())
 }
 
 #[cfg(test)]

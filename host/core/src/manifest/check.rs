@@ -1,12 +1,14 @@
 //! The rules between a manifest's members: every problem at once, each with its JSON pointer and a remedy.
 
+mod auth;
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use super::{
-    AuthKind, AuthScheme, DedupKey, MANIFEST_VERSION, Manifest, ParameterPattern, Placement, PollSpec,
-    Repeat, SignedPart, TriggerSource, Verification, WebhookSpec, shape,
+    DedupKey, MANIFEST_VERSION, Manifest, ParameterPattern, PollSpec, Repeat, SignedPart, TriggerSource,
+    Verification, WebhookSpec, auth::CLIENT_SECRET, shape,
 };
 use crate::{
     hosts::HostPattern,
@@ -200,77 +202,6 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn scheme(&mut self, at: &str, scheme: &AuthScheme) {
-        self.title(at, &scheme.title);
-        let AuthKind::Fields { fields } = &scheme.kind;
-        if fields.is_empty() {
-            self.problem(
-                format!("{at}/fields"),
-                "asks for nothing; add the secret a person gives, or remove the scheme",
-            );
-        }
-        self.ids(&format!("{at}/fields"), "name", fields.iter().map(|field| field.name.as_str()));
-        for (index, field) in fields.iter().enumerate() {
-            self.title(&format!("{at}/fields/{index}"), &field.title);
-            if field.name == SUBSCRIPTION {
-                self.problem(
-                    format!("{at}/fields/{index}/name"),
-                    format!("`{SUBSCRIPTION}` is the host's own secret of a webhook; use another name"),
-                );
-            }
-        }
-        for (index, placement) in scheme.place.iter().enumerate() {
-            let at = format!("{at}/place/{index}");
-            let (name, value) = match placement {
-                Placement::Header { name, value } => {
-                    self.header(&format!("{at}/name"), name);
-                    (name, value)
-                }
-                Placement::Query { name, value } => (name, value),
-            };
-            if name.is_empty() {
-                self.problem(format!("{at}/name"), "is empty; write the name the vendor reads");
-            }
-            self.placed(&format!("{at}/value"), value, scheme);
-        }
-    }
-
-    fn placed(&mut self, at: &str, value: &str, scheme: &AuthScheme) {
-        let AuthKind::Fields { fields } = &scheme.kind;
-        if value.chars().any(char::is_control) {
-            self.problem(at, "has a control character, which no request may carry; remove it");
-        }
-        let mut rest = value;
-        while let Some((_, reference)) = rest.split_once("{{") {
-            let Some((inside, after)) = reference.split_once("}}") else {
-                self.problem(
-                    at,
-                    format!("`{value}` opens `{{{{` without `}}}}`; write `{{{{secret:NAME}}}}`"),
-                );
-                return;
-            };
-            rest = after;
-            match inside.strip_prefix("secret:") {
-                Some(name) if fields.iter().any(|field| field.name == name) => {}
-                Some(name) => {
-                    let known: String =
-                        fields.iter().map(|field| format!(", or use `{}`", field.name)).collect();
-                    self.problem(
-                        at,
-                        format!(
-                            "the scheme `{}` has no secret `{name}`; declare it in `fields`{known}",
-                            scheme.id
-                        ),
-                    );
-                }
-                None => self.problem(
-                    at,
-                    format!("`{{{{{inside}}}}}` is not a reference; write `{{{{secret:NAME}}}}`"),
-                ),
-            }
-        }
-    }
-
     fn webhook(&mut self, at: &str, webhook: &WebhookSpec) {
         let verify = format!("{at}/verify");
         match &webhook.verify {
@@ -336,8 +267,8 @@ impl<'a> Check<'a> {
             .schemes
             .iter()
             .flat_map(|scheme| {
-                let AuthKind::Fields { fields } = &scheme.kind;
-                fields.iter().map(|field| field.name.as_str())
+                let own = scheme.needs_registration().then_some(CLIENT_SECRET);
+                scheme.asks().iter().map(|field| field.name.as_str()).chain(own)
             })
             .chain([SUBSCRIPTION])
             .collect();

@@ -39,23 +39,85 @@ const SCHEME: Shape = Shape::Tagged {
         required("title", Shape::Text),
         required("place", Shape::List(&PLACEMENT)),
     ],
-    cases: &[(
-        "fields",
-        &[required(
-            "fields",
-            Shape::List(&Shape::Object(&[
-                required("name", Shape::Text),
-                required("title", Shape::Text),
-                optional("help", Shape::Text),
-            ])),
-        )],
-    )],
+    cases: &[
+        ("fields", &[required("fields", Shape::List(&SECRET_FIELD))]),
+        (
+            "oauth2",
+            &[
+                required("authorize", AUTHORIZE_ENDPOINT),
+                required("token", TOKEN_ENDPOINT),
+                optional("scopes", TEXTS),
+                optional("refresh", Shape::Word(&["none", "rotating", "reusable"])),
+                optional("repeat", TEXTS),
+                optional("captures", Shape::List(&CAPTURE)),
+                nullable("callback", CALLBACK_SIGNATURE),
+            ],
+        ),
+        (
+            "client_credentials",
+            &[
+                required("token", TOKEN_ENDPOINT),
+                optional("scopes", TEXTS),
+                optional("fields", Shape::List(&SECRET_FIELD)),
+            ],
+        ),
+        (
+            "jwt_bearer",
+            &[required("key", SECRET_FIELD), optional("scopes", TEXTS), nullable("audience", Shape::Text)],
+        ),
+    ],
 };
+
+const TEXTS: Shape = Shape::List(&Shape::Text);
+
+const SECRET_FIELD: Shape = Shape::Object(&[
+    required("name", Shape::Text),
+    required("title", Shape::Text),
+    optional("help", Shape::Text),
+]);
+
+const AUTHORIZE_ENDPOINT: Shape = Shape::Object(&[
+    required("url", Shape::Text),
+    optional("parameters", Shape::Named(&Shape::Text)),
+    optional("scope_separator", Shape::Text),
+    optional("pkce", Shape::Word(&["s256", "none"])),
+]);
+
+const TOKEN_ENDPOINT: Shape = Shape::Object(&[
+    required("url", Shape::Text),
+    optional("client", Shape::Word(&["body", "basic"])),
+    optional("body", Shape::Word(&["form", "json"])),
+    optional("parameters", Shape::Named(&Shape::Text)),
+]);
+
+const CAPTURE: Shape = Shape::Object(&[
+    required("parameter", Shape::Text),
+    required("from", Shape::Word(&["callback", "token"])),
+    required("name", Shape::Text),
+    optional("prefix", Shape::Text),
+    optional("suffix", Shape::Text),
+]);
+
+const CALLBACK_SIGNATURE: Shape = Shape::Object(&[
+    required("parameter", Shape::Text),
+    optional("unsigned", TEXTS),
+    nullable(
+        "timestamp",
+        Shape::Object(&[required("parameter", Shape::Text), required("tolerance_ms", U64)]),
+    ),
+]);
 
 const NAME_AND_VALUE: &[Field] = &[required("name", Shape::Text), required("value", Shape::Text)];
 
-const PLACEMENT: Shape =
-    Shape::Tagged { tag: "in", common: &[], cases: &[("header", NAME_AND_VALUE), ("query", NAME_AND_VALUE)] };
+const PLACEMENT: Shape = Shape::Tagged {
+    tag: "in",
+    common: &[],
+    cases: &[
+        ("header", NAME_AND_VALUE),
+        ("query", NAME_AND_VALUE),
+        ("basic", &[required("username", Shape::Text), required("password", Shape::Text)]),
+    ],
+};
 
 const TRIGGER: Shape = Shape::Tagged {
     tag: "source",

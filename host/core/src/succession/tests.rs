@@ -90,6 +90,7 @@ fn connection() -> Connection {
         secrets: named("token", "secret"),
         created_at: now,
         updated_at: now,
+        tokens: None,
         needs_attention: None,
     }
 }

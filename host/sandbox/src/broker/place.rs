@@ -6,14 +6,16 @@
 
 use std::borrow::Cow;
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{
     Method,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
 use trunnion_core::manifest::Placement;
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::{Auth, Outgoing, SendError, authorise::Subject};
 use crate::{call::Call, secrets::Secrets};
@@ -170,9 +172,30 @@ impl Placed {
                 Placement::Query { name, value } => {
                     self.query.push((name.clone(), fill(value, secrets, Encoding::Raw)?.into_owned()));
                 }
+                Placement::Basic { username, password } => {
+                    let username = Zeroizing::new(fill(username, secrets, Encoding::Raw)?.into_owned());
+                    let password = Zeroizing::new(fill(password, secrets, Encoding::Raw)?.into_owned());
+                    self.basic(&scheme.id, &username, &password)?;
+                }
             }
         }
         self.add_query();
+        Ok(())
+    }
+
+    fn basic(&mut self, scheme: &str, username: &str, password: &str) -> Result<(), SendError> {
+        if username.contains(':') {
+            return Err(SendError::Denied(format!(
+                "the user name of auth scheme `{scheme}` has a `:`, which the Basic scheme cannot carry; correct the credential"
+            )));
+        }
+        let pair = Zeroizing::new(format!("{username}:{password}"));
+        let text = Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(pair.as_bytes())));
+        let mut value = HeaderValue::from_str(&text)
+            .map_err(|_| SendError::Denied("the credential does not fit into a header".to_owned()))?;
+        value.set_sensitive(true);
+        self.headers.retain(|header| header.name != AUTHORIZATION);
+        self.headers.push(Header { name: AUTHORIZATION, value, secret: true });
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -126,7 +127,9 @@ fn subject() -> Subject {
                 {"id": "header", "title": "H", "type": "fields", "fields": [{"name": "token", "title": "T"}],
                  "place": [{"in": "header", "name": "x-token", "value": "Bearer {{secret:token}}"}]},
                 {"id": "query", "title": "Q", "type": "fields", "fields": [{"name": "token", "title": "T"}],
-                 "place": [{"in": "query", "name": "key", "value": "{{secret:token}}"}]}
+                 "place": [{"in": "query", "name": "key", "value": "{{secret:token}}"}]},
+                {"id": "basic", "title": "B", "type": "fields", "fields": [{"name": "token", "title": "T"}],
+                 "place": [{"in": "basic", "username": "ada/token", "password": "{{secret:token}}"}]}
             ]
         }
     }"#;
@@ -279,6 +282,32 @@ async fn credentials_stay_with_their_host() {
         assert_eq!(seen[1].contains("authorization: mine"), kept, "{seen:?}");
         assert!(seen[1].contains("x-plain: plain"), "{seen:?}");
     }
+}
+
+#[tokio::test]
+async fn a_user_name_and_password_are_placed_together_and_stay_with_their_host() {
+    let pair = BASE64_STANDARD.encode(format!("ada/token:{TOKEN}"));
+    let echoed = pair.clone();
+    let vendor = Vendor::start(move |request| {
+        if request.starts_with("GET /away") {
+            redirect(302, "https://other.acme.dev/there")
+        } else {
+            ok("", &format!("you sent {echoed}"))
+        }
+    })
+    .await;
+    let broker = broker(to(&vendor));
+    let asking = |url| Outgoing { auth: Auth::Connection, ..get(url) };
+    let mut request = asking("https://api.acme.dev/me");
+    request.headers.push(("Authorization".to_owned(), "Bearer mine".to_owned()));
+    let incoming = send(&broker, &call("basic"), request).await.result.unwrap();
+    let told = String::from_utf8(incoming.body).unwrap();
+    assert!(!told.contains(&pair) && told.contains("[redacted]"), "{told}");
+    send(&broker, &call("basic"), asking("https://api.acme.dev/away")).await.result.unwrap();
+    let seen = vendor.seen();
+    assert!(seen[0].contains(&format!("authorization: Basic {pair}\r\n")), "{}", seen[0]);
+    assert!(!seen[0].contains("mine"), "{}", seen[0]);
+    assert!(seen[1].contains(&pair) && !seen[2].contains("authorization"), "{seen:?}");
 }
 
 #[tokio::test]

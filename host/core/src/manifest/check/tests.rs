@@ -13,7 +13,7 @@ fn whole() -> Value {
         "title": "Acme Shop",
         "help": "A shop.",
         "icon": "data:image/svg+xml;base64,PHN2Zy8+",
-        "hosts": ["api.acme.example", "{shop}.acme.example"],
+        "hosts": ["api.acme.example", "{shop}.acme.example", "login.acme.example"],
         "connection": {
             "parameters": [{"name": "shop", "title": "Shop", "help": "Its name", "pattern": "host_label"}],
             "schemes": [{
@@ -23,6 +23,41 @@ fn whole() -> Value {
                     {"in": "header", "name": "X-Auth-Token", "value": "Bearer {{secret:access_token}}"},
                     {"in": "query", "name": "key", "value": "{{secret:access_token}}"}
                 ]
+            }, {
+                "id": "oauth", "title": "Acme", "type": "oauth2",
+                "authorize": {
+                    "url": "https://{shop}.acme.example/authorize", "parameters": {"access": "offline", "of": "{shop}"},
+                    "scope_separator": ",", "pkce": "s256"
+                },
+                "token": {
+                    "url": "https://login.acme.example/{shop}/token", "client": "basic", "body": "json",
+                    "parameters": {"expiring": "1"}
+                },
+                "scopes": ["read", "write"], "refresh": "rotating", "repeat": ["context", "scope"],
+                "captures": [{
+                    "parameter": "shop", "from": "callback", "name": "shop", "prefix": "x/", "suffix": ".acme.example"
+                }],
+                "callback": {
+                    "parameter": "hmac", "unsigned": ["signature"],
+                    "timestamp": {"parameter": "timestamp", "tolerance_ms": 90_000}
+                },
+                "place": [{"in": "header", "name": "Authorization", "value": "Bearer {{secret:access_token}}"}]
+            }, {
+                "id": "client", "title": "Own client", "type": "client_credentials",
+                "token": {"url": "https://login.acme.example/token", "client": "body", "body": "form"},
+                "scopes": ["read"],
+                "fields": [
+                    {"name": "client_id", "title": "Client ID"}, {"name": "client_secret", "title": "Client secret"}
+                ],
+                "place": []
+            }, {
+                "id": "account", "title": "Service account", "type": "jwt_bearer",
+                "key": {"name": "key", "title": "Key", "help": "In the console"}, "scopes": ["rows"],
+                "audience": "https://api.acme.example/token", "place": []
+            }, {
+                "id": "basic", "title": "User", "type": "fields",
+                "fields": [{"name": "username", "title": "User"}, {"name": "password", "title": "Password"}],
+                "place": [{"in": "basic", "username": "{{secret:username}}/x", "password": "{{secret:password}}"}]
             }]
         },
         "triggers": [{
@@ -91,9 +126,19 @@ fn pointers(value: &Value, at: &str, all: &mut Vec<(String, bool)>) {
 
 /// Whether a place holds the author's own JSON, where nothing is unknown.
 fn free(pointer: &str) -> bool {
-    ["/schema", "/sample", "/input", "/output", "/sample_input", "/sample_output", "/ext"]
-        .iter()
-        .any(|member| pointer.ends_with(member))
+    [
+        "/authorize/parameters",
+        "/token/parameters",
+        "/schema",
+        "/sample",
+        "/input",
+        "/output",
+        "/sample_input",
+        "/sample_output",
+        "/ext",
+    ]
+    .iter()
+    .any(|member| pointer.ends_with(member))
 }
 
 #[test]
@@ -237,7 +282,7 @@ fn the_rules_between_members() {
             "/triggers/0/verify/secret",
             json!("other"),
             "/triggers/0/verify/secret",
-            "`access_token`, `subscription`",
+            "`access_token`, `client_id`, `client_secret`, `key`, `password`, `subscription`",
         ),
         ("/triggers/0/verify/parts", json!([{"header": "X-Time"}]), "/triggers/0/verify/parts", "add `body`"),
         ("/triggers/0/verify/parts", json!(["body"]), "/triggers/0/verify/timestamp/header", "not signed"),
@@ -260,16 +305,65 @@ fn the_rules_between_members() {
         ("/buckets/0/window_ms", json!(-1), "/buckets/0/window_ms", "whole number"),
     ];
     for (pointer, new, at, reason) in table {
-        let problems = parse(&with(pointer, Some(new.clone()))).expect_err(pointer).0;
-        // Without its fields a scheme's placements and the triggers' secrets refer to nothing, either.
-        let alone = !pointer.contains("/fields");
-        assert!(!alone || problems.len() == 1, "{pointer} {new}: {problems:?}");
-        let problem = problems
-            .iter()
-            .find(|problem| problem.at == at)
-            .unwrap_or_else(|| panic!("{pointer}: {problems:?}"));
-        assert!(problem.message.contains(reason), "{pointer} {new}: {problems:?}");
+        refused(pointer, &new, at, reason);
     }
+}
+
+fn refused(pointer: &str, new: &Value, at: &str, reason: &str) {
+    let problems = parse(&with(pointer, Some(new.clone()))).expect_err(pointer).0;
+    // Without its fields a scheme's placements and the triggers' secrets refer to nothing, either.
+    let alone = !pointer.contains("/fields");
+    assert!(!alone || problems.len() == 1, "{pointer} {new}: {problems:?}");
+    let problem =
+        problems.iter().find(|problem| problem.at == at).unwrap_or_else(|| panic!("{pointer}: {problems:?}"));
+    assert!(problem.message.contains(reason), "{pointer} {new}: {problems:?}");
+}
+
+#[test]
+fn the_rules_of_auth_schemes() {
+    let table = [
+        (1, "authorize/url", json!("http://acme.example/authorize"), "not an https URL"),
+        (1, "authorize/url", json!("https://*.acme.example/"), "leaves the host open"),
+        (1, "authorize/url", json!("https://10.0.0.1/authorize"), "IP address"),
+        (1, "authorize/url", json!("https://acme.example/{tenant}"), "not a connection parameter"),
+        (1, "authorize/url", json!("https://acme.example/}x"), "alone"),
+        (1, "authorize/url", json!("https://acme.example/#x"), "fragment"),
+        (1, "authorize/parameters/access", json!("{tenant}"), "not a connection parameter"),
+        (1, "authorize/scope_separator", json!(""), "is empty"),
+        (1, "token/url", json!("https://elsewhere.example/token"), "not in `hosts`"),
+        (1, "scopes/0", json!("read write"), "not one scope"),
+        (1, "repeat/0", json!("client_secret"), "not the vendor's own"),
+        (1, "captures/0/parameter", json!("store"), "not a connection parameter"),
+        (1, "captures/0/name", json!(""), "is empty"),
+        (1, "callback/parameter", json!(""), "is empty"),
+        (1, "callback/timestamp/tolerance_ms", json!(0), "is 0"),
+        (1, "place/0/value", json!("{{secret:client_secret}}"), "no secret `client_secret`"),
+        (1, "type", json!("oauth1"), "not known"),
+        (2, "token/url", json!("https://api.acme.example:8443/token"), "not in `hosts`"),
+        (2, "fields/0/name", json!("client"), "`client_id` and `client_secret`"),
+        (3, "key/name", json!("The Key"), "not an id"),
+        (4, "place/0/username", json!("{{secret:name}}"), "no secret `name`"),
+    ];
+    for (index, member, new, reason) in table {
+        let scheme = format!("/connection/schemes/{index}");
+        // What is asked for is judged as a whole.
+        let at = if member == "fields/0/name" { "fields" } else { member };
+        refused(&format!("{scheme}/{member}"), &new, &format!("{scheme}/{at}"), reason);
+    }
+}
+
+#[test]
+fn what_a_scheme_asks_and_places() {
+    let manifest = parse(&whole()).unwrap();
+    let of = |id| manifest.scheme(id).unwrap();
+    let asked = |id| of(id).asks().iter().map(|field| field.name.as_str()).collect::<Vec<_>>();
+    assert_eq!(asked("oauth"), [""; 0]);
+    assert_eq!(asked("client"), ["client_id", "client_secret"]);
+    assert_eq!(asked("account"), ["key"]);
+    assert_eq!(of("account").placeable(), ["access_token"], "the key goes nowhere");
+    assert_eq!(of("basic").placeable(), ["username", "password"]);
+    assert!(of("oauth").needs_registration() && !of("client").needs_registration());
+    assert!(!of("oauth").captures("shop"), "the authorize URL needs it first");
 }
 
 #[test]
