@@ -54,13 +54,22 @@ struct Known {
     again: bool,
     /// Whether `due` is the moment that the vendor's limits gave it.
     asking: Asking,
+    status: Status,
+    /// Boxed, since hardly any of many pollers has one at a moment.
+    wanted: Option<Box<Wanted>>,
+}
+
+/// What only a poller has whose round is under way, or for which somebody asked.
+#[derive(Debug, Default)]
+struct Wanted {
     /// How far somebody wants the next round to look back.
     look_back: Option<Duration>,
     /// How far somebody wanted the round under way to look back.
     looking: Option<Duration>,
-    round: Option<Box<Round>>,
+    /// Where the round goes on.
+    round: Option<Round>,
+    /// What the round under way came to by now.
     tally: Tally,
-    status: Status,
     waiting: Vec<Waiter>,
 }
 
@@ -98,7 +107,7 @@ impl Plan {
     pub(super) fn changed(&mut self, place: Place, user: UserId, now: Timestamp) {
         match self.by_place.get_mut(&place) {
             Some(known) => {
-                known.round = None;
+                known.drop_round();
                 known.status.failures = 0;
                 self.soon(place, now);
             }
@@ -116,8 +125,9 @@ impl Plan {
     ) -> Option<oneshot::Receiver<Told>> {
         let known = self.by_place.get_mut(&place)?;
         let (tell, told) = oneshot::channel();
-        known.waiting.push(Waiter { begun: false, tell });
-        known.look_back = look_back.max(known.look_back);
+        let wanted = known.wanted();
+        wanted.waiting.push(Waiter { begun: false, tell });
+        wanted.look_back = look_back.max(wanted.look_back);
         // A round that has begun, under way or between two pages, is ended first: whoever waits for the next one then
         // has it begin at once (`Known::after_round`).
         if known.stage == Stage::Planned {
@@ -161,12 +171,8 @@ impl Plan {
             stage: Stage::Planned,
             again: false,
             asking: Asking::First,
-            look_back: None,
-            looking: None,
-            round: None,
-            tally: Tally::default(),
             status: Status::default(),
-            waiting: Vec::new(),
+            wanted: None,
         };
         self.by_place.insert(place, known);
         self.in_order.insert((due, place));
@@ -205,14 +211,15 @@ impl Plan {
             known.stage = Stage::UnderWay;
             known.status.last_started_at = Some(now);
             known.status.lag = now.since(due);
-            let round = known.round.take().map(|round| *round);
-            if round.is_none() {
-                known.tally = Tally::default();
-                known.looking = known.look_back.take();
-                known.waiting.iter_mut().for_each(|waiter| waiter.begun = true);
-            }
             let asking = std::mem::replace(&mut known.asking, Asking::First);
-            return Ok(Ask { place, due, look_back: known.looking, round, asking });
+            let wanted = known.wanted();
+            let round = wanted.round.take();
+            if round.is_none() {
+                wanted.tally = Tally::default();
+                wanted.looking = wanted.look_back.take();
+                wanted.waiting.iter_mut().for_each(|waiter| waiter.begun = true);
+            }
+            return Ok(Ask { place, due, look_back: wanted.looking, round, asking });
         }
         Err(None)
     }
@@ -222,20 +229,21 @@ impl Plan {
         self.ended(place, now, |known| {
             let Page { pace, accepted, late, duplicates, round } = page;
             known.pace = pace;
-            known.tally.pages += 1;
-            known.tally.accepted += accepted;
-            known.tally.late += late;
-            known.tally.duplicates += duplicates;
             known.status.duplicates += duplicates;
             known.status.failures = 0;
             known.status.trouble = None;
-            if let Some(round) = round {
-                known.round = Some(Box::new(round));
+            let Wanted { tally, round: goes_on, .. } = known.wanted();
+            tally.pages += 1;
+            tally.accepted += accepted;
+            tally.late += late;
+            tally.duplicates += duplicates;
+            if round.is_some() {
+                *goes_on = round;
                 return now;
             }
+            let tally = *tally;
             known.status.rounds += 1;
             known.status.last_ended_at = Some(now);
-            let tally = known.tally;
             known.tell(&Told::Ended(tally));
             known.after_round(pace.after(now), now)
         });
@@ -253,7 +261,7 @@ impl Plan {
         let mut failures = 0;
         self.ended(place, now, |known| {
             known.pace = pace;
-            known.round = None;
+            known.drop_round();
             known.status.failures = known.status.failures.saturating_add(1);
             failures = known.status.failures;
             let due = due(&error, failures);
@@ -277,7 +285,7 @@ impl Plan {
                 known.trouble(app, Cause::Failing(error), now);
             }
             match round {
-                Some(round) => known.round = Some(Box::new(round)),
+                Some(round) => known.wanted().round = Some(round),
                 None => known.not_begun(),
             }
             until
@@ -296,7 +304,7 @@ impl Plan {
     ) {
         self.ended(place, now, |known| {
             known.pace = pace;
-            known.round = None;
+            known.drop_round();
             known.tell(&Told::Attention(reason.clone()));
             known.trouble(app, Cause::Attention(reason), now);
             known.after_round(pace.after(now), now)
@@ -325,7 +333,7 @@ impl Plan {
         self.ended(place, now, |known| {
             if !known.again {
                 known.tell(&Told::Stopped);
-                known.waiting.clear();
+                known.wanted = None;
             }
             asked_again = Some(known.again);
             now
@@ -343,7 +351,7 @@ impl Plan {
         let due = next(known);
         let user = (place.scope, known.user);
         let due = if std::mem::take(&mut known.again) {
-            if known.round.is_some() {
+            if known.has_round() {
                 known.not_begun();
             }
             known.asking = Asking::First;
@@ -353,6 +361,7 @@ impl Plan {
         };
         known.due = due;
         known.stage = Stage::Planned;
+        known.wanted.take_if(|wanted| wanted.is_nothing());
         self.in_order.insert((due, place));
         let Some(load) = self.users.get_mut(&user) else { return };
         load.under_way = load.under_way.saturating_sub(1);
@@ -374,7 +383,7 @@ impl Plan {
             stage: known.stage,
             due: known.due,
             interval: known.pace.interval(),
-            backlog: known.round.is_some(),
+            backlog: known.has_round(),
             status: known.status.clone(),
         })
     }
@@ -403,23 +412,47 @@ impl Plan {
     }
 }
 
+impl Wanted {
+    /// Whether nobody asks and no round goes on.
+    const fn is_nothing(&self) -> bool {
+        self.look_back.is_none() && self.round.is_none() && self.waiting.is_empty()
+    }
+}
+
 impl Known {
+    fn wanted(&mut self) -> &mut Wanted {
+        self.wanted.get_or_insert_default()
+    }
+
+    fn has_round(&self) -> bool {
+        self.wanted.as_ref().is_some_and(|wanted| wanted.round.is_some())
+    }
+
+    fn drop_round(&mut self) {
+        if let Some(wanted) = &mut self.wanted {
+            wanted.round = None;
+        }
+    }
+
     /// When the next round is due, after one that ended: at once where somebody asked for it while that one was under way.
     fn after_round(&self, due: Timestamp, now: Timestamp) -> Timestamp {
-        if self.waiting.iter().any(|waiter| !waiter.begun) { now } else { due }
+        let waits = |wanted: &Wanted| wanted.waiting.iter().any(|waiter| !waiter.begun);
+        if self.wanted.as_deref().is_some_and(waits) { now } else { due }
     }
 
     /// The round is to begin once more: whoever waits for it still does, and a deeper look is still owed.
     fn not_begun(&mut self) {
-        self.round = None;
-        self.waiting.iter_mut().for_each(|waiter| waiter.begun = false);
-        self.look_back = self.look_back.max(self.looking);
+        let Some(wanted) = &mut self.wanted else { return };
+        wanted.round = None;
+        wanted.waiting.iter_mut().for_each(|waiter| waiter.begun = false);
+        wanted.look_back = wanted.look_back.max(wanted.looking);
     }
 
     /// Tells everybody whose round this was.
     fn tell(&mut self, told: &Told) {
-        let (theirs, others) = self.waiting.drain(..).partition(|waiter| waiter.begun);
-        self.waiting = others;
+        let Some(wanted) = &mut self.wanted else { return };
+        let (theirs, others) = wanted.waiting.drain(..).partition(|waiter| waiter.begun);
+        wanted.waiting = others;
         let theirs: Vec<Waiter> = theirs;
         for waiter in theirs {
             // Whoever went away meanwhile need not know.
