@@ -2,6 +2,9 @@
 //! begin, and what each poller holds of the memory; beside how late a bare timer of the same machine is meanwhile.
 //!
 //! Each poller's last lag counts, as the host tells it; and whoever is due and still waits, as the longest wait.
+//!
+//! What each poller holds is what the second half of them adds to a host that polls the first half: the caches, whose
+//! sizes are set and do not grow with pollers, are full by then.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -70,8 +73,9 @@ struct Fared {
     failing: Vec<String>,
     /// Milliseconds of processor time in each second.
     processor: f64,
-    /// MB that the host held before there was any poller, and with all.
+    /// MB that the host held before there was any poller, with the first half of them, and with all.
     empty: f64,
+    half: f64,
     resident: f64,
 }
 
@@ -102,8 +106,15 @@ impl Poll {
         let integration = shop::release(&client, POLLER.app, &self.definition()).await?;
         let credential = |name: &str| json!({ "api_key": name });
         let kind = Kind { app: POLLER.app, credential };
-        population::install(host, &integration, kind, self.installations).await?;
+        let middle = self.middle();
+        population::install(host, &integration, kind, 0..middle).await?;
         // Started anew, so that what is measured is the pollers and not their making.
+        host.stop().await?;
+        host.start_again().await?;
+        progress(&format!("letting {middle} pollers poll for {} s", self.every));
+        ticks(Duration::from_secs(self.every.into())).await?;
+        let half = host.memory()?.resident;
+        population::install(host, &integration, kind, middle..self.installations).await?;
         host.stop().await?;
         host.start_again().await?;
 
@@ -122,11 +133,17 @@ impl Poll {
             failing: Vec::new(),
             processor: millis(busy) / f64::from(self.seconds),
             empty,
+            half,
             resident,
         };
         fared.glance(&host.operator_client()?).await?;
         fared.ask(&host.vendor_client()?).await?;
         Ok(fared)
+    }
+
+    /// How many the first half are.
+    const fn middle(&self) -> u32 {
+        self.installations / 2
     }
 
     fn definition(&self) -> Value {
@@ -137,9 +154,10 @@ impl Poll {
     }
 
     fn report(&self, fared: &Fared) -> Report {
-        let Fared { lag, overdue, timer, polls, idle, failing, processor, empty, resident } = fared;
+        let Fared { lag, overdue, timer, polls, idle, failing, processor, empty, half, resident } = fared;
         let due = f64::from(self.installations) * f64::from(self.seconds) / f64::from(self.every);
-        let bytes = (resident - empty).max(0.0) * 1e6 / f64::from(self.installations);
+        let bytes = (resident - half).max(0.0) * 1e6 / f64::from(self.installations - self.middle());
+        let with_caches = (resident - empty).max(0.0) * 1e6 / f64::from(self.installations);
         let mut faults: Vec<String> = failing.iter().take(TOLD).cloned().collect();
         if failing.len() > TOLD {
             faults.push(format!("… and {} more of these", failing.len() - TOLD));
@@ -158,6 +176,7 @@ impl Poll {
                 ("p50_lag_ms", number(lag.at(0.5))),
                 ("max_lag_ms", number(lag.at(1.0))),
                 ("bytes_each", number(bytes)),
+                ("bytes_each_with_caches", number(with_caches)),
                 ("rss_mb", number(*resident)),
                 ("processor_ms_per_s", number(*processor)),
                 ("installations", json!(self.installations)),
@@ -173,7 +192,10 @@ impl Poll {
                 row("a bare timer, meanwhile", timer.figures()),
                 row(
                     "memory",
-                    format!("{resident:.0} MB, {empty:.0} MB of them without pollers: {bytes:.0} bytes each"),
+                    format!(
+                        "{resident:.0} MB; {half:.0} with half of them, {empty:.0} without: {bytes:.0} bytes each, \
+                         {with_caches:.0} with the caches"
+                    ),
                 ),
                 row("processor time of the host", format!("{processor:.0} ms a second")),
             ],

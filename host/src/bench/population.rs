@@ -2,6 +2,7 @@
 //! after a while.
 
 use std::{
+    ops::Range,
     path::Path,
     sync::{
         Arc,
@@ -45,20 +46,21 @@ pub(super) struct Kind {
 /// users.
 pub(super) async fn settle(host: &Host, merchants: u32) -> Result<Vec<String>> {
     let integration = shop::integrate(&host.vendor_client()?).await?;
-    install(host, &integration, Kind { app: APP, credential: shop::credential }, merchants).await
+    install(host, &integration, Kind { app: APP, credential: shop::credential }, 0..merchants).await
 }
 
-/// Makes `merchants` with an integration installed, through the host's own API; answers their users.
+/// Makes the merchants of these numbers with an integration installed, through the host's own API; answers their
+/// users.
 pub(super) async fn install(
     host: &Host,
     integration: &str,
     kind: Kind,
-    merchants: u32,
+    merchants: Range<u32>,
 ) -> Result<Vec<String>> {
-    progress(&format!("making {merchants} merchants with an installation each"));
+    progress(&format!("making {} merchants with an installation each", merchants.len()));
     let client = Arc::new(host.vendor_client()?);
     let integration: Arc<str> = integration.into();
-    let next = Arc::new(AtomicU32::new(0));
+    let next = Arc::new(AtomicU32::new(merchants.start));
     let mut users = Vec::new();
     let mut lanes = JoinSet::new();
     for _ in 0..LANES {
@@ -67,7 +69,7 @@ pub(super) async fn install(
             let mut users = Vec::new();
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= merchants {
+                if number >= merchants.end {
                     return anyhow::Ok(users);
                 }
                 let name = format!("m{number}");
