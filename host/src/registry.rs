@@ -25,7 +25,7 @@ use std::{
 };
 
 use quick_cache::sync::Cache;
-use tokio::sync::RwLock as Gate;
+use tokio::sync::RwLock as AsyncLock;
 use trunnion_core::{clock::Timestamp, manifest::Manifest, records::Digest};
 use trunnion_sandbox::{Connector, LoadError, Loader};
 
@@ -44,7 +44,7 @@ pub struct Registry {
     /// By app: the one before the active one, to go back to at once.
     previous: RwLock<BTreeMap<String, Connector>>,
     others: Cache<Digest, Connector>,
-    gate: Gate<()>,
+    gate: AsyncLock<()>,
 }
 
 /// Every active connector, at one moment.
@@ -101,7 +101,7 @@ impl Registry {
             standing: RwLock::default(),
             previous: RwLock::default(),
             others: Cache::new(OTHERS),
-            gate: Gate::new(()),
+            gate: AsyncLock::new(()),
         }
     }
 
