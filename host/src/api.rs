@@ -23,7 +23,10 @@ use crate::{
     context::Context,
     registry::Swaps,
     runs::{DeadLetters, Queue, RunLog},
-    triggers::{accept::Acceptor, poll::Pollers, request::Requests, schedule::Schedules, webhook::Ingress},
+    triggers::{
+        accept::Acceptor, app_hooks::AppHooks, poll::Pollers, request::Requests, schedule::Schedules,
+        webhook::Ingress,
+    },
     users::Users,
     vault::Vault,
     workflows::{Installer, Library, Releases},
@@ -57,6 +60,8 @@ pub struct AllServices {
     pub acceptor: Acceptor,
     /// Vendors' deliveries.
     pub ingress: Ingress,
+    /// What vendors call for all accounts of an app.
+    pub app_hooks: AppHooks,
     /// Requests that wait for an answer.
     pub requests: Requests,
     /// Polling triggers.

@@ -47,6 +47,7 @@ use crate::{
     streams::Streams,
     triggers::{
         accept::Acceptor,
+        app_hooks::AppHooks,
         gate::Gate,
         parse::Parser,
         poll::Pollers,
@@ -276,8 +277,10 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
     let acceptor = Acceptor::new(context.clone(), Arc::clone(&releases), Arc::clone(&queue), gate.clone());
     let schedules = Schedules::new(context.clone(), acceptor.clone());
     let pollers = Pollers::new(context.clone(), acceptor.clone(), vault.clone(), &config.polling);
+    let app_hooks = AppHooks::new(context.clone());
     let feeds = Feeds {
         subscriptions: Subscriptions::new(context.clone()),
+        app_hooks: app_hooks.clone(),
         schedules: schedules.clone(),
         pollers: pollers.clone(),
     };
@@ -296,7 +299,8 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
     let runs = RunLog::new(context.clone(), Arc::clone(&releases), Arc::clone(&queue), Arc::clone(&waiting));
     let executor =
         Executor::new(context.clone(), Arc::clone(&releases), actor, Arc::clone(&queue), runs.clone());
-    let parser = Parser::new(context.clone(), acceptor.clone(), vault.clone(), Arc::clone(&queue));
+    let parser =
+        Parser::new(context.clone(), acceptor.clone(), app_hooks.clone(), vault.clone(), Arc::clone(&queue));
     let callbacks = Callbacks::new(context.clone(), streams, runs.clone(), Arc::clone(&queue));
     let hands = Hands { executor, parser, callbacks };
     let worker = Worker::new(context.clone(), Arc::clone(&queue), hands);
@@ -315,6 +319,7 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         installer,
         acceptor,
         ingress: Ingress::new(context.clone(), Arc::clone(&queue), gate),
+        app_hooks,
         pollers,
         requests,
         runs,

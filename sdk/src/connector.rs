@@ -10,7 +10,9 @@ use crate::{
     auth::{Account, Connection},
     context::Context,
     error::{Error, Result},
-    trigger::{Delivery, Health, Hook, Occurrence, Page, Reply, Source, Target, Trigger},
+    trigger::{
+        Delivery, Health, Hook, Occurrence, Page, Registered, Registration, Reply, Source, Target, Trigger,
+    },
 };
 
 /// The code of the error that answers a call of something not declared.
@@ -91,6 +93,15 @@ impl Connector {
         }
     }
 
+    fn registered(&self, id: &str) -> Result<Registered> {
+        match self.hook(id)?.registration {
+            Registration::PerConnection(registered) => Ok(registered),
+            Registration::PerApp | Registration::Manual => {
+                Err(self.lacks("registration for the webhook", id))
+            }
+        }
+    }
+
     fn action(&self, id: &str) -> Result<Action> {
         (self.actions)().into_iter().find(|action| action.id == id).ok_or_else(|| self.lacks("action", id))
     }
@@ -149,7 +160,7 @@ impl Connector {
     /// # Errors
     /// The trigger's own, or `Other` where there is no such trigger; so for the functions that follow.
     pub fn subscribe(&self, ctx: &Context, target: &Target) -> Result<String> {
-        (self.hook(&ctx.call().name)?.subscribe)(ctx, target)
+        (self.registered(&ctx.call().name)?.subscribe)(ctx, target)
     }
 
     /// Takes a registration back.
@@ -157,7 +168,7 @@ impl Connector {
     /// # Errors
     /// As [`Self::subscribe`].
     pub fn unsubscribe(&self, ctx: &Context, state: &str) -> Result<()> {
-        (self.hook(&ctx.call().name)?.unsubscribe)(ctx, state)
+        (self.registered(&ctx.call().name)?.unsubscribe)(ctx, state)
     }
 
     /// Looks after a registration.
@@ -165,7 +176,7 @@ impl Connector {
     /// # Errors
     /// As [`Self::subscribe`].
     pub fn check_subscription(&self, ctx: &Context, target: &Target, state: &str) -> Result<Health<String>> {
-        (self.hook(&ctx.call().name)?.check)(ctx, target, state)
+        (self.registered(&ctx.call().name)?.check)(ctx, target, state)
     }
 
     /// Turns a delivery into occurrences.
@@ -174,6 +185,24 @@ impl Connector {
     /// As [`Self::subscribe`].
     pub fn parse(&self, ctx: &Context, delivery: &Delivery) -> Result<Vec<Occurrence<String>>> {
         (self.hook(&ctx.call().name)?.parse)(ctx, delivery)
+    }
+
+    /// Turns a delivery to the app's own webhook into occurrences, each with the trigger that it belongs to.
+    ///
+    /// # Errors
+    /// That of the first trigger that does not understand the delivery.
+    pub fn parse_for_app(
+        &self,
+        ctx: &Context,
+        delivery: &Delivery,
+    ) -> Result<Vec<(&'static str, Occurrence<String>)>> {
+        let mut all = Vec::new();
+        for trigger in (self.triggers)() {
+            if let Source::Webhook(Hook { registration: Registration::PerApp, parse, .. }) = trigger.source {
+                all.extend(parse(ctx, delivery)?.into_iter().map(|occurrence| (trigger.id, occurrence)));
+            }
+        }
+        Ok(all)
     }
 
     /// Answers a delivery that wants an answer at once.

@@ -100,6 +100,8 @@ pub mod prelude {
         auth::{Connection, Scheme},
         context::{Context, secret},
         error::{Error, Result},
-        trigger::{Delivery, Health, Occurrence, Page, Poll, Polling, Since, Target, Trigger, Webhook},
+        trigger::{
+            Delivered, Delivery, Health, Occurrence, Page, Poll, Polling, Since, Target, Trigger, Webhook,
+        },
     };
 }

@@ -13,7 +13,7 @@ use crate::{
     auth::Connection,
     connector::{Bucket, Connector},
     json,
-    trigger::{Dedup, Hook, Source, Trigger, Verification},
+    trigger::{Dedup, Hook, Registration, Source, Trigger, Verification},
 };
 
 /// The form of the document this SDK writes.
@@ -119,8 +119,13 @@ impl From<Trigger> for TriggerEntry {
 impl From<Source> for SourceEntry {
     fn from(source: Source) -> Self {
         match source {
-            Source::Webhook(Hook { verify, dedup, .. }) => {
-                Self::Webhook { registration: "per_connection", verify, dedup }
+            Source::Webhook(Hook { verify, dedup, registration, .. }) => {
+                let registration = match registration {
+                    Registration::PerConnection(_) => "per_connection",
+                    Registration::PerApp => "per_app",
+                    Registration::Manual => "manual",
+                };
+                Self::Webhook { registration, verify, dedup }
             }
             Source::Poll { polling, .. } => Self::Poll {
                 interval_ms: millis(polling.interval),

@@ -1,5 +1,6 @@
-//! Triggers: how work starts at the vendor. A trigger is a type that implements [`Webhook`], or [`Poll`] where the
-//! vendor has to be asked (see [`poll`]). The host verifies, stores and deduplicates deliveries as the declaration
+//! Triggers: how work starts at the vendor. A trigger is a type that implements [`Webhook`], [`Delivered`] where
+//! somebody else registers the webhook (see [`delivered`]), or [`Poll`] where the vendor has to be asked (see [`poll`]).
+//! The host verifies, stores and deduplicates deliveries as the declaration
 //! says, before `parse` sees them.
 //!
 //! ```
@@ -46,6 +47,7 @@
 //! ```
 
 mod declaration;
+pub mod delivered;
 pub mod poll;
 
 use std::fmt;
@@ -63,6 +65,7 @@ use crate::{
 pub use declaration::{
     Dedup, HmacAlgorithm, SignatureEncoding, SignedPart, SignedTime, TimeUnit, Verification,
 };
+pub use delivered::Delivered;
 pub use poll::{Page, Poll, Polling, Since};
 
 /// Where the vendor shall deliver.
@@ -233,11 +236,28 @@ pub(crate) type PollFn = fn(&Context, Option<&str>) -> Result<Page<String, Strin
 pub(crate) struct Hook {
     pub(crate) verify: Verification,
     pub(crate) dedup: Dedup,
+    pub(crate) registration: Registration,
+    pub(crate) parse: ParseFn,
+    pub(crate) handshake: fn(&Context, &Delivery) -> Result<Option<Reply>>,
+}
+
+/// Turns a delivery into occurrences, their data as texts.
+pub(crate) type ParseFn = fn(&Context, &Delivery) -> Result<Vec<Occurrence<String>>>;
+
+/// Who registers a webhook at the vendor.
+#[derive(Clone, Copy)]
+pub(crate) enum Registration {
+    PerConnection(Registered),
+    PerApp,
+    Manual,
+}
+
+/// How a connector registers a webhook.
+#[derive(Clone, Copy)]
+pub(crate) struct Registered {
     pub(crate) subscribe: fn(&Context, &Target) -> Result<String>,
     pub(crate) unsubscribe: fn(&Context, &str) -> Result<()>,
     pub(crate) check: fn(&Context, &Target, &str) -> Result<Health<String>>,
-    pub(crate) parse: fn(&Context, &Delivery) -> Result<Vec<Occurrence<String>>>,
-    pub(crate) handshake: fn(&Context, &Delivery) -> Result<Option<Reply>>,
 }
 
 impl Trigger {
@@ -283,9 +303,7 @@ impl Trigger {
 }
 
 fn hook<W: Webhook>(verify: Verification, dedup: Dedup) -> Hook {
-    Hook {
-        verify,
-        dedup,
+    let registered = Registered {
         subscribe: |ctx, target| json::output(&W::subscribe(ctx, target)?),
         unsubscribe: |ctx, state| W::unsubscribe(ctx, read_state::<W>(state)?),
         check: |ctx, target, state| {
@@ -295,17 +313,23 @@ fn hook<W: Webhook>(verify: Verification, dedup: Dedup) -> Hook {
                 Health::Gone(state) => Health::Gone(json::output(&state)?),
             })
         },
-        parse: |ctx, delivery| {
-            let occurrences = W::parse(ctx, delivery)?;
-            occurrences
-                .into_iter()
-                .map(|Occurrence { account, id, occurred_at_ms, data }| {
-                    Ok(Occurrence { account, id, occurred_at_ms, data: json::output(&data)? })
-                })
-                .collect()
-        },
+    };
+    Hook {
+        verify,
+        dedup,
+        registration: Registration::PerConnection(registered),
+        parse: |ctx, delivery| written(W::parse(ctx, delivery)?),
         handshake: W::handshake,
     }
+}
+
+/// Occurrences with their data as texts.
+fn written<T: Serialize>(occurrences: Vec<Occurrence<T>>) -> Result<Vec<Occurrence<String>>> {
+    let write = |occurrence: Occurrence<T>| {
+        let Occurrence { account, id, occurred_at_ms, data } = occurrence;
+        Ok(Occurrence { account, id, occurred_at_ms, data: json::output(&data)? })
+    };
+    occurrences.into_iter().map(write).collect()
 }
 
 fn read_state<W: Webhook>(state: &str) -> Result<W::State> {

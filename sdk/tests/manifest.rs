@@ -101,6 +101,29 @@ fn hmac() -> Verification {
     }
 }
 
+fn app_hmac() -> Verification {
+    Verification::Hmac {
+        algorithm: HmacAlgorithm::Sha256,
+        header: "x-signature".into(),
+        encoding: SignatureEncoding::Hex,
+        prefix: String::new(),
+        parts: vec![SignedPart::UrlDecoded(":/".into()), SignedPart::Body],
+        secret: "app_secret".into(),
+        timestamp: None,
+    }
+}
+
+#[derive(Debug)]
+struct TaskSeen;
+
+impl Delivered for TaskSeen {
+    type Data = Task;
+
+    fn parse(_: &Context, delivery: &Delivery) -> Result<Vec<Occurrence<Task>>> {
+        Ok(vec![Occurrence::new("portal-7", "task/1", delivery.json()?)])
+    }
+}
+
 #[derive(Debug)]
 struct TaskChanged;
 
@@ -175,6 +198,9 @@ trunnion_sdk::connector! {
             Dedup::body("/id")).help("When made.").sample(TASK),
         Trigger::webhook::<TaskDone>("task_gone", "Task gone", Verification::secret_header("x-s", "subscription"),
             Dedup::BodyHash).sample(TASK),
+        Trigger::app_webhook::<TaskSeen>("task_seen", "Task seen", app_hmac(), Dedup::BodyHash).sample(TASK),
+        Trigger::manual_webhook::<TaskSeen>("task_told", "Task told",
+            Verification::secret_header("x-s", "subscription"), Dedup::BodyHash).sample(TASK),
         Trigger::poll::<TaskChanged>("task_changed", "Task changed").sample(TASK),
     ],
     actions: [
@@ -321,6 +347,28 @@ fn verification_and_dedup_say_the_same_on_both_sides() {
     assert_eq!(signed.dedup, host::DedupKey::Header { name: "x-id".into() });
     assert_eq!(of("task_made").dedup, host::DedupKey::Body { pointer: "/id".into() });
     assert_eq!(of("task_gone").dedup, host::DedupKey::BodyHash);
+    assert_eq!(of("task_told").registration, host::Registration::Manual);
+    assert_eq!(of("task_seen").registration, host::Registration::PerApp);
+    let host::Verification::Hmac { parts, .. } = of("task_seen").verify else { panic!("it is signed") };
+    assert_eq!(parts, [host::SignedPart::UrlDecoded(":/".into()), host::SignedPart::Body]);
+    assert_eq!(manifest.app_webhooks().map(|(id, _)| id).collect::<Vec<_>>(), ["task_seen"]);
+}
+
+#[test]
+fn a_webhook_that_others_register_is_parsed_and_never_registered() {
+    let host = trunnion_sdk::test::FakeHost::new();
+    let body = TASK.as_bytes().to_vec();
+    let delivery = Delivery { method: "POST".into(), url: String::new(), headers: vec![], body };
+    let parsed = connector().parse_for_app(&host.context(), &delivery).unwrap();
+    let [(trigger, occurrence)] = parsed.as_slice() else { panic!("{parsed:?}") };
+    assert_eq!((*trigger, occurrence.account.as_str()), ("task_seen", "portal-7"));
+    let told = connector().parse(&host.calling("task_told"), &delivery).unwrap();
+    assert_eq!(told, std::slice::from_ref(occurrence));
+    let target = Target { url: String::new(), options: json!({}) };
+    for id in ["task_seen", "task_told"] {
+        let error = connector().subscribe(&host.calling(id), &target).unwrap_err().to_string();
+        assert!(error.contains(&format!("no registration for the webhook `{id}`")), "{error}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@
     reason = "helpers of tests are tests"
 )]
 
+mod app_webhooks;
 mod attention;
 mod bench;
 mod boundaries;

@@ -222,6 +222,11 @@ pub struct WebhookSpec {
 pub enum Registration {
     /// `triggers.subscribe` is called for each connection that needs it.
     PerConnection,
+    /// The vendor calls one URL for all accounts that installed the ISV's app; the ISV registers it there. Occurrences
+    /// find their users by `account`.
+    PerApp,
+    /// As for each connection, but the person registers the URL at the vendor: the host only shows it.
+    Manual,
 }
 
 /// How the host verifies a delivery.
@@ -256,6 +261,15 @@ pub enum Verification {
     },
 }
 
+impl Verification {
+    /// The secret's name.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        let (Self::SecretHeader { secret, .. } | Self::Hmac { secret, .. }) = self;
+        secret
+    }
+}
+
 /// A hash for HMAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -286,6 +300,8 @@ pub enum SignedPart {
     Method,
     /// The public URL the vendor called.
     Url,
+    /// The same with these ASCII characters written plainly where the URL has them percent-encoded.
+    UrlDecoded(String),
     /// A header's value.
     Header(String),
     /// The raw body.
@@ -435,6 +451,25 @@ impl Manifest {
             TriggerSource::Poll(spec) => Some(spec),
             TriggerSource::Webhook(_) => None,
         }
+    }
+
+    /// The webhook of the trigger of this id.
+    #[must_use]
+    pub fn webhook(&self, trigger: &str) -> Option<&WebhookSpec> {
+        match &self.trigger(trigger)?.source {
+            TriggerSource::Webhook(spec) => Some(spec),
+            TriggerSource::Poll(_) => None,
+        }
+    }
+
+    /// The triggers that the vendor calls at one URL for all accounts, with their declarations, which say the same.
+    pub fn app_webhooks(&self) -> impl Iterator<Item = (&str, &WebhookSpec)> {
+        self.triggers.iter().filter_map(|trigger| match &trigger.source {
+            TriggerSource::Webhook(spec) if spec.registration == Registration::PerApp => {
+                Some((trigger.id.as_str(), spec))
+            }
+            TriggerSource::Webhook(_) | TriggerSource::Poll(_) => None,
+        })
     }
 
     /// The action of this id.

@@ -225,6 +225,9 @@ pub struct Installation {
     /// The vendor subscription that feeds it, where its trigger is a webhook.
     #[serde(default)]
     pub subscription: Option<SubscriptionId>,
+    /// What it hears of the app's own webhook, where its trigger is delivered there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hears: Option<Hears>,
     /// Where its requests come in, where its trigger is a request.
     #[serde(default)]
     pub entrance: Option<Entrance>,
@@ -320,6 +323,47 @@ impl fmt::Debug for Subscription {
     }
 }
 
+/// What an installation hears of an app's own webhook: occurrences of one trigger in one account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hears {
+    /// The app.
+    pub app: String,
+    /// The manifest's trigger.
+    pub trigger: String,
+    /// The account of the connection it was installed with.
+    pub account: String,
+}
+
+/// Where a vendor delivers for every account of an environment that installed the ISV's app.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppHook {
+    /// Its id, where a subscription's would stand.
+    pub id: SubscriptionId,
+    /// Who stands for all users while a delivery is not parsed: it waits in this party's turn and under its data key.
+    pub party: UserId,
+    /// The app.
+    pub app: String,
+    /// 128 random bits in the hook's path, as hex. The same for good: the ISV has given the URL to the vendor.
+    pub path_token: String,
+    /// The ISV's keys that verify deliveries, by the manifest's names; each may have several while it is rotated.
+    pub secrets: BTreeMap<String, Vec<String>>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its keys were last set.
+    pub updated_at: Timestamp,
+}
+
+impl fmt::Debug for AppHook {
+    /// Leaves the secrets and the path token out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppHook")
+            .field("id", &self.id)
+            .field("app", &self.app)
+            .field("secrets", &self.secrets.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
 /// A component's SHA-256, as 64 lower-case hex digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -336,10 +380,13 @@ impl fmt::Display for Digest {
 pub struct Delivery {
     /// Its id.
     pub id: DeliveryId,
-    /// The subscription it came to.
+    /// The subscription it came to, or the app's own webhook.
     pub subscription: SubscriptionId,
-    /// Whose it is.
+    /// Whose it is: the party of the app's own webhook, where it came there.
     pub user: UserId,
+    /// The app, where it came to the app's own webhook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
     /// The request.
     pub method: String,
     /// The public URL the vendor called.

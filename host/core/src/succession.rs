@@ -5,7 +5,7 @@
 //! are nobody's news and refuse nothing.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     mem::{Discriminant, discriminant},
 };
 
@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{
     definition::Definition,
     manifest::{
-        AuthKind, AuthScheme, Manifest, ParameterPattern, TriggerSource, Verification, auth::CLIENT_SECRET,
+        AuthKind, AuthScheme, Manifest, ParameterPattern, Registration, TriggerSource, auth::CLIENT_SECRET,
     },
     problem::Problem,
     records::Connection,
@@ -104,7 +104,12 @@ fn unservable(trigger: &str, connection: Option<&Connection>, manifest: &Manifes
     let TriggerSource::Webhook(webhook) = &spec.source else {
         return Some(format!("the trigger `{trigger}` is no longer a webhook"));
     };
-    let (Verification::SecretHeader { secret, .. } | Verification::Hmac { secret, .. }) = &webhook.verify;
+    if webhook.registration == Registration::PerApp {
+        return Some(format!(
+            "the trigger `{trigger}` is now delivered to the app's URL, and no longer to those of its connections"
+        ));
+    }
+    let secret = webhook.verify.secret();
     let registered = |connection: &Connection| {
         let scheme = manifest.scheme(&connection.scheme);
         secret == CLIENT_SECRET && scheme.is_some_and(AuthScheme::needs_registration)
@@ -113,6 +118,32 @@ fn unservable(trigger: &str, connection: Option<&Connection>, manifest: &Manifes
         connection.is_none_or(|connection| connection.secrets.contains_key(secret) || registered(connection));
     (secret != OWN_SECRET && !held)
         .then(|| format!("deliveries of the trigger `{trigger}` are verified with the secret `{secret}`, which is not there"))
+}
+
+/// What the installations fed by an app's own webhook would lack under `candidate` that they have under `present`: the
+/// trigger, its way of registration, or one of the `keys` that the ISV keeps to verify deliveries.
+#[must_use]
+pub fn app_webhook_fault(
+    trigger: &str,
+    keys: &BTreeSet<&str>,
+    present: &Manifest,
+    candidate: &Manifest,
+) -> Option<String> {
+    let fault = |manifest| undelivered(trigger, keys, manifest);
+    fault(candidate).filter(|after| fault(present).as_ref() != Some(after))
+}
+
+fn undelivered(trigger: &str, keys: &BTreeSet<&str>, manifest: &Manifest) -> Option<String> {
+    if manifest.trigger(trigger).is_none() {
+        return Some(format!("the trigger `{trigger}` is gone"));
+    }
+    let Some((_, webhook)) = manifest.app_webhooks().find(|(id, _)| *id == trigger) else {
+        return Some(format!("the trigger `{trigger}` is no longer delivered to the app's own URL"));
+    };
+    let secret = webhook.verify.secret();
+    (!keys.contains(secret)).then(|| {
+        format!("deliveries of the trigger `{trigger}` are verified with the secret `{secret}`, which is not there")
+    })
 }
 
 /// What a poller would lack under `candidate` that it has under `present`: its trigger, or a reader of its cursor.

@@ -1,5 +1,6 @@
 //! The native surface: what builders, the CLI and operators call. Errors are RFC 9457 problems.
 
+mod app_webhooks;
 mod connections;
 mod connectors;
 mod dead_letters;
@@ -53,5 +54,6 @@ pub fn routes() -> Router<Services> {
         .route("/dead-letters/redrive", post(dead_letters::redrive_all))
         .route("/dead-letters/{letter}", get(dead_letters::one).delete(dead_letters::delete))
         .route("/dead-letters/{letter}/redrive", post(dead_letters::redrive))
+        .route("/apps/{app}/webhook", put(app_webhooks::set).get(app_webhooks::one))
         .fallback(super::error::no_route)
 }

@@ -1,7 +1,7 @@
 //! The survey: what is in use of a connector that a candidate lacks or changed, and whose it is.
 //!
 //! Looks at the newest release of every workflow, at every release that an installation or a session under way
-//! stands on, at stored connections, at registered webhooks and at the cursors of pollers. The rules are
+//! stands on, at stored connections, at registered webhooks, at what hears of an app's own, and at the cursors of pollers. The rules are
 //! `trunnion_core::succession`'s. Reads in small pages, so that runs are not held up.
 
 use std::{
@@ -15,7 +15,7 @@ use trunnion_core::{
     id::{UserId, WorkflowId},
     manifest::Manifest,
     problem::Problem,
-    records::{Connection, StoredRelease, Workspace},
+    records::{Connection, Installation, StoredRelease, Workspace},
     scope::{Environment, Scope},
     succession,
 };
@@ -23,8 +23,8 @@ use trunnion_store::{
     Deployment, Entry, ReadError, Select, Store, Table,
     table::PlaceOf,
     tables::{
-        Connections, InstallSessions, Installations, Pollers, Releases, Subscriptions, Users, Workflows,
-        Workspaces,
+        AppHooks, Connections, InstallSessions, Installations, Pollers, Releases, Subscriptions, Users,
+        Workflows, Workspaces,
     },
 };
 
@@ -223,6 +223,19 @@ impl Survey<'_> {
             let fault = succession::poller_fault(&poller.trigger, format, self.present, self.candidate);
             if let Some(fault) = fault {
                 faulty.entry(("pollers", fault)).or_default().insert(poller.user);
+            }
+        }
+        let hook = self.store.get::<AppHooks>(&place, &app.to_owned()).await?.map(|stored| stored.record);
+        if let Some(hook) = hook {
+            let keys = hook.secrets.keys().map(String::as_str).collect();
+            for entry in pages::<Installations>(self.store, &place).await? {
+                let Installation { user, hears, .. } = entry.record;
+                let Some(hears) = hears.filter(|hears| hears.app == app) else { continue };
+                let fault =
+                    succession::app_webhook_fault(&hears.trigger, &keys, self.present, self.candidate);
+                if let Some(fault) = fault {
+                    faulty.entry(("app-webhook", fault)).or_default().insert(user);
+                }
             }
         }
         for ((kind, fault), users) in faulty {

@@ -361,8 +361,13 @@ impl DeadLetters {
                 (user, LetterWork::Run(run.map(|run| Box::new(run.record))))
             }
             DeadWork::Delivery { delivery } => {
-                let subscription = store.get::<Subscriptions>(scope, &delivery.subscription).await?;
-                let app = subscription.map(|subscription| subscription.record.app);
+                let app = match &delivery.app {
+                    Some(app) => Some(app.clone()),
+                    None => {
+                        let subscription = store.get::<Subscriptions>(scope, &delivery.subscription).await?;
+                        subscription.map(|subscription| subscription.record.app)
+                    }
+                };
                 (delivery.user, LetterWork::Delivery(delivery, app))
             }
             DeadWork::Callback { run, user, url, .. } => (user, LetterWork::Callback(run, url)),

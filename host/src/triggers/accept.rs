@@ -45,7 +45,8 @@ pub struct Arrival {
     pub source: EventSource,
     /// Its payload: `trigger` in mappings.
     pub data: Value,
-    /// Which installations it starts: see [`custom_key`], [`subscription_key`], [`request_key`] and [`call_key`].
+    /// Which installations it starts: see [`custom_key`], [`subscription_key`], [`app_key`], [`request_key`]
+    /// and [`call_key`].
     pub trigger: [u8; 16],
     /// What recognises a repetition; absent where none can be.
     pub seen: Option<Seen>,
@@ -80,6 +81,8 @@ pub struct Accepted {
     pub duplicates: usize,
     /// The runs that those had started, where each had started just one.
     pub repeated: Vec<RunId>,
+    /// The positions of those new arrivals that started nothing, since no active installation matches.
+    pub unmatched: Vec<usize>,
 }
 
 /// Accepts events.
@@ -103,6 +106,14 @@ pub fn custom_key(store: &Store, scope: &Scope, user: UserId, event: &str) -> [u
 #[must_use]
 pub fn subscription_key(store: &Store, scope: &Scope, id: trunnion_core::id::SubscriptionId) -> [u8; 16] {
     store.keyed_hash(scope, "trigger-subscription", id.as_bytes())
+}
+
+/// The trigger key of an app's own webhook: app, the manifest's trigger, and the account at the vendor.
+#[must_use]
+pub fn app_key(store: &Store, scope: &Scope, (app, trigger, account): (&str, &str, &str)) -> [u8; 16] {
+    // Ids of apps and triggers have no NUL, so no two of these read the same.
+    let name = [app, trigger, account].join("\0");
+    store.keyed_hash(scope, "trigger-app", name.as_bytes())
 }
 
 /// The trigger key of the requests to an installation.
@@ -196,7 +207,7 @@ impl Acceptor {
             let mut accepted = Accepted::default();
             let mut held = Vec::new();
             let mut keys = Vec::new();
-            for arrival in &arrivals {
+            for (position, arrival) in arrivals.iter().enumerate() {
                 if let Some(seen) = &arrival.seen {
                     let known = self.known(scope, seen).await?;
                     if known.is_some() || keys.contains(&seen.key) {
@@ -211,6 +222,9 @@ impl Acceptor {
                 let started = held.get(before..).unwrap_or_default();
                 if let (true, Some(message)) = (started.is_empty(), &arrival.unmatched) {
                     return Err(Error::invalid("installation-missing", message.clone()));
+                }
+                if started.is_empty() {
+                    accepted.unmatched.push(position);
                 }
                 if let Some(seen) = &arrival.seen {
                     keys.push(seen.key);

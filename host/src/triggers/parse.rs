@@ -2,8 +2,9 @@
 //!
 //! Leased work like a run: a delivery is removed in the very commit that accepts its occurrences, so a crash
 //! at any moment parses it again, and the ledger drops what had been accepted. One that keeps failing becomes
-//! a dead letter with its reason (`later`).
+//! a dead letter with its reason (`later`). What came to an app's own webhook is parsed for everybody at once (`app`).
 
+mod app;
 mod later;
 
 use std::sync::Arc;
@@ -25,7 +26,10 @@ use trunnion_store::{
     tables::{Connections, Deliveries, Subscriptions},
 };
 
-use super::accept::{Acceptor, Arrival, Seen, subscription_key};
+use super::{
+    accept::{Acceptor, Arrival, Seen, subscription_key},
+    app_hooks::AppHooks,
+};
 use crate::{
     context::Context,
     error::{Error, Result, present},
@@ -42,6 +46,7 @@ use crate::{
 pub struct Parser {
     context: Context,
     acceptor: Acceptor,
+    app_hooks: AppHooks,
     vault: Vault,
     queue: Arc<Queue>,
 }
@@ -64,8 +69,14 @@ struct Standing {
 impl Parser {
     /// Parses into `acceptor`.
     #[must_use]
-    pub const fn new(context: Context, acceptor: Acceptor, vault: Vault, queue: Arc<Queue>) -> Self {
-        Self { context, acceptor, vault, queue }
+    pub const fn new(
+        context: Context,
+        acceptor: Acceptor,
+        app_hooks: AppHooks,
+        vault: Vault,
+        queue: Arc<Queue>,
+    ) -> Self {
+        Self { context, acceptor, app_hooks, vault, queue }
     }
 
     /// Takes up a delivery whose time has come: leases it durably, then parses it.
@@ -109,6 +120,9 @@ impl Parser {
         if delivery.attempts > RetryPolicy::parse().attempts {
             let message = "the host process died while parsing it, again and again".to_owned();
             return self.bury(scope, delivery, version, CallError::Trapped { message }).await;
+        }
+        if let Some(app) = delivery.app.clone() {
+            return self.attempt_for_app(scope, delivery, version, &app).await;
         }
         let standing = match self.standing(&scope, &delivery).await? {
             Ok(standing) => standing,

@@ -3,15 +3,17 @@
 //! A subscription's record, path and secret are durable before the vendor hears of them, so that a delivery
 //! that comes at once finds its way; a registration that fails leaves nothing behind.
 
+use std::fmt;
+
 use trunnion_core::{
     definition::Trigger,
     id::{InstallationId, SubscriptionId},
     machine::idempotency_key,
-    manifest::TriggerSource,
+    manifest::{Manifest, Registration},
     records::{Connection, Installation, Subscription},
     scope::Scope,
 };
-use trunnion_sandbox::{Call, Freshness, Target};
+use trunnion_sandbox::{Call, Connector, Freshness, Target};
 use trunnion_store::{
     Batch, CommitError, Deployment, Select,
     tables::{Connections, Installations, PathTarget, Subscriptions as Table, SubscriptionsByPath},
@@ -23,6 +25,27 @@ use crate::{
     error::{Error, Result},
     vault,
 };
+
+/// The secret that the host makes for each subscription.
+const OWN_SECRET: &str = "subscription";
+
+/// What a person has to register at the vendor.
+#[derive(Clone)]
+pub struct ByHand {
+    /// What the vendor is to call.
+    pub url: String,
+    /// The name of the secret that verifies deliveries.
+    pub secret_name: String,
+    /// The secret, where it is the subscription's own; otherwise the connection already has it.
+    pub secret: Option<String>,
+}
+
+impl fmt::Debug for ByHand {
+    /// Leaves the secret and the URL, which carries one, out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByHand").field("secret_name", &self.secret_name).finish_non_exhaustive()
+    }
+}
 
 /// Registers and removes webhooks.
 #[derive(Clone, Debug)]
@@ -55,12 +78,17 @@ impl Subscriptions {
         trigger: &Trigger,
     ) -> Result<Option<Fed>> {
         let Trigger::App { app, trigger, .. } = trigger else { return Ok(None) };
-        if self.context.registry.manifest(app).is_some_and(|manifest| manifest.poll(trigger).is_some()) {
-            return Ok(None);
-        }
+        let manifest = self.context.registry.manifest(app);
+        let needs_none = |manifest: &Manifest| {
+            let per_app = manifest.app_webhooks().any(|(id, _)| id == trigger);
+            per_app || manifest.poll(trigger).is_some()
+        };
         let connection = connection.ok_or_else(|| {
             Error::invalid("credential-missing", format!("installing needs a credential for `{app}`"))
         })?;
+        if manifest.is_some_and(|manifest| needs_none(&manifest)) {
+            return Ok(None);
+        }
         let used = self.used(scope, connection, trigger).await?;
         if let Some(subscription) = used {
             return Ok(Some(Fed { subscription, made: false }));
@@ -94,8 +122,7 @@ impl Subscriptions {
             self.context.registry.active(app).ok_or_else(|| {
                 Error::Internal(format!("the connector of `{app}` is not loaded; put it back"))
             })?;
-        let source = connector.manifest().trigger(trigger).map(|trigger| &trigger.source);
-        let Some(TriggerSource::Webhook(_)) = source else {
+        let Some(webhook) = connector.manifest().webhook(trigger) else {
             return Err(Error::invalid(
                 "trigger-unknown",
                 format!("the connector of `{app}` has no webhook trigger `{trigger}`"),
@@ -121,6 +148,10 @@ impl Subscriptions {
         let version = self.context.store.commit(batch).await.map_err(Error::Commit)?;
         drop(settled);
 
+        if webhook.registration == Registration::Manual {
+            // The person reads the URL from the installation, and tells the vendor.
+            return Ok(subscription);
+        }
         let url = format!("{}/hooks/{}", self.context.public_url, subscription.path_token);
         let target = Target { url, options: subscription.options.to_string() };
         match connector.subscribe(self.call(scope, connection, &subscription, "subscribe"), &target).await {
@@ -146,6 +177,23 @@ impl Subscriptions {
         }
     }
 
+    /// What a person has to register for the subscription of this id; none where the connector does that.
+    pub async fn by_hand(&self, scope: &Scope, id: SubscriptionId) -> Result<Option<ByHand>> {
+        let Some(stored) = self.context.store.recall::<Table>(scope, &id).await? else { return Ok(None) };
+        let Subscription { app, trigger, path_token, secret, .. } = &*stored.record;
+        let manifest = self.context.registry.manifest(app);
+        let webhook = manifest.as_ref().and_then(|manifest| manifest.webhook(trigger));
+        let webhook = webhook.filter(|webhook| webhook.registration == Registration::Manual);
+        Ok(webhook.map(|webhook| {
+            let named = webhook.verify.secret();
+            ByHand {
+                url: format!("{}/hooks/{path_token}", self.context.public_url),
+                secret_name: named.to_owned(),
+                secret: (named == OWN_SECRET).then(|| secret.clone()),
+            }
+        }))
+    }
+
     /// Removes a subscription at the vendor and here. The vendor's failure is logged: the path is gone either
     /// way, so its deliveries are refused.
     pub async fn remove(
@@ -154,7 +202,13 @@ impl Subscriptions {
         connection: &Connection,
         subscription: &Subscription,
     ) -> Result<()> {
-        if let Some(connector) = self.context.registry.active(&subscription.app) {
+        let manual = |connector: &Connector| {
+            let webhook = connector.manifest().webhook(&subscription.trigger);
+            webhook.is_some_and(|webhook| webhook.registration == Registration::Manual)
+        };
+        if let Some(connector) = self.context.registry.active(&subscription.app)
+            && !manual(&connector)
+        {
             let call = self.call(scope, connection, subscription, "unsubscribe");
             if let Err(failed) = connector.unsubscribe(call, &subscription.state.to_string()).await {
                 tracing::warn!(
@@ -194,7 +248,7 @@ impl Subscriptions {
     }
 
     fn call(&self, scope: &Scope, connection: &Connection, subscription: &Subscription, what: &str) -> Call {
-        let own = ("subscription".to_owned(), subscription.secret.clone());
+        let own = (OWN_SECRET.to_owned(), subscription.secret.clone());
         Call {
             scope: *scope,
             user: Some(connection.user),

@@ -11,6 +11,9 @@ use trunnion_core::{
     manifest::{HmacAlgorithm, SignatureEncoding, SignedPart, SignedTime, TimeUnit, Verification},
 };
 
+/// Secrets by name; several of one name while it is rotated.
+pub type Keys = BTreeMap<String, Vec<String>>;
+
 /// A delivery as it came in.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -48,14 +51,16 @@ pub enum Refusal {
     #[error("header `{0}` carries a time too far from now; the delivery may be a replay")]
     Stale(String),
     /// The secret is not known to the host.
-    #[error("the secret `{0}` that verifies deliveries is not set; reconnect or reinstall")]
+    #[error(
+        "the secret `{0}` that verifies deliveries is not set; reconnect, reinstall, or set the key of the app's webhook"
+    )]
     NoSecret(String),
 }
 
 /// Believes or refuses a delivery.
 pub fn verify(
     declared: &Verification,
-    secrets: &BTreeMap<String, String>,
+    secrets: &Keys,
     request: Request<'_>,
     now: Timestamp,
 ) -> Result<(), Refusal> {
@@ -63,8 +68,10 @@ pub fn verify(
         Verification::SecretHeader { header, secret } => {
             let expected = known(secrets, secret)?;
             let given = request.header(header).ok_or_else(|| Refusal::Missing(header.clone()))?;
-            constant_time::verify_slices_are_equal(given.as_bytes(), expected.as_bytes())
-                .map_err(|_| Refusal::Wrong(header.clone()))
+            let equals = |expected: &String| {
+                constant_time::verify_slices_are_equal(given.as_bytes(), expected.as_bytes()).is_ok()
+            };
+            believed(expected, equals).ok_or_else(|| Refusal::Wrong(header.clone()))
         }
         Verification::Hmac { algorithm, header, encoding, prefix, parts, secret, timestamp } => {
             let wrong = || Refusal::Wrong(header.clone());
@@ -82,18 +89,26 @@ pub fn verify(
                 HmacAlgorithm::Sha256 => hmac::HMAC_SHA256,
                 HmacAlgorithm::Sha512 => hmac::HMAC_SHA512,
             };
-            let key = hmac::Key::new(algorithm, known(secrets, secret)?.as_bytes());
             let message = signed(parts, request)?;
-            hmac::verify(&key, &message, &signature).map_err(|_| wrong())
+            let signs = |key: &String| {
+                let key = hmac::Key::new(algorithm, key.as_bytes());
+                hmac::verify(&key, &message, &signature).is_ok()
+            };
+            believed(known(secrets, secret)?, signs).ok_or_else(wrong)
         }
     }
 }
 
-fn known<'a>(secrets: &'a BTreeMap<String, String>, name: &str) -> Result<&'a str, Refusal> {
+fn known<'a>(secrets: &'a Keys, name: &str) -> Result<&'a [String], Refusal> {
     match secrets.get(name) {
-        Some(secret) if !secret.is_empty() => Ok(secret),
+        Some(keys) if !keys.is_empty() && keys.iter().all(|key| !key.is_empty()) => Ok(keys),
         _ => Err(Refusal::NoSecret(name.to_owned())),
     }
+}
+
+/// Whether one of the keys proves it. All are tried, so that the time does not tell which.
+fn believed(keys: &[String], proves: impl Fn(&String) -> bool) -> Option<()> {
+    (keys.iter().filter(|key| proves(key)).count() > 0).then_some(())
 }
 
 fn signed(parts: &[SignedPart], request: Request<'_>) -> Result<Vec<u8>, Refusal> {
@@ -102,6 +117,7 @@ fn signed(parts: &[SignedPart], request: Request<'_>) -> Result<Vec<u8>, Refusal
         match part {
             SignedPart::Method => message.extend_from_slice(request.method.as_bytes()),
             SignedPart::Url => message.extend_from_slice(request.url.as_bytes()),
+            SignedPart::UrlDecoded(characters) => decode(request.url, characters, &mut message),
             SignedPart::Header(name) => {
                 let value = request.header(name).ok_or_else(|| Refusal::Missing(name.clone()))?;
                 message.extend_from_slice(value.as_bytes());
@@ -111,6 +127,31 @@ fn signed(parts: &[SignedPart], request: Request<'_>) -> Result<Vec<u8>, Refusal
         }
     }
     Ok(message)
+}
+
+/// Writes a URL with these characters plain where it has them percent-encoded. Once: what comes out is not looked at
+/// again.
+fn decode(url: &str, characters: &str, out: &mut Vec<u8>) {
+    let mut rest = url.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        let encoded = match (byte, after) {
+            (b'%', [high, low, ..]) => {
+                let mut decoded = [0];
+                hex::decode_to_slice([*high, *low], &mut decoded).ok().map(|()| decoded)
+            }
+            _ => None,
+        };
+        match (encoded, after) {
+            (Some([plain]), [_, _, after @ ..]) if characters.as_bytes().contains(&plain) => {
+                out.push(plain);
+                rest = after;
+            }
+            _ => {
+                out.push(*byte);
+                rest = after;
+            }
+        }
+    }
 }
 
 fn fresh(declared: &SignedTime, request: Request<'_>, now: Timestamp) -> Result<(), Refusal> {
@@ -159,10 +200,10 @@ mod tests {
 
     #[test]
     fn an_hmac_is_believed_only_whole_and_in_time() {
-        let secrets = BTreeMap::from([("key".to_owned(), "shh".to_owned())]);
+        let secrets = BTreeMap::from([("key".to_owned(), vec!["new".to_owned(), "shh".to_owned()])]);
         let now = Timestamp::from_millis(1_000_000_000);
         let body = b"{}";
-        let check = |time: &str, signature: String, secrets: &BTreeMap<String, String>| {
+        let check = |time: &str, signature: String, secrets: &Keys| {
             let headers = vec![("x-time".to_owned(), time.to_owned()), ("x-sig".to_owned(), signature)];
             let request = Request { method: "POST", url: "https://x/", headers: &headers, body };
             verify(&hmac_declared(), secrets, request, now)
@@ -184,10 +225,23 @@ mod tests {
     }
 
     #[test]
+    fn listed_characters_of_a_url_are_decoded_once_and_no_others() {
+        let decoded = |url: &str| {
+            let mut out = Vec::new();
+            decode(url, ":/?@!$'()*,;", &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(decoded("https://h/a%3ab%2Fc?d=%40%26%20%C3%A9"), "https://h/a:b/c?d=@%26%20%C3%A9");
+        assert_eq!(decoded("https://h/%253A%3"), "https://h/%253A%3");
+        assert_eq!(decoded("https://h/%zz%"), "https://h/%zz%");
+    }
+
+    #[test]
     fn a_secret_header_must_be_there_and_equal() {
         let declared =
             Verification::SecretHeader { header: "x-secret".to_owned(), secret: "subscription".to_owned() };
-        let secrets = BTreeMap::from([("subscription".to_owned(), "s3cret".to_owned())]);
+        let secrets =
+            BTreeMap::from([("subscription".to_owned(), vec!["old".to_owned(), "s3cret".to_owned()])]);
         let check = |headers: &[(String, String)]| {
             let request = Request { method: "POST", url: "https://x/", headers, body: b"" };
             verify(&declared, &secrets, request, Timestamp::ZERO)

@@ -3,26 +3,26 @@
 //! Invariant: `Received::Stored` means that the raw bytes are on disk, together with the ledger entry that
 //! recognises their repetition.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 use trunnion_core::{
-    id::DeliveryId,
+    id::{DeliveryId, SubscriptionId, UserId},
     machine::LEASE,
-    manifest::{DedupKey, TriggerSource, Verification, WebhookSpec},
-    records::{Delivery, DeliveryBody, LedgerEntry, Subscription},
+    manifest::{DedupKey, Verification, WebhookSpec},
+    records::{AppHook, Delivery, DeliveryBody, LedgerEntry, Subscription},
     scope::Scope,
 };
 use trunnion_store::{
     Batch, CommitError, Deployment, Store,
-    tables::{Connections, Deliveries, Ledger, Subscriptions, SubscriptionsByPath},
+    tables::{AppHooks, AppHooksByPath, Connections, Deliveries, Ledger, Subscriptions, SubscriptionsByPath},
 };
 
 use super::{
     gate::{Gate, Pass},
-    verify::{Refusal, Request, verify},
+    verify::{Keys, Refusal, Request, verify},
 };
 use crate::{
     context::Context,
@@ -62,6 +62,46 @@ pub struct Ingress {
     gate: Gate,
 }
 
+/// What a vendor calls.
+#[derive(Debug)]
+enum Hook {
+    /// A connection's own subscription.
+    Subscription(Arc<Subscription>),
+    /// The app's, for all accounts.
+    App(Arc<AppHook>),
+}
+
+impl Hook {
+    fn id(&self) -> SubscriptionId {
+        match self {
+            Self::Subscription(subscription) => subscription.id,
+            Self::App(hook) => hook.id,
+        }
+    }
+
+    fn app(&self) -> &str {
+        match self {
+            Self::Subscription(subscription) => &subscription.app,
+            Self::App(hook) => &hook.app,
+        }
+    }
+
+    /// Whose turn its deliveries take.
+    fn user(&self) -> UserId {
+        match self {
+            Self::Subscription(subscription) => subscription.user,
+            Self::App(hook) => hook.party,
+        }
+    }
+
+    fn lane(&self) -> Lane {
+        match self {
+            Self::Subscription(subscription) => Lane::Connection(subscription.connection),
+            Self::App(_) => Lane::Open,
+        }
+    }
+}
+
 /// The store key of a hook path's token.
 #[must_use]
 pub fn path_key(token: &str) -> [u8; 16] {
@@ -82,69 +122,92 @@ impl Ingress {
 
     /// Verifies a delivery to the hook of `token` and makes it durable.
     pub async fn receive(&self, token: &str, request: Request<'_>) -> Result<Received, NotTaken> {
-        let store = &self.context.store;
-        let route =
-            store.recall::<SubscriptionsByPath>(&Deployment, &path_key(token)).await.map_err(Error::from)?;
-        let route = route.ok_or(NotTaken::Unknown)?.record;
-        let scope = route.scope;
-        let subscription = store
-            .recall::<Subscriptions>(&scope, &route.subscription)
-            .await
-            .map_err(Error::from)?
-            .ok_or(NotTaken::Unknown)?;
-        let subscription = subscription.record;
-        let pass = self.gate.enter(&scope, subscription.user).await;
-        let spec = self.spec(&subscription)?;
-        let secrets = self.secrets(&scope, &subscription).await?;
+        let (scope, hook) = self.hook(token).await?.ok_or(NotTaken::Unknown)?;
+        let user = hook.user();
+        let pass = self.gate.enter(&scope, user).await;
+        let spec = self.spec(&hook)?;
+        let secrets = self.secrets(&scope, &hook).await?;
         verify(&spec.verify, &secrets, request, self.context.now())?;
-        self.queue.admit_user(&scope, subscription.user)?;
-        Ok(self.keep(&scope, &subscription, &spec, (request, pass)).await?)
+        self.queue.admit_user(&scope, user)?;
+        Ok(self.keep(&scope, &hook, &spec, (request, pass)).await?)
     }
 
-    fn spec(&self, subscription: &Subscription) -> Result<WebhookSpec> {
-        let Subscription { app, trigger, .. } = subscription;
+    /// What a path's token names.
+    async fn hook(&self, token: &str) -> Result<Option<(Scope, Hook)>> {
+        let store = &self.context.store;
+        let key = path_key(token);
+        if let Some(route) = store.recall::<SubscriptionsByPath>(&Deployment, &key).await? {
+            let route = route.record;
+            let subscription = store.recall::<Subscriptions>(&route.scope, &route.subscription).await?;
+            return Ok(
+                subscription.map(|subscription| (route.scope, Hook::Subscription(subscription.record)))
+            );
+        }
+        let Some(route) = store.recall::<AppHooksByPath>(&Deployment, &key).await? else { return Ok(None) };
+        let route = route.record;
+        let hook = store.recall::<AppHooks>(&route.scope, &route.app).await?;
+        Ok(hook.map(|hook| (route.scope, Hook::App(hook.record))))
+    }
+
+    fn spec(&self, hook: &Hook) -> Result<WebhookSpec> {
+        let app = hook.app();
         let manifest = self.context.registry.manifest(app).ok_or_else(|| {
             Error::Internal(format!(
                 "the connector of `{app}` is not loaded; put it back into the connectors directory"
             ))
         })?;
-        match manifest.trigger(trigger).map(|trigger| &trigger.source) {
-            Some(TriggerSource::Webhook(spec)) => Ok(spec.clone()),
-            Some(TriggerSource::Poll(_)) | None => Err(Error::Internal(format!(
-                "the connector of `{app}` no longer has the webhook `{trigger}`"
-            ))),
-        }
+        let (spec, what) = match hook {
+            Hook::Subscription(subscription) => {
+                let trigger = &subscription.trigger;
+                (manifest.webhook(trigger), format!("the webhook `{trigger}`"))
+            }
+            Hook::App(_) => (
+                manifest.app_webhooks().next().map(|(_, spec)| spec),
+                "a webhook for all accounts".to_owned(),
+            ),
+        };
+        spec.cloned().ok_or_else(|| {
+            Error::Internal(format!("the connector of `{app}` no longer has {what}; bring it back"))
+        })
     }
 
-    async fn secrets(&self, scope: &Scope, subscription: &Subscription) -> Result<BTreeMap<String, String>> {
+    async fn secrets(&self, scope: &Scope, hook: &Hook) -> Result<Keys> {
+        let subscription = match hook {
+            Hook::Subscription(subscription) => subscription,
+            Hook::App(hook) => return Ok(hook.secrets.clone()),
+        };
         let key = (subscription.user, subscription.connection);
         let connection = self.context.store.recall::<Connections>(scope, &key).await?;
-        let mut secrets = connection.map(|connection| connection.record.secrets.clone()).unwrap_or_default();
-        secrets.insert("subscription".to_owned(), subscription.secret.clone());
-        Ok(secrets)
+        let secrets = connection.map(|connection| connection.record.secrets.clone()).unwrap_or_default();
+        let own = ("subscription".to_owned(), subscription.secret.clone());
+        Ok(secrets.into_iter().chain([own]).map(|(name, key)| (name, vec![key])).collect())
     }
 
     async fn keep(
         &self,
         scope: &Scope,
-        subscription: &Subscription,
+        hook: &Hook,
         spec: &WebhookSpec,
         (request, pass): (Request<'_>, Pass),
     ) -> Result<Received> {
         let store = &self.context.store;
         let now = self.context.now();
-        let ledger_key = delivery_key(store, scope, subscription, &spec.dedup, request);
+        let ledger_key = delivery_key(store, scope, hook.id(), &spec.dedup, request);
         // A header that proves the vendor by being a secret ends here: guests read deliveries.
         let secret_header = match &spec.verify {
             Verification::SecretHeader { header, .. } => Some(header),
             Verification::Hmac { .. } => None,
         };
         let keep = |name: &str| secret_header.is_none_or(|secret| !secret.eq_ignore_ascii_case(name));
-        let leased = self.queue.keeps(scope, subscription.user);
+        let leased = self.queue.keeps(scope, hook.user());
         let delivery = Delivery {
             id: self.context.ids.next(),
-            subscription: subscription.id,
-            user: subscription.user,
+            subscription: hook.id(),
+            user: hook.user(),
+            app: match hook {
+                Hook::Subscription(_) => None,
+                Hook::App(hook) => Some(hook.app.clone()),
+            },
             method: request.method.to_owned(),
             url: request.url.to_owned(),
             headers: request.headers.iter().filter(|(name, _)| keep(name)).cloned().collect(),
@@ -172,7 +235,7 @@ impl Ingress {
         // the queue would wait for the next start. Others prepare theirs while this waits for the disk.
         drop(pass);
         let (context, queue, scope) = (self.context.clone(), Arc::clone(&self.queue), *scope);
-        let lane = Lane::Connection(subscription.connection);
+        let lane = hook.lane();
         let kept = finish(async move {
             let version = context.store.commit(batch).await?;
             queue.push_received(lane, scope, delivery, version);
@@ -191,7 +254,7 @@ impl Ingress {
 fn delivery_key(
     store: &Store,
     scope: &Scope,
-    subscription: &Subscription,
+    hook: SubscriptionId,
     dedup: &DedupKey,
     request: Request<'_>,
 ) -> [u8; 16] {
@@ -202,7 +265,7 @@ fn delivery_key(
             .and_then(|body| body.pointer(pointer).filter(|value| !value.is_null()).map(ToString::to_string)),
         DedupKey::BodyHash => None,
     };
-    let mut name = subscription.id.as_bytes().to_vec();
+    let mut name = hook.as_bytes().to_vec();
     match declared {
         Some(declared) => {
             name.push(b'd');

@@ -12,9 +12,9 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 use trunnion_core::{
     definition::{ConfigField, Definition, FieldKind, Trigger},
-    id::{ConnectionId, InstallSessionId, InstallationId, IntegrationId, UserId, WorkflowId},
+    id::{ConnectionId, InstallSessionId, InstallationId, IntegrationId, SubscriptionId, UserId, WorkflowId},
     records::{
-        Connection, Entrance, InstallSession, Installation, LinePlace, ScheduleMark, StoredRelease,
+        Connection, Entrance, Hears, InstallSession, Installation, LinePlace, ScheduleMark, StoredRelease,
         Subscription,
     },
     scope::Scope,
@@ -33,10 +33,11 @@ use crate::{
     error::{Error, Result},
     finish::finish,
     triggers::{
-        accept::{Acceptor, Beginning, call_key, custom_key, request_key, subscription_key},
+        accept::{Acceptor, Beginning, app_key, call_key, custom_key, request_key, subscription_key},
+        app_hooks::AppHooks,
         poll::{Pollers, poll_key},
         schedule::{Schedules, schedule_key},
-        subscriptions::{Fed, Subscriptions},
+        subscriptions::{ByHand, Fed, Subscriptions},
         webhook::path_key,
     },
     vault::Vault,
@@ -81,6 +82,8 @@ pub enum Activity {
 pub struct Feeds {
     /// Vendors' webhooks.
     pub subscriptions: Subscriptions,
+    /// Those that are called for all accounts of an app.
+    pub app_hooks: AppHooks,
     /// The clock.
     pub schedules: Schedules,
     /// Vendors that have to be asked.
@@ -98,6 +101,7 @@ pub struct Installer {
     releases: Arc<Releases>,
     vault: Vault,
     subscriptions: Subscriptions,
+    app_hooks: AppHooks,
     schedules: Schedules,
     acceptor: Acceptor,
     pollers: Pollers,
@@ -133,14 +137,19 @@ impl Installer {
         feeds: Feeds,
         acceptor: Acceptor,
     ) -> Self {
-        let Feeds { subscriptions, schedules, pollers } = feeds;
-        Self { context, library, releases, vault, subscriptions, schedules, acceptor, pollers }
+        let Feeds { subscriptions, app_hooks, schedules, pollers } = feeds;
+        Self { context, library, releases, vault, subscriptions, app_hooks, schedules, acceptor, pollers }
     }
 
     /// A user's installations, oldest first.
     pub async fn of_user(&self, scope: &Scope, user: UserId) -> Result<Vec<Installation>> {
         let entries = self.context.store.list::<Installations>(scope, Select::all().prefix(&user)).await?;
         Ok(entries.into_iter().map(|entry| entry.record).collect())
+    }
+
+    /// What a person has to register at the vendor for this subscription; none where the connector does that.
+    pub async fn by_hand(&self, scope: &Scope, id: SubscriptionId) -> Result<Option<ByHand>> {
+        self.subscriptions.by_hand(scope, id).await
     }
 
     /// Pauses a user's copy of a workflow, or lets it go on: what comes in meanwhile starts nothing. Runs under
@@ -350,6 +359,7 @@ impl Installer {
                 config,
                 active: true,
                 subscription: None,
+                hears: None,
                 entrance: self.entrance(&release.definition, known),
                 created_at: known.map_or(now, |known| known.created_at),
                 updated_at: now,
@@ -446,6 +456,9 @@ impl Installer {
                 None => None,
             };
             plan.connection.clone_from(&connection);
+            if let Some(connection) = &connection {
+                plan.installation.hears = self.app_hooks.hears(scope, connection, trigger).await?;
+            }
             let shared = connection.as_ref().and_then(|connection: &Connection| {
                 made.iter().find(|known| known.connection == connection.id && known.trigger == *trigger)
             });
@@ -575,9 +588,12 @@ impl Installer {
         let store = &self.context.store;
         match &definition.trigger {
             Trigger::Event { event } => Some(custom_key(store, scope, installation.user, event)),
-            Trigger::App { .. } => Some(match installation.subscription {
-                Some(id) => subscription_key(store, scope, id),
-                None => poll_key(store, scope, installation.id),
+            Trigger::App { .. } => Some(match (installation.subscription, &installation.hears) {
+                (Some(id), _) => subscription_key(store, scope, id),
+                (None, Some(Hears { app, trigger, account })) => {
+                    app_key(store, scope, (app, trigger, account))
+                }
+                (None, None) => poll_key(store, scope, installation.id),
             }),
             Trigger::Schedule(_) => Some(schedule_key(store, scope, installation.id)),
             // Their runs begin in the very commit of what they are told of.

@@ -11,10 +11,10 @@ use trunnion_core::{
         UserId, WorkflowId, WorkspaceId,
     },
     records::{
-        ApiKey, Callback, Connection, ConnectorChange, ConnectorVersion, DeadLetter, DeadWork, Delivery,
-        Digest, EndedRun, EventSchema, HeldKey, InstallSession, Installation, Integration, LedgerEntry,
-        LiveItem, LiveRun, Poller, ScheduleMark, StoredRelease, StreamDestination, Subscription, User,
-        Workflow, Workspace as WorkspaceRecord,
+        ApiKey, AppHook, Callback, Connection, ConnectorChange, ConnectorVersion, DeadLetter, DeadWork,
+        Delivery, Digest, EndedRun, EventSchema, HeldKey, InstallSession, Installation, Integration,
+        LedgerEntry, LiveItem, LiveRun, Poller, ScheduleMark, StoredRelease, StreamDestination, Subscription,
+        User, Workflow, Workspace as WorkspaceRecord,
     },
     scope::Scope,
 };
@@ -112,6 +112,10 @@ tables! {
     37 Callbacks: Environment, RunId => Callback, |callback| Owner::User(callback.user);
     /// Keys of ordered workflows that a failed run holds: installation, hashed key, the run's place.
     44 HeldKeys: Environment, (InstallationId, [u8; 16], u64) => HeldKey, |_| Owner::Plain;
+    /// Where vendors deliver for all accounts of an app, by app.
+    60 AppHooks: Environment, String => AppHook, |_| Owner::Scope;
+    /// Finds an app's own webhook, by the truncated SHA-256 of its path token.
+    61 AppHooksByPath: Deployment, [u8; 16] => AppTarget, |_| Owner::Plain;
 }
 
 const fn owner_of_dead(letter: &DeadLetter) -> Owner {
@@ -148,6 +152,15 @@ pub struct PathTarget {
     pub scope: Scope,
     /// Which.
     pub subscription: SubscriptionId,
+}
+
+/// Points at an app's own webhook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppTarget {
+    /// Where it lives.
+    pub scope: Scope,
+    /// Of which app.
+    pub app: String,
 }
 
 /// Points at an installation that is started by requests.
@@ -209,7 +222,7 @@ mod tests {
              13 InstallSessions, 14 Subscriptions, 15 SubscriptionsByPath, 16 Deliveries, 17 LiveRuns, \
              18 EndedRuns, 19 RunsByWorkflow, 20 Ledger, 21 DeadLetters, 22 ConnectorVersions, 23 ActiveConnectors, \
              24 StreamDestinations, 25 ConnectorHistory, 26 LiveItems, 27 ScheduleMarks, 30 Pollers, \
-             31 ActivePollers, 35 RequestPaths, 36 CalledRuns, 37 Callbacks, 44 HeldKeys",
+             31 ActivePollers, 35 RequestPaths, 36 CalledRuns, 37 Callbacks, 44 HeldKeys, 60 AppHooks, 61 AppHooksByPath",
             "numbers are stored in every key and never change; only add at the end"
         );
     }

@@ -252,6 +252,15 @@ impl<D: Declared> triggers::Guest for Exports<D> {
 
     fn parse(call: types::Call, from: types::Delivery) -> Result<Vec<types::Occurrence>, types::Error> {
         let ctx = context(call)?;
+        // A delivery to the app's own webhook is no single trigger's.
+        if ctx.call().name.is_empty() {
+            let occurrences = D::connector().parse_for_app(&ctx, &delivery(from))?;
+            let named = |(trigger, of): (&str, Occurrence<String>)| types::Occurrence {
+                ext: vec![("trigger".to_owned(), trigger.to_owned())],
+                ..occurrence(of)
+            };
+            return Ok(occurrences.into_iter().map(named).collect());
+        }
         let occurrences = D::connector().parse(&ctx, &delivery(from))?;
         Ok(occurrences.into_iter().map(occurrence).collect())
     }

@@ -73,6 +73,8 @@ pub enum SignedPart {
     Method,
     /// The public URL the vendor called.
     Url,
+    /// The same with these ASCII characters written plainly where the URL has them percent-encoded.
+    UrlDecoded(String),
     /// A header's value.
     Header(String),
     /// The raw body.

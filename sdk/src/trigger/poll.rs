@@ -68,7 +68,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{Occurrence, Source, Trigger};
+use super::{Occurrence, Source, Trigger, written};
 use crate::{
     context::Context,
     error::{Error, Result},
@@ -324,11 +324,7 @@ fn poll<P: Poll>(ctx: &Context, cursor: Option<&str>) -> Result<Page<String, Str
         None => P::start(ctx)?,
     };
     let Page { occurrences, cursor, more } = P::poll(ctx, cursor)?;
-    let write = |occurrence: Occurrence<P::Data>| {
-        let Occurrence { account, id, occurred_at_ms, data } = occurrence;
-        Ok(Occurrence { account, id, occurred_at_ms, data: json::output(&data)? })
-    };
-    let occurrences = occurrences.into_iter().map(write).collect::<Result<_>>()?;
+    let occurrences = written(occurrences)?;
     let cursor = json::output(&Kept { format: P::POLLING.writes, at: cursor })?;
     Ok(Page { occurrences, cursor, more })
 }

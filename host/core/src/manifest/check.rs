@@ -1,15 +1,14 @@
 //! The rules between a manifest's members: every problem at once, each with its JSON pointer and a remedy.
+//! Those of webhooks are in `webhooks`.
 
 mod auth;
+mod webhooks;
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{
-    DedupKey, MANIFEST_VERSION, Manifest, ParameterPattern, PollSpec, Repeat, SignedPart, TriggerSource,
-    Verification, WebhookSpec, auth::CLIENT_SECRET, shape,
-};
+use super::{MANIFEST_VERSION, Manifest, ParameterPattern, PollSpec, Repeat, TriggerSource, shape};
 use crate::{
     hosts::HostPattern,
     polling,
@@ -202,79 +201,9 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn webhook(&mut self, at: &str, webhook: &WebhookSpec) {
-        let verify = format!("{at}/verify");
-        match &webhook.verify {
-            Verification::SecretHeader { header, secret } => {
-                self.header(&format!("{verify}/header"), header);
-                self.secret(&format!("{verify}/secret"), secret);
-            }
-            Verification::Hmac { header, parts, secret, timestamp, .. } => {
-                self.header(&format!("{verify}/header"), header);
-                self.secret(&format!("{verify}/secret"), secret);
-                for (index, part) in parts.iter().enumerate() {
-                    if let SignedPart::Header(name) = part {
-                        self.header(&format!("{verify}/parts/{index}/header"), name);
-                    }
-                }
-                if !parts.contains(&SignedPart::Body) {
-                    self.problem(
-                        format!("{verify}/parts"),
-                        "leaves the body unsigned, so that anyone could change it; add `body`",
-                    );
-                }
-                if let Some(time) = timestamp {
-                    self.header(&format!("{verify}/timestamp/header"), &time.header);
-                    let signed = |part: &SignedPart| matches!(part, SignedPart::Header(name) if name.eq_ignore_ascii_case(&time.header));
-                    if !parts.iter().any(signed) {
-                        self.problem(
-                            format!("{verify}/timestamp/header"),
-                            format!(
-                                "`{}` is not signed, so that its time proves nothing; add it to `parts`",
-                                time.header
-                            ),
-                        );
-                    }
-                    if time.tolerance_ms == 0 {
-                        self.problem(
-                            format!("{verify}/timestamp/tolerance_ms"),
-                            "is 0, so that no delivery could be in time; write for example 300000",
-                        );
-                    }
-                }
-            }
-        }
-        match &webhook.dedup {
-            DedupKey::Header { name } => self.header(&format!("{at}/dedup/name"), name),
-            DedupKey::Body { pointer } if !pointer.starts_with('/') => self.problem(
-                format!("{at}/dedup/pointer"),
-                format!("`{pointer}` is not a JSON pointer to a member; write it as in `/hash`"),
-            ),
-            DedupKey::Body { .. } | DedupKey::BodyHash => {}
-        }
-    }
-
     fn poll(&mut self, at: &str, poll: &PollSpec) {
         for (name, message) in polling::faults(poll) {
             self.problem(format!("{at}/{name}"), message);
-        }
-    }
-
-    fn secret(&mut self, at: &str, secret: &str) {
-        let known: BTreeSet<&'a str> = self
-            .manifest
-            .connection
-            .schemes
-            .iter()
-            .flat_map(|scheme| {
-                let own = scheme.needs_registration().then_some(CLIENT_SECRET);
-                scheme.asks().iter().map(|field| field.name.as_str()).chain(own)
-            })
-            .chain([SUBSCRIPTION])
-            .collect();
-        if !known.contains(secret) {
-            let known = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            self.problem(at, format!("there is no secret `{secret}`; use one of {known}"));
         }
     }
 

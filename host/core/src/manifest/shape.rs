@@ -132,7 +132,7 @@ const TRIGGER: Shape = Shape::Tagged {
         (
             "webhook",
             &[
-                required("registration", Shape::Word(&["per_connection"])),
+                required("registration", Shape::Word(&["per_connection", "per_app", "manual"])),
                 required("verify", VERIFICATION),
                 required("dedup", DEDUP),
             ],
@@ -179,7 +179,11 @@ const VERIFICATION: Shape = Shape::Tagged {
 
 const SIGNED_PART: Shape = Shape::WordOrMember(
     &["method", "url", "body"],
-    &[required("header", Shape::Text), required("literal", Shape::Text)],
+    &[
+        required("header", Shape::Text),
+        required("literal", Shape::Text),
+        required("url_decoded", Shape::Text),
+    ],
 );
 
 const SIGNED_TIME: Shape = Shape::Object(&[

@@ -247,3 +247,28 @@ fn a_version_that_cannot_read_stored_cursors_does_not_take_over() {
     assert_eq!(fault(Some(1), &gone, &gone), "", "what was wrong before refuses nothing");
     assert!(!interchangeable(&one, &both));
 }
+
+#[test]
+fn an_apps_own_webhook_stays_as_its_hearers_need_it() {
+    let per_app = |secret: &'static str| {
+        move |it: &mut Value| {
+            it["triggers"][0]["registration"] = json!("per_app");
+            it["triggers"][0]["verify"]["secret"] = json!(secret);
+        }
+    };
+    let (present, same) = (manifest(per_app("app_secret")), manifest(per_app("app_secret")));
+    let keys = BTreeSet::from(["app_secret"]);
+    let fault = |present: &Manifest, candidate: &Manifest| {
+        app_webhook_fault("order_created", &keys, present, candidate)
+    };
+    assert_eq!(fault(&present, &same), None);
+    let renamed = manifest(per_app("other_secret"));
+    assert!(fault(&present, &renamed).unwrap().contains("`other_secret`, which is not there"));
+    assert_eq!(fault(&renamed, &renamed), None, "what was wrong before refuses nothing");
+    let per_connection = manifest(|_| {});
+    assert!(fault(&present, &per_connection).unwrap().contains("no longer delivered to the app's own URL"));
+    let gone = manifest(|it| it["triggers"] = json!([]));
+    assert!(fault(&present, &gone).unwrap().contains("is gone"));
+    let moved = subscription_fault("order_created", None, &per_connection, &present).unwrap();
+    assert!(moved.contains("now delivered to the app's URL"), "{moved}");
+}

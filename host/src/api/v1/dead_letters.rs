@@ -161,7 +161,8 @@ fn outline(letter: &Letter) -> Value {
             "delivery_id": delivery.id,
             "subscription_id": delivery.subscription,
             "app": app,
-            "user_id": letter.user,
+            // What came to an app's own webhook is no single user's.
+            "user_id": delivery.app.is_none().then_some(letter.user),
         }),
     };
     json!({

@@ -75,6 +75,17 @@ fn whole() -> Value {
             "verify": {"method": "secret_header", "header": "x-secret", "secret": "subscription"},
             "dedup": {"from": "header", "name": "X-Id"}, "schema": {}, "sample": {"id": 1}
         }, {
+            "id": "deal_won", "title": "Deal won", "source": "webhook", "registration": "per_app",
+            "verify": {
+                "method": "hmac", "algorithm": "sha256", "header": "X-App-Signature", "encoding": "base64",
+                "parts": ["method", {"url_decoded": ":/"}, "body"], "secret": "client_secret"
+            },
+            "dedup": {"from": "body_hash"}, "schema": {}, "sample": {"id": 1}
+        }, {
+            "id": "by_hand", "title": "By hand", "source": "webhook", "registration": "manual",
+            "verify": {"method": "secret_header", "header": "x-secret", "secret": "subscription"},
+            "dedup": {"from": "body_hash"}, "schema": {}, "sample": {"id": 1}
+        }, {
             "id": "hashed", "title": "Hashed", "source": "webhook", "registration": "per_connection",
             "verify": {"method": "secret_header", "header": "x-secret", "secret": "subscription"},
             "dedup": {"from": "body_hash"}, "schema": {}, "sample": {"id": 1}
@@ -164,7 +175,7 @@ fn an_unknown_member_is_refused_at_every_level_with_its_pointer() {
         let expected = if one_member { pointer.clone() } else { format!("{pointer}/surprise") };
         assert_eq!(places(&value), [expected], "{pointer}");
         // serde never looks beside the tag of a case without members: there the shape stands alone.
-        let bare = pointer == "/triggers/2/dedup";
+        let bare = whole().pointer(pointer).is_some_and(|place| place["from"] == "body_hash");
         assert_eq!(serde_json::from_value::<Manifest>(value).is_ok(), bare, "serde alone: {pointer}");
         tried += 1;
     }
@@ -419,4 +430,29 @@ fn a_polling_triggers_faults_are_said_at_its_members() {
     for member in ["min_interval_ms", "recheck/look_back_ms", "cursor_format/reads"] {
         assert!(places.contains(&format!("/triggers/0/{member}").as_str()), "{member}: {places:?}");
     }
+}
+
+#[test]
+fn an_apps_webhook_is_verified_once_with_a_key_of_the_apps_own() {
+    let manifest = parse(&whole()).unwrap();
+    assert_eq!(manifest.app_webhooks().map(|(id, _)| id).collect::<Vec<_>>(), ["deal_won"]);
+    let place = whole()["triggers"].as_array().unwrap().iter().position(|it| it["id"] == "deal_won").unwrap();
+    let at = format!("/triggers/{place}");
+    for (member, value) in [
+        ("verify/secret", json!("subscription")),
+        ("verify/secret", json!("Client Secret")),
+        ("verify/parts/1/url_decoded", json!("")),
+        ("verify/parts/1/url_decoded", json!("ü")),
+    ] {
+        let pointer = format!("{at}/{member}");
+        assert_eq!(places(&with(&pointer, Some(value.clone()))), [pointer], "{value}");
+    }
+    let mut two = whole();
+    let mut other = two["triggers"][place].clone();
+    other["id"] = json!("deal_lost");
+    two["triggers"].as_array_mut().unwrap().push(other);
+    let second = two["triggers"].as_array().unwrap().len() - 1;
+    parse(&two).unwrap();
+    two["triggers"][second]["dedup"] = json!({"from": "header", "name": "x-id"});
+    assert_eq!(places(&two), [format!("/triggers/{second}")]);
 }
