@@ -1,6 +1,8 @@
 //! Every request the connectors make passes the vendors' own descriptions, judged by servers that share
 //! nothing with us. Runs where `../shared` has the descriptions and says so where it has not.
 
+mod hubspot;
+
 use std::{collections::BTreeMap, fs, sync::Arc};
 
 use bytes::Bytes;

@@ -27,6 +27,7 @@ mod events;
 mod fairness;
 mod flows;
 mod hostile;
+mod hubspot;
 mod inside;
 mod judge;
 mod limits;

@@ -19,6 +19,12 @@ pub async fn shopify() -> Result<PathBuf> {
     BUILT.get_or_try_init(|| built(workspace().join("connectors/shopify"), "components")).await.cloned()
 }
 
+/// The HubSpot connector's component.
+pub async fn hubspot() -> Result<PathBuf> {
+    static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
+    BUILT.get_or_try_init(|| built(workspace().join("connectors/hubspot"), "components")).await.cloned()
+}
+
 /// A guest of `tests/guests`, by its folder's name.
 pub async fn guest(name: &str) -> Result<PathBuf> {
     built(workspace().join("tests/guests").join(name), "guests").await

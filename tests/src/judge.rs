@@ -2,7 +2,7 @@
 //! They share nothing with us. They lie outside the repository (`../shared`); without it there is nothing to
 //! judge with.
 //!
-//! BigCommerce's is prism with the vendor's OpenAPI description; Shopify's serves the vendor's GraphQL schema.
+//! BigCommerce's and HubSpot's are prism with an OpenAPI description; Shopify's serves the vendor's GraphQL schema.
 
 use std::{
     fs,
@@ -27,6 +27,8 @@ use crate::{
 pub enum Vendor {
     /// BigCommerce's REST API.
     BigCommerce,
+    /// HubSpot's REST API.
+    HubSpot,
     /// Shopify's Admin GraphQL API.
     Shopify,
 }
@@ -34,6 +36,7 @@ pub enum Vendor {
 /// A running judge; stops when dropped.
 #[derive(Debug)]
 pub struct Judge {
+    vendor: Vendor,
     base: String,
     http: reqwest::Client,
     _process: Child,
@@ -46,18 +49,24 @@ pub struct Verdict {
     pub status: u16,
     /// Its answer, which holds the reasons where it refused.
     pub reasons: String,
+    /// Whether it refuses in its answer, as GraphQL does.
+    speaks_graphql: bool,
 }
 
 impl Verdict {
     /// Whether the vendor's description allows the request. GraphQL refuses with status 200 and `errors`.
     #[must_use]
     pub fn allows(&self) -> bool {
+        let successful = (200..300).contains(&self.status);
+        if !self.speaks_graphql {
+            return successful;
+        }
         let errors = serde_json::from_str::<Value>(&self.reasons).ok().and_then(|mut body| {
             body.get_mut("errors")
                 .map(Value::take)
                 .filter(|errors| !errors.is_null() && *errors != Value::Array(vec![]))
         });
-        (200..300).contains(&self.status) && errors.is_none()
+        successful && errors.is_none()
     }
 }
 
@@ -66,6 +75,7 @@ impl Vendor {
     const fn description(self) -> &'static str {
         match self {
             Self::BigCommerce => "specs/bigcommerce/merged.prefixed.derived.openapi.json",
+            Self::HubSpot => "specs/hubspot/merged.derived.openapi.json",
             Self::Shopify => "specs/shopify/admin_2026-10.nodesc.schema.graphql",
         }
     }
@@ -84,7 +94,7 @@ impl Judge {
         // ask.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
         let mut command = match vendor {
-            Vendor::BigCommerce => {
+            Vendor::BigCommerce | Vendor::HubSpot => {
                 let mut prism = Command::new(dir.join("node_modules/.bin/prism"));
                 prism.args(["mock", "-h", "127.0.0.1", "-p", &port, "--errors"]).arg(description);
                 prism.stdin(Stdio::null()).kill_on_drop(true);
@@ -100,6 +110,7 @@ impl Judge {
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let process = command.spawn().with_context(|| format!("starting the judge of {vendor:?}"))?;
         let judge = Self {
+            vendor,
             base: format!("http://127.0.0.1:{port}"),
             http: reqwest::Client::new(),
             _process: process,
@@ -122,7 +133,8 @@ impl Judge {
             .send()
             .await?;
         let status = answer.status().as_u16();
-        Ok(Verdict { status, reasons: answer.text().await? })
+        let speaks_graphql = self.vendor == Vendor::Shopify;
+        Ok(Verdict { status, reasons: answer.text().await?, speaks_graphql })
     }
 }
 

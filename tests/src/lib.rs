@@ -11,6 +11,7 @@ pub mod component;
 pub mod eventual;
 pub mod gate;
 pub mod host;
+pub mod hubspot;
 pub mod isv;
 pub mod judge;
 pub mod mirror;

@@ -69,6 +69,7 @@ fn components() -> Result<()> {
     let guests = host::target_dir().join("guests");
     let all = [
         ("connectors/bigcommerce", &connectors),
+        ("connectors/hubspot", &connectors),
         ("connectors/shopify", &connectors),
         ("tests/guests/hostile", &guests),
     ];
