@@ -21,6 +21,7 @@ use axum::{Router, middleware};
 use crate::{
     access::Access,
     context::Context,
+    lookups::Lookups,
     registry::Swaps,
     runs::{DeadLetters, Queue, RunLog},
     triggers::{
@@ -50,6 +51,8 @@ pub struct AllServices {
     pub users: Users,
     /// Credentials.
     pub vault: Vault,
+    /// Choices that only users' own accounts know.
+    pub lookups: Lookups,
     /// What the ISV defines.
     pub library: Library,
     /// Compiled releases.

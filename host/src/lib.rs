@@ -18,6 +18,7 @@ pub mod finish;
 mod guard;
 pub mod keyfiles;
 pub mod limits;
+pub mod lookups;
 pub mod real;
 pub mod registry;
 pub mod retention;

@@ -36,6 +36,7 @@ use crate::{
     context::{Capabilities, Context},
     keyfiles::{self, KeysFile},
     limits::RateLimits,
+    lookups::Lookups,
     registry::{self, Registry, Swaps},
     retention::Retention,
     runs::{
@@ -311,10 +312,12 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         waiting,
         Duration::from_secs(config.request_wait_secs),
     );
+    let lookups = Lookups::new(context.clone(), vault.clone());
     let services = AllServices {
         access: Access::new(context.clone()),
         users: Users::new(context.clone()),
         vault,
+        lookups,
         library,
         installer,
         acceptor,

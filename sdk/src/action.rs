@@ -31,7 +31,7 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{context::Context, error::Result, json};
 
@@ -62,6 +62,7 @@ pub(crate) use batch::Batch;
 pub(crate) use listing::Page;
 
 type Run = Box<dyn Fn(&Context, &str) -> Result<String>>;
+type Shape = fn(&Context, &Map<String, Value>) -> Result<Value>;
 type Reconcile = Box<dyn Fn(&Context, &str, &str) -> Result<Reconciled<String>>>;
 
 /// A declared action.
@@ -81,6 +82,7 @@ pub struct Action {
     pub(crate) reconcile: Option<Reconcile>,
     pub(crate) batch: Option<Batch>,
     pub(crate) page: Option<Page>,
+    pub(crate) shape: Option<Shape>,
 }
 
 impl Action {
@@ -96,17 +98,17 @@ impl Action {
         F: Fn(&Context, I) -> Result<O> + 'static,
     {
         let run = move |ctx: &Context, input: &str| json::output(&run(ctx, json::input(input)?)?);
-        Self { output_schema: json::output_schema::<O>, ..Self::made::<I>(id, title, Box::new(run)) }
+        Self { output_schema: json::output_schema::<O>(), ..Self::made::<I>(id, title, Box::new(run)) }
     }
 
     /// With everything that an author may leave out.
     fn made<I: DeserializeOwned + JsonSchema>(id: &'static str, title: &'static str, run: Run) -> Self {
         Self {
             id,
-            title,
+            title: json::said(title),
             help: "",
             repeat: Repeat::Never,
-            input_schema: json::input_schema::<I>,
+            input_schema: json::input_schema::<I>(),
             output_schema: || Value::Bool(true),
             sample_input: "",
             sample_output: "",
@@ -117,13 +119,14 @@ impl Action {
             reconcile: None,
             batch: None,
             page: None,
+            shape: None,
         }
     }
 
     /// Says what it does.
     #[must_use]
     pub const fn help(mut self, help: &'static str) -> Self {
-        self.help = help;
+        self.help = json::said(help);
         self
     }
 
@@ -138,8 +141,8 @@ impl Action {
     /// An example of input and output, as JSON; the builder shows it, and `test::assert_sound` checks it.
     #[must_use]
     pub const fn sample(mut self, input: &'static str, output: &'static str) -> Self {
-        self.sample_input = input;
-        self.sample_output = output;
+        self.sample_input = json::said(input);
+        self.sample_output = json::said(output);
         self
     }
 
@@ -173,6 +176,14 @@ impl Action {
                 Reconciled::Unknown(why) => Reconciled::Unknown(why),
             })
         }));
+        self
+    }
+
+    /// The input's schema differs by account (a table's columns, an object's own properties): `shape` answers it, given
+    /// the values already chosen. The declared type's schema stays what releases are checked against.
+    #[must_use]
+    pub const fn shaped_by(mut self, shape: fn(&Context, &Map<String, Value>) -> Result<Value>) -> Self {
+        self.shape = Some(shape);
         self
     }
 

@@ -4,12 +4,14 @@
 use std::{fmt, time::Duration};
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::{
     action::{Action, Listing, Reconciled},
     auth::{Account, Connection},
     context::Context,
     error::{Error, Result},
+    lookup::{Choices, Lookup, Query},
     trigger::{
         Delivery, Health, Hook, Occurrence, Page, Registered, Registration, Reply, Source, Target, Trigger,
     },
@@ -76,6 +78,8 @@ pub struct Connector {
     pub triggers: fn() -> Vec<Trigger>,
     /// What workflows can do.
     pub actions: fn() -> Vec<Action>,
+    /// Choices that only the user's own account knows.
+    pub lookups: fn() -> Vec<Lookup>,
 }
 
 impl Connector {
@@ -153,6 +157,25 @@ impl Connector {
         let reconcile =
             action.reconcile.as_ref().ok_or_else(|| self.lacks("reconcile for action", action.id))?;
         reconcile(ctx, input, key)
+    }
+
+    /// Choices of the lookup that the call names.
+    ///
+    /// # Errors
+    /// `Other` where there is no such lookup, or the lookup's own.
+    pub fn options(&self, ctx: &Context, query: &Query) -> Result<Choices> {
+        let id = &ctx.call().name;
+        let lookup = (self.lookups)().into_iter().find(|lookup| lookup.id == id);
+        (lookup.ok_or_else(|| self.lacks("lookup", id))?.options)(ctx, query)
+    }
+
+    /// The JSON Schema of an action's input in the user's own account, given values already chosen.
+    ///
+    /// # Errors
+    /// `Other` where the action has the same schema for everybody, or the action's own.
+    pub fn schema(&self, ctx: &Context, action: &str, values: &Map<String, Value>) -> Result<Value> {
+        let shape = self.action(action)?.shape;
+        shape.ok_or_else(|| self.lacks("account's own schema for action", action))?(ctx, values)
     }
 
     /// Registers the webhook of the trigger that the call names.

@@ -36,14 +36,40 @@ use crate::connector::Connector;
 pub trait Declared {
     /// The declaration.
     fn connector() -> Connector;
+
+    /// The manifest, where the build has asked for it already.
+    const MANIFEST: Option<&'static str>;
+}
+
+/// Whether the build has asked for the manifest already: what only the manifest says need not be in the component then.
+pub const DESCRIBED: bool = cfg!(trunnion_described);
+
+/// The manifest that the build has put where the variable says.
+#[cfg(trunnion_described)]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! manifest_of_build {
+    () => {
+        Some(include_str!(env!("TRUNNION_CONNECTOR_MANIFEST")))
+    };
+}
+
+/// The build has not asked for the manifest yet.
+#[cfg(not(trunnion_described))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! manifest_of_build {
+    () => {
+        None
+    };
 }
 
 /// Declares a connector: generates `pub fn connector() -> Connector` for tests and, in a build for wasm32, the
 /// component's exports.
 ///
 /// Members, in this order: `id`, `title`, `help` (optional), `icon` (optional, a `data:` URL), `hosts`,
-/// `connection`, `check`, `buckets`, `triggers`, `actions` (the last three optional). The version is the
-/// crate's, unless the build names another.
+/// `connection`, `check`, `buckets`, `triggers`, `actions`, `lookups` (the last four optional). The version is
+/// the crate's, unless the build names another.
 #[macro_export]
 macro_rules! connector {
     (
@@ -57,6 +83,7 @@ macro_rules! connector {
         $(, buckets: [$($bucket:expr),* $(,)?])?
         $(, triggers: [$($trigger:expr),* $(,)?])?
         $(, actions: [$($action:expr),* $(,)?])?
+        $(, lookups: [$($lookup:expr),* $(,)?])?
         $(,)?
     ) => {
         /// The declared connector.
@@ -73,11 +100,16 @@ macro_rules! connector {
                 help: concat!($($help)?),
                 icon: concat!($($icon)?),
                 hosts: &[$($host),*],
-                connection: || $connection,
+                connection: if $crate::export::DESCRIBED {
+                    $crate::auth::Connection::new
+                } else {
+                    || $connection
+                },
                 check: $check,
                 buckets: || ::std::vec![$($($bucket),*)?],
                 triggers: || ::std::vec![$($($trigger),*)?],
                 actions: || ::std::vec![$($($action),*)?],
+                lookups: || ::std::vec![$($($lookup),*)?],
             }
         }
 
@@ -87,6 +119,8 @@ macro_rules! connector {
             struct Declaration;
 
             impl $crate::export::Declared for Declaration {
+                const MANIFEST: Option<&'static str> = $crate::manifest_of_build!();
+
                 fn connector() -> $crate::connector::Connector {
                     connector()
                 }

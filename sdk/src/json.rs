@@ -4,7 +4,10 @@ use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    export::DESCRIBED,
+};
 
 /// Reads an input; a mismatch names the field as a JSON pointer.
 pub(crate) fn input<I: DeserializeOwned>(text: &str) -> Result<I> {
@@ -44,12 +47,20 @@ pub(crate) fn output<O: Serialize>(output: &O) -> Result<String> {
     })
 }
 
-pub(crate) fn input_schema<T: JsonSchema>() -> Value {
-    schema::<T>(SchemaSettings::draft2020_12())
+/// A text that only the manifest says: nothing, where that is made already.
+pub(crate) const fn said(text: &'static str) -> &'static str {
+    if DESCRIBED { "" } else { text }
 }
 
-pub(crate) fn output_schema<T: JsonSchema>() -> Value {
-    schema::<T>(SchemaSettings::draft2020_12().for_serialize())
+/// What makes the schema of an input; nothing does, where the manifest is made already: neither its code nor that of
+/// the types is then in the component.
+pub(crate) fn input_schema<T: JsonSchema>() -> fn() -> Value {
+    if DESCRIBED { || Value::Null } else { || schema::<T>(SchemaSettings::draft2020_12()) }
+}
+
+/// What makes the schema of an output.
+pub(crate) fn output_schema<T: JsonSchema>() -> fn() -> Value {
+    if DESCRIBED { || Value::Null } else { || schema::<T>(SchemaSettings::draft2020_12().for_serialize()) }
 }
 
 fn schema<T: JsonSchema>(settings: SchemaSettings) -> Value {

@@ -1,6 +1,6 @@
 //! Write Trunnion connectors: typed actions and triggers become a sandboxed WebAssembly component.
 //!
-//! Owns what a connector author touches: [`action`], [`trigger`], [`auth`], [`http`], [`error`], the one
+//! Owns what a connector author touches: [`action`], [`trigger`], [`lookup`], [`auth`], [`http`], [`error`], the one
 //! declaration [`connector!`], and [`mod@test`], which runs the same code natively against a fake vendor. It does
 //! not own the contract (`wit/`), nor what the host does with a declaration.
 //!
@@ -55,6 +55,7 @@ pub mod export;
 pub mod host;
 pub mod http;
 mod json;
+pub mod lookup;
 pub mod manifest;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod test;

@@ -33,7 +33,15 @@ struct Document {
     connection: Connection,
     triggers: Vec<TriggerEntry>,
     actions: Vec<ActionEntry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lookups: Vec<LookupEntry>,
     buckets: Vec<Bucket>,
+}
+
+#[derive(Serialize)]
+struct LookupEntry {
+    id: &'static str,
+    title: &'static str,
 }
 
 #[derive(Serialize)]
@@ -101,6 +109,8 @@ struct ActionEntry {
     pages: bool,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     buckets: &'static [&'static str],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    account_schema: bool,
 }
 
 impl From<Trigger> for TriggerEntry {
@@ -160,6 +170,7 @@ impl From<Action> for ActionEntry {
             batch: action.batch.map(|batch| batch.size),
             pages: action.page.is_some(),
             buckets: action.buckets,
+            account_schema: action.shape.is_some(),
         }
     }
 }
@@ -174,6 +185,7 @@ impl Connector {
     /// The manifest as JSON text.
     #[must_use]
     pub fn manifest(&self) -> String {
+        let lookups = (self.lookups)().into_iter();
         let document = Document {
             manifest_version: MANIFEST_VERSION,
             id: self.id,
@@ -185,6 +197,7 @@ impl Connector {
             connection: (self.connection)(),
             triggers: (self.triggers)().into_iter().map(TriggerEntry::from).collect(),
             actions: (self.actions)().into_iter().map(ActionEntry::from).collect(),
+            lookups: lookups.map(|lookup| LookupEntry { id: lookup.id, title: lookup.title }).collect(),
             buckets: (self.buckets)(),
         };
         // Nothing in the document can fail to be written; were it otherwise, the host would refuse the empty text.

@@ -57,6 +57,28 @@ pub fn parse_rfc3339(text: &str) -> Option<u64> {
     u64::try_from(seconds).ok()?.checked_mul(1000)?.checked_add(milliseconds(fraction)?)
 }
 
+/// The second in which this moment lies, as in `2026-01-06T09:30:00Z`: what listings since a time are asked with, where
+/// the part of a second that is left out only makes them begin a little earlier.
+///
+/// ```
+/// assert_eq!(trunnion_sdk::time::rfc3339(1_767_691_800_250), "2026-01-06T09:30:00Z");
+/// ```
+#[must_use]
+pub fn rfc3339(ms: u64) -> String {
+    let seconds = ms / 1000;
+    // Years begin in March here, so that a leap day is the last of its year: eras are of 400 years.
+    let days = seconds / 86_400 + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year + u64::from(month <= 2);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 /// The first three digits of a fraction; the rest has to be digits too.
 fn milliseconds(fraction: &str) -> Option<u64> {
     let digits = fraction.bytes().map(|byte| byte.is_ascii_digit().then(|| u64::from(byte - b'0')));
@@ -153,6 +175,16 @@ mod tests {
         ] {
             assert_eq!(parse_rfc3339(text), Some(ms), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for day in (0..60_000).step_by(7).chain([0, 58, 59, 60, 11_016, 11_017, 19_781, 19_782, 47_540, 47_541]) {
+            let ms = day * 86_400_000 + day % 86_400 * 1_000;
+            assert_eq!(parse_rfc3339(&rfc3339(ms)), Some(ms), "{day}: {}", rfc3339(ms));
+        }
+        assert_eq!(rfc3339(1_709_164_799_999), "2024-02-28T23:59:59Z");
+        assert_eq!(rfc3339(1_709_164_800_000), "2024-02-29T00:00:00Z");
     }
 
     #[test]

@@ -271,9 +271,9 @@ impl Trigger {
     ) -> Self {
         Self {
             id,
-            title,
+            title: json::said(title),
             help: "",
-            schema: json::output_schema::<W::Data>,
+            schema: json::output_schema::<W::Data>(),
             sample: "",
             #[cfg(not(target_arch = "wasm32"))]
             accepts: |text| json::input::<W::Data>(text).map(drop),
@@ -284,14 +284,14 @@ impl Trigger {
     /// Says when it fires.
     #[must_use]
     pub const fn help(mut self, help: &'static str) -> Self {
-        self.help = help;
+        self.help = json::said(help);
         self
     }
 
     /// An example of the data, as JSON; the builder shows it, and `test::assert_sound` checks it.
     #[must_use]
     pub const fn sample(mut self, data: &'static str) -> Self {
-        self.sample = data;
+        self.sample = json::said(data);
         self
     }
 

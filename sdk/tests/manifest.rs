@@ -10,7 +10,9 @@ use trunnion_sdk::{
         Account, CallbackSignature, Capture, ClientCredentials, JwtBearer, Oauth2, Parameter, TokenEndpoint,
     },
     connector::Bucket,
+    lookup::{Choice, Choices, Lookup, Query},
     prelude::*,
+    serde_json::Map,
     trigger::{Dedup, HmacAlgorithm, SignatureEncoding, SignedPart, SignedTime, TimeUnit, Verification},
 };
 
@@ -210,7 +212,59 @@ trunnion_sdk::connector! {
         Action::new("lookup", "Look up", set).reconciled_by(look_up).sample(TASK, TASK),
         Action::new("batch", "Batch", set).recognises_key().batch(3, set_all).sample(TASK, TASK),
         Action::listing("list", "List", list).sample(TASK, r#"{"items":[{"title":"Call Ada","done":false}],"next":null}"#),
+        Action::new("file", "File", file).shaped_by(columns).sample(r#"{"board":7}"#, "7"),
     ],
+    lookups: [Lookup::new("boards", "Boards", boards)],
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct File {
+    /// Where to.
+    #[schemars(extend("x-lookup" = "boards"))]
+    board: u64,
+}
+
+fn file(_: &Context, input: File) -> Result<u64> {
+    Ok(input.board)
+}
+
+fn columns(_: &Context, values: &Map<String, Value>) -> Result<Value> {
+    Ok(json!({"type": "object", "title": values.get("board")}))
+}
+
+fn boards(_: &Context, query: &Query) -> Result<Choices> {
+    let found = query.among([Choice::new(7, "To do"), Choice::new(8, "Done")]);
+    Ok(Choices::page(found.items().to_vec(), query.cursor.clone()))
+}
+
+#[test]
+fn lookups_say_the_same_on_both_sides() {
+    let manifest = host::Manifest::parse(&connector().manifest()).unwrap();
+    assert_eq!(manifest.lookup("boards").map(|lookup| lookup.title.as_str()), Some("Boards"));
+    let action = manifest.action("file").unwrap();
+    assert_eq!(action.input["properties"]["board"]["x-lookup"], "boards");
+    assert!(action.account_schema && !manifest.action("safe").unwrap().account_schema);
+}
+
+#[test]
+fn a_lookup_is_found_by_its_name() {
+    let host = trunnion_sdk::test::FakeHost::new();
+    let query = Query { search: "done".into(), cursor: Some(json!(2)), ..Query::default() };
+    let choices = connector().options(&host.calling("boards"), &query).unwrap();
+    assert_eq!(choices.items(), [Choice::new(8, "Done")]);
+    assert_eq!(choices.next(), Some(&json!(2)));
+    let error = connector().options(&host.calling("tasks"), &query).unwrap_err().to_string();
+    assert!(error.contains("no lookup `tasks`"), "{error}");
+}
+
+#[test]
+fn an_action_may_have_another_shape_in_each_account() {
+    let host = trunnion_sdk::test::FakeHost::new();
+    let ctx = host.context();
+    let values = Map::from_iter([("board".to_owned(), json!(7))]);
+    assert_eq!(connector().schema(&ctx, "file", &values).unwrap()["title"], 7);
+    let error = connector().schema(&ctx, "safe", &values).unwrap_err().to_string();
+    assert!(error.contains("no account's own schema for action `safe`"), "{error}");
 }
 
 #[test]
@@ -239,7 +293,7 @@ fn the_host_reads_everything_that_can_be_declared() {
     );
     use host::Repeat::{Key, Lookup, Never, Safe};
     let repeats: Vec<_> = manifest.actions.iter().map(|action| action.repeat).collect();
-    assert_eq!(repeats, [Never, Safe, Key, Lookup, Key, Safe]);
+    assert_eq!(repeats, [Never, Safe, Key, Lookup, Key, Safe, Never]);
     let forms = ["safe", "batch", "list"].map(|id| {
         let action = manifest.action(id).unwrap();
         (action.batch, action.pages)

@@ -31,6 +31,7 @@ mod hubspot;
 mod inside;
 mod judge;
 mod limits;
+mod lookups;
 mod ordered;
 mod patterns;
 mod pause;

@@ -48,6 +48,9 @@ pub struct Manifest {
     /// What workflows can do.
     #[serde(default)]
     pub actions: Vec<ActionSpec>,
+    /// Choices that only the user's own account knows; fields name theirs as `x-lookup` in their schema.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lookups: Vec<LookupSpec>,
     /// The vendor's rate limits.
     #[serde(default)]
     pub buckets: Vec<Bucket>,
@@ -380,9 +383,22 @@ pub struct ActionSpec {
     /// The rate limits it draws from, by their ids; all of the manifest's where it names none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub buckets: Vec<String>,
+    /// Whether `lookups.schema` answers the input's schema in the user's own account.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub account_schema: bool,
     /// Members that later manifests add.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ext: BTreeMap<String, Value>,
+}
+
+/// Choices that only the user's own account knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LookupSpec {
+    /// Its id inside the manifest.
+    pub id: String,
+    /// What a person reads.
+    pub title: String,
 }
 
 /// What repeating an action after an uncertain outcome does.
@@ -476,6 +492,12 @@ impl Manifest {
     #[must_use]
     pub fn action(&self, id: &str) -> Option<&ActionSpec> {
         self.actions.iter().find(|action| action.id == id)
+    }
+
+    /// The lookup of this id.
+    #[must_use]
+    pub fn lookup(&self, id: &str) -> Option<&LookupSpec> {
+        self.lookups.iter().find(|lookup| lookup.id == id)
     }
 
     /// The auth scheme of this id.

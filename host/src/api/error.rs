@@ -60,8 +60,10 @@ impl From<Error> for Failure {
                     | CallError::Rejected { .. },
                 ..
             } => StatusCode::BAD_REQUEST,
+            Error::Vendor { error: CallError::RateLimited { .. }, .. }
+            | Error::Busy { .. }
+            | Error::UserBusy { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::Vendor { .. } => StatusCode::BAD_GATEWAY,
-            Error::Busy { .. } | Error::UserBusy { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::Commit(CommitError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Error::Commit(CommitError::Full { .. }) | Error::Key(KeyError::Full { .. }) => {
                 StatusCode::INSUFFICIENT_STORAGE
@@ -80,6 +82,7 @@ impl From<Error> for Failure {
         let retry_after = match &error {
             Error::Busy { retry_after } | Error::UserBusy { retry_after } => Some(*retry_after),
             Error::Commit(CommitError::Full { .. }) | Error::Key(KeyError::Full { .. }) => Some(FULL),
+            Error::Vendor { error, .. } => error.retry_after(),
             _ => None,
         };
         let stage = match &error {

@@ -7,6 +7,7 @@ mod dead_letters;
 mod definitions;
 mod installations;
 mod keys;
+mod lookups;
 mod pollers;
 mod runs;
 mod workspaces;
@@ -46,6 +47,8 @@ pub fn routes() -> Router<Services> {
         .route("/users/{user}/connections", get(connections::list))
         .route("/users/{user}/connections/{connection}", put(connections::update))
         .route("/users/{user}/connections/{connection}/check", post(connections::check))
+        .route("/users/{user}/connections/{connection}/lookups/{lookup}", post(lookups::options))
+        .route("/users/{user}/connections/{connection}/actions/{action}/schema", post(lookups::schema))
         .route("/runs", get(runs::list))
         .route("/runs/{run}", get(runs::one))
         .route("/runs/{run}/cancel", post(runs::cancel))

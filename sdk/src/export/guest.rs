@@ -18,6 +18,7 @@ use crate::{
     host::{Host, Level},
     http::{Auth, Redirects, Request, Response, SendError},
     json,
+    lookup::{Choice, Query},
     trigger::{Delivery, Health, Occurrence, Target},
 };
 
@@ -174,6 +175,13 @@ fn target(target: triggers::Target) -> Result<Target, types::Error> {
     Ok(Target { url: target.url, options })
 }
 
+/// Values already chosen in other fields.
+fn values(text: &str) -> Result<Map<String, Value>, Error> {
+    json::read(text).map_err(|error| {
+        Error::invalid_input("/values", format!("they are not a JSON object: {error}; give them by field"))
+    })
+}
+
 fn occurrence(occurrence: Occurrence<String>) -> types::Occurrence {
     types::Occurrence {
         account: occurrence.account,
@@ -186,6 +194,9 @@ fn occurrence(occurrence: Occurrence<String>) -> types::Occurrence {
 
 impl<D: Declared> manifest::Guest for Exports<D> {
     fn describe() -> String {
+        if let Some(manifest) = D::MANIFEST {
+            return manifest.to_owned();
+        }
         watch_panics();
         D::connector().manifest()
     }
@@ -304,13 +315,31 @@ impl<D: Declared> connection::Guest for Exports<D> {
 }
 
 impl<D: Declared> lookups::Guest for Exports<D> {
-    #[inline(always)]
-    fn options(call: types::Call, _: lookups::Query) -> Result<lookups::Choices, types::Error> {
-        Err(types::Error::Other(lacks::<D>("lookup", &call.name)))
+    fn options(call: types::Call, query: lookups::Query) -> Result<lookups::Choices, types::Error> {
+        let ctx = context(call)?;
+        let cursor = query.cursor.map(|text| json::read(&text)).transpose();
+        let cursor = cursor.map_err(|error| {
+            Error::invalid_input(
+                "/cursor",
+                format!("it is not JSON: {error}; give `next` as it was answered"),
+            )
+        })?;
+        let query = Query { search: query.search, cursor, values: values(&query.values)? };
+        let choices = D::connector().options(&ctx, &query)?;
+        let choice = |choice: Choice| lookups::Choice {
+            value: choice.value.to_string(),
+            title: choice.title,
+            ext: Vec::new(),
+        };
+        Ok(lookups::Choices {
+            items: choices.items.into_iter().map(choice).collect(),
+            next: choices.next.map(|next| next.to_string()),
+            ext: Vec::new(),
+        })
     }
 
-    #[inline(always)]
-    fn schema(_: types::Call, action: String, _: String) -> Result<String, types::Error> {
-        Err(types::Error::Other(lacks::<D>("account-specific schema for action", &action)))
+    fn schema(call: types::Call, action: String, chosen: String) -> Result<String, types::Error> {
+        let ctx = context(call)?;
+        Ok(D::connector().schema(&ctx, &action, &values(&chosen)?)?.to_string())
     }
 }

@@ -26,11 +26,18 @@ fn problems(connector: &Connector) -> Vec<String> {
     if connector.hosts.is_empty() {
         problems.push("`hosts` is empty, so no request can leave; name the vendor's hosts".into());
     }
+    let lookups: Vec<_> = (connector.lookups)().iter().map(|lookup| lookup.id).collect();
     for action in (connector.actions)() {
         let id = action.id;
         check_id(id, &mut ids, &mut problems);
         if action.title.is_empty() {
             problems.push(format!("action `{id}` has no title"));
+        }
+        let mut named = Vec::new();
+        looked_up(&(action.input_schema)(), &mut named);
+        for name in named.iter().filter(|name| !lookups.contains(&name.as_str())) {
+            problems
+                .push(format!("action `{id}` names the lookup `{name}`, which `lookups` does not declare"));
         }
         if let Err(error) = (action.accepts)(action.sample_input) {
             problems.push(format!("action `{id}`: the sample input does not fit the input type: {error}"));
@@ -75,6 +82,18 @@ fn problems(connector: &Connector) -> Vec<String> {
         }
     }
     problems
+}
+
+/// Every lookup that a field inside a schema names.
+fn looked_up(schema: &Value, named: &mut Vec<String>) {
+    match schema {
+        Value::Object(members) => {
+            named.extend(members.get("x-lookup").and_then(Value::as_str).map(str::to_owned));
+            members.values().for_each(|member| looked_up(member, named));
+        }
+        Value::Array(items) => items.iter().for_each(|item| looked_up(item, named)),
+        _ => {}
+    }
 }
 
 fn check_id(id: &'static str, ids: &mut BTreeSet<&'static str>, problems: &mut Vec<String>) {

@@ -307,9 +307,9 @@ impl Trigger {
     pub fn poll<P: Poll>(id: &'static str, title: &'static str) -> Self {
         Self {
             id,
-            title,
+            title: json::said(title),
             help: "",
-            schema: json::output_schema::<P::Data>,
+            schema: json::output_schema::<P::Data>(),
             sample: "",
             #[cfg(not(target_arch = "wasm32"))]
             accepts: |text| json::input::<P::Data>(text).map(drop),

@@ -17,6 +17,8 @@ use crate::{
 
 /// The secret that the host makes for each subscription; it is not a credential's.
 const SUBSCRIPTION: &str = "subscription";
+/// The member of a field's schema that names its lookup.
+const LOOKUP: &str = "x-lookup";
 const LONGEST_ID: usize = 64;
 const LONGEST_ICON_BYTES: usize = 64 * 1024;
 /// Headers that belong to the connection or the host, never to a credential.
@@ -88,6 +90,10 @@ impl<'a> Check<'a> {
             }
         }
         self.actions();
+        self.ids("/lookups", "id", manifest.lookups.iter().map(|lookup| lookup.id.as_str()));
+        for (index, lookup) in manifest.lookups.iter().enumerate() {
+            self.title(&format!("/lookups/{index}"), &lookup.title);
+        }
         self.ids("/buckets", "id", manifest.buckets.iter().map(|bucket| bucket.id.as_str()));
         for (index, bucket) in manifest.buckets.iter().enumerate() {
             for (name, value) in [("capacity", bucket.capacity), ("window_ms", bucket.window_ms)] {
@@ -227,6 +233,7 @@ impl<'a> Check<'a> {
             let at = format!("/actions/{index}");
             self.title(&at, &action.title);
             self.schema(&format!("{at}/input"), &action.input);
+            self.looked_up(&format!("{at}/input"), &action.input);
             self.schema(&format!("{at}/output"), &action.output);
             self.sample(&format!("{at}/sample_input"), &action.sample_input);
             for (place, bucket) in action.buckets.iter().enumerate() {
@@ -259,6 +266,30 @@ impl<'a> Check<'a> {
     fn schema(&mut self, at: &str, schema: &Value) {
         if !schema.is_object() {
             self.problem(at, "is not a JSON Schema object; write at least `{\"type\": \"object\"}`");
+        }
+    }
+
+    /// Every `x-lookup` inside a schema names a lookup that is there.
+    fn looked_up(&mut self, at: &str, schema: &Value) {
+        match schema {
+            Value::Object(members) => {
+                for (name, member) in members {
+                    let at = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
+                    match member.as_str() {
+                        Some(id) if name == LOOKUP && self.manifest.lookup(id).is_none() => self.problem(
+                            at,
+                            format!("names `{id}`, which is not in `lookups`; declare the lookup there"),
+                        ),
+                        _ => self.looked_up(&at, member),
+                    }
+                }
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.looked_up(&format!("{at}/{index}"), item);
+                }
+            }
+            _ => {}
         }
     }
 

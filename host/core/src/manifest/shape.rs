@@ -22,6 +22,7 @@ pub(super) const MANIFEST: Shape = Shape::Object(&[
     ),
     optional("triggers", Shape::List(&TRIGGER)),
     optional("actions", Shape::List(&ACTION)),
+    optional("lookups", Shape::List(&LOOKUP)),
     optional("buckets", Shape::List(&BUCKET)),
 ]);
 
@@ -214,8 +215,11 @@ const ACTION: Shape = Shape::Object(&[
     nullable("batch", U32),
     optional("pages", Shape::Flag),
     optional("buckets", Shape::List(&Shape::Text)),
+    optional("account_schema", Shape::Flag),
     optional("ext", Shape::Named(&Shape::Any)),
 ]);
+
+const LOOKUP: Shape = Shape::Object(&[required("id", Shape::Text), required("title", Shape::Text)]);
 
 const BUCKET: Shape = Shape::Object(&[
     required("id", Shape::Text),

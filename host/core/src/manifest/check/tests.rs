@@ -394,6 +394,20 @@ fn an_action_that_is_looked_up_takes_no_batches() {
 }
 
 #[test]
+fn a_field_names_a_lookup_that_is_declared() {
+    let mut value = with("/title", Some(json!("Shop")));
+    value["actions"][0]["input"]["properties"] =
+        json!({"status": {"type": "integer", "x-lookup": "statuses"}, "x-lookup": {"type": "string"}});
+    assert_eq!(places(&value), ["/actions/0/input/properties/status/x-lookup"]);
+    value["lookups"] = json!([{"id": "statuses", "title": "Statuses"}]);
+    assert_eq!(parse(&value).unwrap().lookup("statuses").unwrap().title, "Statuses");
+    value["lookups"] = json!([{"id": "statuses", "title": ""}, {"id": "statuses", "title": "Twice"}]);
+    let places = places(&value);
+    assert!(places.contains(&"/lookups/0/title".to_owned()), "{places:?}");
+    assert!(places.contains(&"/lookups/1/id".to_owned()), "{places:?}");
+}
+
+#[test]
 fn every_problem_is_said_at_once() {
     let mut value = with("/title", Some(json!("")));
     value["hosts"][0] = json!("*");
