@@ -20,10 +20,16 @@ pub(crate) fn write(module: &[u8], path: &Path, package: &str) -> Result<u64, Bu
     Ok(component.len().try_into().unwrap_or(u64::MAX))
 }
 
-fn encode(module: &[u8], package: &str) -> Result<Vec<u8>, BuildError> {
-    if !module.windows(CONTRACT_SECTION.len()).any(|window| window == CONTRACT_SECTION) {
-        return Err(BuildError::NoDeclaration { package: package.to_owned() });
+/// Refuses a module that declares no connector.
+pub(crate) fn declares(module: &[u8], package: &str) -> Result<(), BuildError> {
+    if module.windows(CONTRACT_SECTION.len()).any(|window| window == CONTRACT_SECTION) {
+        Ok(())
+    } else {
+        Err(BuildError::NoDeclaration { package: package.to_owned() })
     }
+}
+
+fn encode(module: &[u8], package: &str) -> Result<Vec<u8>, BuildError> {
     ComponentEncoder::default().validate(true).module(module).and_then(|encoder| encoder.encode()).map_err(
         |error| BuildError::NotAComponent { package: package.to_owned(), reason: format!("{error:#}") },
     )

@@ -53,6 +53,14 @@ pub enum BuildError {
         /// The package.
         package: String,
     },
+    /// The module does not say what it is.
+    #[error("package `{package}` does not describe itself: {reason}; correct what its `connector!` declares")]
+    NotDescribed {
+        /// The package.
+        package: String,
+        /// Why not.
+        reason: String,
+    },
     /// The module does not fit the contract.
     #[error(
         "package `{package}` cannot be made a component: {reason}; a connector may import nothing but the contract (`wit/connector`), so look for a dependency that needs the operating system or JavaScript"

@@ -2,7 +2,8 @@
 //! xtask and tests.
 //!
 //! Owns: finding or installing a wasm32 standard library ([`toolchain`]), driving cargo, and making and
-//! checking the component. It does not run components; the host judges what they import and say.
+//! checking the component. A component is compiled twice: quickly, to be asked for its manifest (`describe`), then as it is
+//! used, with that text in it. It does not run components otherwise; the host judges what they import and say.
 //!
 //! Invariants: a component is written whole or not at all (written beside its place, then renamed), and the
 //! caller's own build is never touched: guests have a target directory of their own.
@@ -10,16 +11,23 @@
 #![warn(missing_docs)]
 
 mod component;
+mod describe;
 mod error;
 mod package;
 pub mod toolchain;
 
-use std::path::{Path, PathBuf};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    path::{Path, PathBuf},
+};
 
 use semver::Version;
 
 pub use crate::error::BuildError;
-use crate::{package::Package, toolchain::Toolchain};
+use crate::{
+    package::{Package, Stage},
+    toolchain::Toolchain,
+};
 
 /// The prefix of a connector crate's name, which its component's name does without.
 pub const PACKAGE_PREFIX: &str = "trunnion-connector-";
@@ -89,11 +97,33 @@ fn build_one(
     let name = package.connector_name();
     progress(&format!("building connector `{name}` ({toolchain})"));
     let base = options.target_dir.clone().unwrap_or_else(|| package.target_dir.join("connectors"));
-    let module = package.compile(toolchain, &base.join(toolchain.key()), options, progress)?;
+    let target_dir = base.join(toolchain.key());
+    let mut compile = |stage| package.compile(toolchain, &target_dir, stage, options, progress);
+    let draft = compile(Stage::Describing)?;
+    component::declares(&draft, &package.name)?;
+    let manifest = keep(&target_dir, name, &describe::manifest(&draft, &package.name)?)?;
+    let module = compile(Stage::Described(&manifest))?;
     let path = options.out_dir.join(format!("{name}.wasm"));
     let size = component::write(&module, &path, &package.name)?;
     progress(&format!("wrote {} ({} KB)", path.display(), size.div_ceil(1000)));
     Ok(Built { path, size, name: name.to_owned() })
+}
+
+/// Puts a manifest where the compiler reads it: under a name of its own content, so that cargo compiles again when the
+/// text changes, and only then, and two builds at once do not write into one file.
+fn keep(target_dir: &Path, name: &str, manifest: &str) -> Result<PathBuf, BuildError> {
+    let mut hasher = DefaultHasher::new();
+    manifest.hash(&mut hasher);
+    let path = target_dir.join("manifests").join(format!("{name}-{:016x}.json", hasher.finish()));
+    if std::fs::read_to_string(&path).is_ok_and(|kept| kept == manifest) {
+        return Ok(path);
+    }
+    let directory = target_dir.join("manifests");
+    std::fs::create_dir_all(&directory).map_err(|source| BuildError::io("make", &directory, source))?;
+    let draft = path.with_extension(format!("json.{}.part", std::process::id()));
+    std::fs::write(&draft, manifest).map_err(|source| BuildError::io("write", &draft, source))?;
+    std::fs::rename(&draft, &path).map_err(|source| BuildError::io("put in place", &path, source))?;
+    Ok(path)
 }
 
 /// The path cargo and messages can use on any platform.

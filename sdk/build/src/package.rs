@@ -20,6 +20,28 @@ const PROFILE: [&str; 6] = [
     "profile.release.debug=false",
 ];
 
+/// A module that is only asked for its manifest: quick to compile. With a profile, and so a directory, of its own.
+const DRAFT: [&str; 5] = [
+    "profile.dev.opt-level=0",
+    "profile.dev.panic=\"abort\"",
+    "profile.dev.debug=false",
+    "profile.dev.incremental=false",
+    "profile.dev.strip=\"none\"",
+];
+
+/// Tells the SDK that the manifest is there already, and where.
+const DESCRIBED: &str = "--cfg=trunnion_described";
+const MANIFEST: &str = "TRUNNION_CONNECTOR_MANIFEST";
+
+/// What a crate is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage<'a> {
+    /// To be asked for its manifest.
+    Describing,
+    /// To be used; its manifest is in this file.
+    Described(&'a Path),
+}
+
 /// The variable that `connector!` of the SDK takes the version from, before the package's own.
 const VERSION: &str = "TRUNNION_CONNECTOR_VERSION";
 
@@ -95,19 +117,21 @@ impl Package {
         &self,
         toolchain: &Toolchain,
         target_dir: &Path,
+        stage: Stage<'_>,
         options: &BuildOptions,
         progress: &mut dyn FnMut(&str),
     ) -> Result<Vec<u8>, BuildError> {
         let mut cargo = Command::new("cargo");
-        cargo.args([
-            "build",
-            "--release",
-            "--lib",
-            "--message-format=json-render-diagnostics",
-            "--manifest-path",
-        ]);
+        cargo.args(["build", "--lib", "--message-format=json-render-diagnostics", "--manifest-path"]);
         cargo.arg(&self.manifest).arg("--target-dir").arg(target_dir);
-        for setting in PROFILE {
+        let settings = match stage {
+            Stage::Describing => DRAFT.as_slice(),
+            Stage::Described(_) => {
+                cargo.arg("--release");
+                PROFILE.as_slice()
+            }
+        };
+        for setting in settings {
             cargo.args(["--config", setting]);
         }
         if options.lock == Lock::Exact {
@@ -123,12 +147,16 @@ impl Package {
         ] {
             cargo.env_remove(flags);
         }
-        if let Some(registry) = registry() {
-            cargo.env(
-                "CARGO_ENCODED_RUSTFLAGS",
-                format!("--remap-path-prefix={}=registry", registry.display()),
-            );
-        }
+        let mut flags = vec!["--check-cfg=cfg(trunnion_described)".to_owned()];
+        flags.extend(registry().map(|path| format!("--remap-path-prefix={}=registry", path.display())));
+        match stage {
+            Stage::Describing => cargo.env_remove(MANIFEST),
+            Stage::Described(manifest) => {
+                flags.push(DESCRIBED.to_owned());
+                cargo.env(MANIFEST, manifest)
+            }
+        };
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
         // Only what the caller asked for counts, never what happens to be in the environment.
         match &options.version {
             Some(version) => cargo.env(VERSION, version.to_string()),

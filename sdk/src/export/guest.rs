@@ -11,7 +11,6 @@ use crate::{
         exports::trunnion::connector::{actions, connection, lookups, manifest, triggers},
         trunnion::connector::{clock, http as wire, limits, log, random, types},
     },
-    connector::NOT_DECLARED,
     context::{Call, Context},
     error::Error,
     export::Declared,
@@ -151,13 +150,6 @@ fn context(call: types::Call) -> Result<Context, types::Error> {
         ext: call.ext,
     };
     Ok(Context::new(Rc::new(Imports), call))
-}
-
-/// Answered by exports that this SDK does not serve. The case of the error is chosen where it is returned, so
-/// that the compiler drops the code for every other: 2 KB for each such export.
-fn lacks<D: Declared>(what: &str, name: &str) -> types::OtherError {
-    let message = D::connector().lacks_message(what, name);
-    types::OtherError { code: NOT_DECLARED.to_owned(), message, ext: Vec::new() }
 }
 
 fn outcome(output: String) -> types::Outcome {

@@ -113,7 +113,7 @@ fn delivered<W: Delivered>(id: &'static str, title: &'static str, hook: Hook) ->
         id,
         title,
         help: "",
-        schema: json::output_schema::<W::Data>,
+        schema: json::output_schema::<W::Data>(),
         sample: "",
         #[cfg(not(target_arch = "wasm32"))]
         accepts: |text| json::input::<W::Data>(text).map(drop),
