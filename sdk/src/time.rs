@@ -179,7 +179,9 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        for day in (0..60_000).step_by(7).chain([0, 58, 59, 60, 11_016, 11_017, 19_781, 19_782, 47_540, 47_541]) {
+        for day in
+            (0..60_000).step_by(7).chain([0, 58, 59, 60, 11_016, 11_017, 19_781, 19_782, 47_540, 47_541])
+        {
             let ms = day * 86_400_000 + day % 86_400 * 1_000;
             assert_eq!(parse_rfc3339(&rfc3339(ms)), Some(ms), "{day}: {}", rfc3339(ms));
         }

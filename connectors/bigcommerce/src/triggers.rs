@@ -1,4 +1,7 @@
-//! What starts workflows at BigCommerce: one file for each trigger, and `hooks`, which they share.
+//! How work starts at BigCommerce: `order_created` and what follows a single notice (`notified`) come by webhook, and
+//! `changed` asks.
 
+pub(crate) mod changed;
 pub(crate) mod hooks;
+pub(crate) mod notified;
 pub(crate) mod order_created;

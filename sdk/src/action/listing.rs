@@ -88,6 +88,6 @@ fn read_cursor<C: DeserializeOwned>(text: &str) -> Result<C> {
 }
 
 fn listing_schema<T: JsonSchema>() -> Value {
-    let items = json!({ "type": "array", "items": json::output_schema::<T>() });
+    let items = json!({ "type": "array", "items": json::output_schema::<T>()() });
     json!({ "type": "object", "properties": { "items": items, "next": {} }, "required": ["items", "next"] })
 }

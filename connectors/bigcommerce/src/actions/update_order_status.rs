@@ -2,26 +2,20 @@
 
 use trunnion_sdk::prelude::*;
 
-use crate::{
-    api,
-    order::{Order, OrderId},
-};
+use super::update_order;
+use crate::order::{Order, OrderId};
 
 /// Which order, and its new status.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct UpdateOrderStatus {
     order_id: OrderId,
     /// The new status, for example 2 (shipped), 5 (cancelled), 10 (completed).
+    #[schemars(extend("x-lookup" = "order_statuses"))]
     status_id: u32,
 }
 
 pub(crate) fn update_order_status(ctx: &Context, input: UpdateOrderStatus) -> Result<Order> {
-    let body = json!({ "status_id": input.status_id });
-    let answer = api::put(ctx, &input.order_id.path())?.json(&body)?.send()?;
-    if answer.body.is_empty() {
-        return Order::fetch(ctx, &input.order_id);
-    }
-    answer.json()
+    update_order::put(ctx, &input.order_id, &json!({ "status_id": input.status_id }))
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@
 //! its own. It sends the headers given at registration with each delivery, which is how the host knows them.
 //! Registering is therefore repeatable: what an earlier attempt left behind is found and brought up to date.
 
-use trunnion_sdk::{http::Response, prelude::*};
+use trunnion_sdk::{host::Level, prelude::*};
 
-use crate::api;
+use crate::{api, record::data};
 
 /// The header that carries the subscription's secret.
 pub(crate) const SECRET_HEADER: &str = "x-trunnion-secret";
@@ -16,9 +16,9 @@ pub(crate) const SECRET: &str = "subscription";
 
 /// A registered hook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Hook {
-    pub(crate) id: u64,
-    pub(crate) scope: String,
+struct Hook {
+    id: u64,
+    scope: String,
 }
 
 /// What the vendor says of a hook. Read member by member: three derived readers would add 10 KB to the
@@ -45,21 +45,61 @@ impl Registered {
     }
 }
 
-/// The answer without its envelope.
-fn data(answer: &Response) -> Result<Value> {
-    Ok(answer.json::<Value>()?.get_mut("data").map(Value::take).unwrap_or_default())
-}
-
 /// Whether a hook had to be touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+enum State {
     AsItShouldBe,
     Mended,
     Gone,
 }
 
+/// The hooks that one subscription stands on.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Hooks {
+    hooks: Vec<Hook>,
+}
+
+/// Registers a hook for each of `scopes`.
+pub(crate) fn subscribe(ctx: &Context, scopes: &[&str], destination: &str) -> Result<Hooks> {
+    let mut hooks: Vec<Hook> = Vec::with_capacity(scopes.len());
+    for scope in scopes {
+        match register(ctx, scope, destination) {
+            Ok(hook) => hooks.push(hook),
+            Err(error) => {
+                // Half a subscription would deliver to an address that the host is about to forget.
+                for hook in &hooks {
+                    if let Err(left) = delete(ctx, hook) {
+                        let id = hook.id;
+                        ctx.log(Level::Warn, &format!("hook {id} stays registered at BigCommerce: {left}"));
+                    }
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(Hooks { hooks })
+}
+
+/// Deletes every hook of a subscription.
+pub(crate) fn unsubscribe(ctx: &Context, state: &Hooks) -> Result<()> {
+    state.hooks.iter().try_for_each(|hook| delete(ctx, hook))
+}
+
+/// Looks after every hook of a subscription.
+pub(crate) fn check(ctx: &Context, destination: &str, state: Hooks) -> Result<Health<Hooks>> {
+    let mut mended = false;
+    for hook in &state.hooks {
+        match mend(ctx, hook, destination)? {
+            State::AsItShouldBe => {}
+            State::Mended => mended = true,
+            State::Gone => return Ok(Health::Gone(state)),
+        }
+    }
+    Ok(if mended { Health::Mended(state) } else { Health::Active(state) })
+}
+
 /// Registers a hook, or takes over the one that is there already.
-pub(crate) fn register(ctx: &Context, scope: &str, destination: &str) -> Result<Hook> {
+fn register(ctx: &Context, scope: &str, destination: &str) -> Result<Hook> {
     let request =
         api::post(ctx, "/v3/hooks")?.repeatable().json_with_secrets(&registration(scope, destination))?;
     let id = match request.send() {
@@ -100,7 +140,7 @@ fn replace(ctx: &Context, id: u64, scope: &str, destination: &str) -> Result<()>
 
 /// Looks after a hook: the vendor switches off those whose deliveries failed for two days, or that had
 /// nothing to deliver for ninety.
-pub(crate) fn mend(ctx: &Context, hook: &Hook, destination: &str) -> Result<State> {
+fn mend(ctx: &Context, hook: &Hook, destination: &str) -> Result<State> {
     let registered = match api::get(ctx, &format!("/v3/hooks/{}", hook.id))?.send() {
         Ok(answer) => Registered::from(&data(&answer)?)?,
         Err(Error::NotFound(_)) => return Ok(State::Gone),
@@ -117,7 +157,7 @@ pub(crate) fn mend(ctx: &Context, hook: &Hook, destination: &str) -> Result<Stat
 }
 
 /// Deletes a hook; one that is gone already is as good.
-pub(crate) fn delete(ctx: &Context, hook: &Hook) -> Result<()> {
+fn delete(ctx: &Context, hook: &Hook) -> Result<()> {
     match api::delete(ctx, &format!("/v3/hooks/{}", hook.id))?.send() {
         Ok(_) | Err(Error::NotFound(_)) => Ok(()),
         Err(error) => Err(error),

@@ -4,9 +4,9 @@
 //! change of status once it is placed. Both paths give the same occurrence, `order/{id}/placed`, so whichever
 //! comes first streams and the host drops the other.
 
-use trunnion_sdk::{host::Level, prelude::*};
+use trunnion_sdk::prelude::*;
 
-use super::hooks::{self, Hook};
+use super::hooks::{self, Hooks};
 use crate::{
     api,
     order::{INCOMPLETE, Order, OrderId},
@@ -18,12 +18,6 @@ const STATUS_UPDATED: &str = "store/order/statusUpdated";
 /// The trigger.
 #[derive(Debug)]
 pub(crate) struct OrderCreated;
-
-/// The hooks it stands on.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Hooks {
-    hooks: Vec<Hook>,
-}
 
 /// A delivery says which order, not what is in it.
 #[derive(Debug, Deserialize)]
@@ -61,34 +55,15 @@ impl Webhook for OrderCreated {
     type State = Hooks;
 
     fn subscribe(ctx: &Context, target: &Target) -> Result<Hooks> {
-        let created = hooks::register(ctx, CREATED, &target.url)?;
-        match hooks::register(ctx, STATUS_UPDATED, &target.url) {
-            Ok(updated) => Ok(Hooks { hooks: vec![created, updated] }),
-            Err(error) => {
-                // Half a subscription would deliver to an address that the host is about to forget.
-                if let Err(left) = hooks::delete(ctx, &created) {
-                    let id = created.id;
-                    ctx.log(Level::Warn, &format!("hook {id} stays registered at BigCommerce: {left}"));
-                }
-                Err(error)
-            }
-        }
+        hooks::subscribe(ctx, &[CREATED, STATUS_UPDATED], &target.url)
     }
 
     fn unsubscribe(ctx: &Context, state: Hooks) -> Result<()> {
-        state.hooks.iter().try_for_each(|hook| hooks::delete(ctx, hook))
+        hooks::unsubscribe(ctx, &state)
     }
 
     fn check(ctx: &Context, target: &Target, state: Hooks) -> Result<Health<Hooks>> {
-        let mut mended = false;
-        for hook in &state.hooks {
-            match hooks::mend(ctx, hook, &target.url)? {
-                hooks::State::AsItShouldBe => {}
-                hooks::State::Mended => mended = true,
-                hooks::State::Gone => return Ok(Health::Gone(state)),
-            }
-        }
-        Ok(if mended { Health::Mended(state) } else { Health::Active(state) })
+        hooks::check(ctx, &target.url, state)
     }
 
     fn parse(ctx: &Context, delivery: &Delivery) -> Result<Vec<Occurrence<Order>>> {
