@@ -2,7 +2,7 @@
 //!
 //! Shopify answers almost everything with HTTP 200; what failed stands in the body. `refusal` reads it, `cost`
 //! reads what the call used of the shop's points, `transport` reads answers that are not 200. Invariant: data
-//! from outside travels in variables only, never inside a document.
+//! from outside travels in variables only, never inside a document of our own.
 
 mod cost;
 mod refusal;
@@ -79,6 +79,22 @@ impl Mutation {
             (_, Some(refusal)) => Err(refusal),
             (_, None) => Err(not_understood(&format!("has neither a `{}` nor `errors`", self.field))),
         }
+    }
+}
+
+/// Sends a document of the caller's own and answers its `data`. What a mutation says in `userErrors` stays there: only its
+/// author knows whether it asked for them.
+pub(crate) fn raw(ctx: &Context, document: &str, variables: &Value) -> Result<Value> {
+    // Shopify carries out one operation of a document, and a document of several needs more than is sent here.
+    let reads = document.trim_start().starts_with("query") || document.trim_start().starts_with('{');
+    let repeat = if reads { Repeat::Harmless } else { Repeat::Doubles };
+    let mut body = exchange(ctx, document, variables, repeat)?;
+    if let Some(refusal) = refusal::of_errors(&body, repeat) {
+        return Err(refusal);
+    }
+    match body.get_mut("data").map(Value::take) {
+        Some(data) if data.is_object() => Ok(data),
+        _ => Err(not_understood("has neither `data` nor `errors`")),
     }
 }
 

@@ -18,6 +18,18 @@ pub(crate) fn gid(kind: &str, value: &Value) -> Result<String, String> {
     }
 }
 
+/// A global id of any kind.
+pub(crate) fn any(value: &Value) -> Result<String, String> {
+    let text = value.as_str().map(str::trim).unwrap_or_default();
+    let kind =
+        text.strip_prefix("gid://shopify/").and_then(|rest| rest.split_once('/')).map(|(kind, _)| kind);
+    let word = |kind: &&str| !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphabetic());
+    match kind.filter(word) {
+        Some(kind) if digits(kind, text).is_some_and(|digits| !digits.is_empty()) => Ok(text.to_owned()),
+        _ => Err(format!("{value} is not an id; give it in full, as in `gid://shopify/Order/123`")),
+    }
+}
+
 fn digits<'t>(kind: &str, text: &'t str) -> Option<&'t str> {
     let digits = match text.strip_prefix("gid://shopify/") {
         Some(rest) => rest.strip_prefix(kind)?.strip_prefix('/')?,
@@ -74,6 +86,20 @@ mod tests {
         }
         let large = json!(820_982_911_946_154_508_u64);
         assert_eq!(gid("LineItem", &large).unwrap(), "gid://shopify/LineItem/820982911946154508");
+    }
+
+    #[test]
+    fn an_id_of_any_kind_is_given_in_full() {
+        assert_eq!(any(&json!(" gid://shopify/Customer/7")).unwrap(), "gid://shopify/Customer/7");
+        for given in [
+            json!(7),
+            json!("7"),
+            json!("gid://shopify/Order/"),
+            json!("gid://shopify//7"),
+            json!("gid://shopify/Or der/7"),
+        ] {
+            assert!(any(&given).unwrap_err().contains("in full"), "{given}");
+        }
     }
 
     #[test]

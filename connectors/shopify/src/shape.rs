@@ -32,6 +32,11 @@ pub(crate) enum Kind {
     Amount,
     /// The global id of a thing of this kind.
     Id(&'static str),
+    /// The same, which a person chooses from this lookup.
+    Lookup(&'static str, &'static str),
+    /// A global id of any kind, in full.
+    AnyId,
+    AnyIds,
     OneOf(&'static [&'static str]),
     Texts,
     Object(&'static [Member]),
@@ -111,6 +116,13 @@ fn schema_of(kind: &Kind, others: Others) -> Value {
             json!({ "type": ["string", "number"], "pattern": r"^[0-9]+(\.[0-9]+)?$", "minimum": 0 })
         }
         Kind::Id(kind) => ids::schema(kind).into(),
+        Kind::Lookup(kind, lookup) => {
+            let mut schema = ids::schema(kind);
+            schema.insert("x-lookup".into(), (*lookup).into());
+            schema.into()
+        }
+        Kind::AnyId => json!({ "type": "string", "pattern": "^gid://shopify/[A-Za-z]+/[0-9]+$" }),
+        Kind::AnyIds => json!({ "type": "array", "items": schema_of(&Kind::AnyId, others) }),
         Kind::OneOf(words) => json!({ "type": "string", "enum": words }),
         Kind::Texts => json!({ "type": "array", "items": plain("string") }),
         Kind::Object(members) => schema(members, others).into(),
@@ -160,7 +172,11 @@ fn read_kind(kind: &Kind, value: &Value, at: &str) -> Result<Value> {
         (Kind::Count, _) if value.as_u64().is_some_and(|count| count > 0) => Ok(value.clone()),
         (Kind::OneOf(words), Value::String(word)) if words.contains(&word.as_str()) => Ok(value.clone()),
         (Kind::Amount, _) => money::amount(value).map(Value::from),
-        (Kind::Id(kind), _) => ids::gid(kind, value).map(Value::from),
+        (Kind::Id(kind) | Kind::Lookup(kind, _), _) => ids::gid(kind, value).map(Value::from),
+        (Kind::AnyId, _) => ids::any(value).map(Value::from),
+        (Kind::AnyIds, Value::Array(items)) => {
+            return read_list(items, at, |item, at| read_kind(&Kind::AnyId, item, at));
+        }
         (Kind::Object(members), _) => return read(members, value, at).map(Value::from),
         (Kind::Texts, Value::Array(items)) => {
             return read_list(items, at, |item, at| read_kind(&Kind::Text, item, at));
@@ -177,7 +193,9 @@ fn read_kind(kind: &Kind, value: &Value, at: &str) -> Result<Value> {
         (Kind::Count, _) => wrong("a whole number from 1; write how many"),
         (Kind::OneOf(words), _) => wrong(&format!("one of {}; write it as it stands here", words.join(", "))),
         (Kind::AnyObject, _) => wrong("an object; give its members by name"),
-        (Kind::Texts | Kind::List(_) | Kind::NonEmptyList(_), _) => wrong("a list; put it into brackets"),
+        (Kind::Texts | Kind::AnyIds | Kind::List(_) | Kind::NonEmptyList(_), _) => {
+            wrong("a list; put it into brackets")
+        }
     };
     read.map_err(|message| Error::invalid_input(at, message))
 }
@@ -185,6 +203,18 @@ fn read_kind(kind: &Kind, value: &Value, at: &str) -> Result<Value> {
 fn read_list(items: &[Value], at: &str, read: impl Fn(&Value, &str) -> Result<Value>) -> Result<Value> {
     let items = items.iter().enumerate().map(|(index, item)| read(item, &format!("{at}/{index}")));
     items.collect::<Result<Vec<_>>>().map(Value::from)
+}
+
+/// `lineItems` as `line_items`.
+pub(crate) fn snake_case(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    for character in name.chars() {
+        if character.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(character.to_ascii_lowercase());
+    }
+    snake
 }
 
 fn camel_case(name: &str) -> String {

@@ -1,5 +1,6 @@
-//! What starts workflows at Shopify: one file for each trigger, and `subscription`, which they share.
+//! How work starts at Shopify: `notified` by webhook, `changed` by asking.
 
-pub(crate) mod delivered;
-pub(crate) mod order_created;
-pub(crate) mod subscription;
+pub(crate) mod changed;
+mod delivered;
+pub(crate) mod notified;
+mod subscription;

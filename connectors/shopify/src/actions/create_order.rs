@@ -7,7 +7,7 @@ mod input;
 
 use trunnion_sdk::{action::Reconciled, host::Level, prelude::*, time::parse_rfc3339};
 
-pub(crate) use input::CreateOrder;
+pub(crate) use input::{ADDRESS, CreateOrder};
 
 use crate::{
     graphql::{Mutation, Query, Repeat, not_understood},

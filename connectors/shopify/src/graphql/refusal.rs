@@ -8,6 +8,7 @@ use std::time::Duration;
 use trunnion_sdk::prelude::*;
 
 use super::{Repeat, cost};
+use crate::shape::snake_case;
 
 /// Trial and development shops take five new orders a minute and then say only this.
 const TOO_MANY: &str = "Too many attempts";
@@ -73,7 +74,13 @@ pub(super) fn of_user_errors(payload: &Value) -> Option<Error> {
         ("SHOP_DORMANT", ..) => {
             Error::rejected(200, format!("the shop is dormant: {said}; its owner has to open it"))
         }
-        (_, "order", [_, rest @ ..]) => Error::invalid_input(pointer(rest), said),
+        ("IDEMPOTENCY_CONCURRENT_REQUEST", ..) => {
+            Error::Unavailable(format!("Shopify is still carrying out an earlier attempt: {said}"))
+        }
+        ("IDEMPOTENCY_KEY_PARAMETER_MISMATCH", ..) => {
+            Error::Conflict(format!("this step has asked for something else before: {said}"))
+        }
+        (_, "order" | "input" | "fulfillment", [_, rest @ ..]) => Error::invalid_input(pointer(rest), said),
         (_, "id", _) if said.contains("does not exist") => Error::NotFound(format!("Shopify: {said}")),
         _ if said.contains("already been taken") => Error::Conflict(format!("Shopify: {said}")),
         _ => Error::rejected(200, format!("Shopify refuses this: {said}")),
@@ -101,15 +108,4 @@ fn pointer(path: &[Value]) -> String {
         }
     }
     pointer
-}
-
-fn snake_case(name: &str) -> String {
-    let mut snake = String::with_capacity(name.len() + 4);
-    for character in name.chars() {
-        if character.is_ascii_uppercase() {
-            snake.push('_');
-        }
-        snake.push(character.to_ascii_lowercase());
-    }
-    snake
 }

@@ -1,43 +1,115 @@
-//! Orders as Shopify delivers them: kept whole, with the few members that the connector itself reads. They have
-//! the form of the older REST API, with amounts as the texts they are.
+//! What Shopify delivers: kept whole, in the form of the older REST API, with amounts as the texts they are. The tables
+//! have the members that a workflow is most likely to map.
 
-use schemars::{Schema, SchemaGenerator};
-use serde_json::Map;
-use trunnion_sdk::{prelude::*, time::parse_rfc3339};
+use crate::{
+    record::Table,
+    shape::{Kind, Member, optional, required},
+};
 
-use crate::shape::{self, Kind, Member, Others, optional, required};
+const ADMIN_ID: Member = optional(
+    "admin_graphql_api_id",
+    Kind::Text,
+    "The id in the Admin API, as in `gid://shopify/Order/6824239235305`.",
+);
+const CREATED_AT: Member =
+    optional("created_at", Kind::Text, "When it was made, as in `2026-11-22T09:30:00+01:00`.");
+const UPDATED_AT: Member = optional("updated_at", Kind::Text, "When it last changed, in the same form.");
 
-/// A delivered order.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Order(Map<String, Value>);
+/// An order.
+pub(crate) struct Order;
 
-impl Order {
-    /// The order's number, which is its id in webhooks and older APIs.
-    pub(crate) fn id(&self) -> Result<u64> {
-        self.0.get("id").and_then(Value::as_u64).ok_or_else(|| {
-            Error::other("delivery-not-understood", "Shopify's order has no whole number in `id`")
-        })
-    }
-
-    /// When it was made, in milliseconds since 1970; none where Shopify does not say so in RFC 3339.
-    pub(crate) fn created_at_ms(&self) -> Option<u64> {
-        parse_rfc3339(self.0.get("created_at")?.as_str()?)
-    }
+impl Table for Order {
+    const NAME: &'static str = "DeliveredOrder";
+    const MEMBERS: &'static [Member] = MEMBERS;
 }
 
-/// The members a workflow is most likely to map; everything else that Shopify delivers is there as well.
+/// A customer.
+pub(crate) struct Customer;
+
+impl Table for Customer {
+    const NAME: &'static str = "DeliveredCustomer";
+    const MEMBERS: &'static [Member] = &[
+        required("id", Kind::Number, "The customer's number."),
+        ADMIN_ID,
+        optional("email", Kind::Text, "The e-mail address."),
+        optional("first_name", Kind::Text, "The first name."),
+        optional("last_name", Kind::Text, "The last name."),
+        optional("phone", Kind::Text, "The phone number."),
+        optional("note", Kind::Text, "The note."),
+        optional("state", Kind::Text, "As in `enabled`, `disabled`."),
+        optional("verified_email", Kind::Flag, "Whether the address is theirs."),
+        optional("default_address", Kind::AnyObject, "The address they use."),
+        CREATED_AT,
+        UPDATED_AT,
+    ];
+}
+
+const VARIANT: &[Member] = &[
+    required("id", Kind::Number, "The variant's number."),
+    optional("title", Kind::Text, "What it is called."),
+    optional("sku", Kind::Text, "The stock keeping unit."),
+    optional("price", Kind::Text, "The price, as in `12.50`."),
+    optional("inventory_item_id", Kind::Number, "Whose stock is kept."),
+];
+
+/// A product.
+pub(crate) struct Product;
+
+impl Table for Product {
+    const NAME: &'static str = "DeliveredProduct";
+    const MEMBERS: &'static [Member] = &[
+        required("id", Kind::Number, "The product's number."),
+        ADMIN_ID,
+        optional("title", Kind::Text, "What it is called."),
+        optional("handle", Kind::Text, "The name in its address."),
+        optional("status", Kind::Text, "`active`, `draft` or `archived`."),
+        optional("vendor", Kind::Text, "Who makes it."),
+        optional("product_type", Kind::Text, "The kind of product."),
+        optional("tags", Kind::Text, "Tags, separated by commas."),
+        optional("variants", Kind::List(VARIANT), "Its variants."),
+        CREATED_AT,
+        UPDATED_AT,
+    ];
+}
+
+/// How many of something are at a location.
+pub(crate) struct InventoryLevel;
+
+impl Table for InventoryLevel {
+    const NAME: &'static str = "DeliveredInventoryLevel";
+    const MEMBERS: &'static [Member] = &[
+        required("inventory_item_id", Kind::Number, "Of which stock item; a variant names its own."),
+        required("location_id", Kind::Number, "Where."),
+        optional(
+            "available",
+            Kind::Number,
+            "How many can be sold; null where the stock is not tracked, or fewer than none.",
+        ),
+        UPDATED_AT,
+    ];
+}
+
+/// A shop.
+pub(crate) struct Shop;
+
+impl Table for Shop {
+    const NAME: &'static str = "DeliveredShop";
+    const MEMBERS: &'static [Member] = &[
+        required("id", Kind::Number, "The shop's number."),
+        optional("name", Kind::Text, "What it is called."),
+        optional("myshopify_domain", Kind::Text, "Its first address, which is the connection's account."),
+        optional("domain", Kind::Text, "Its own address."),
+        optional("email", Kind::Text, "Its owner's e-mail address."),
+    ];
+}
+
 const MEMBERS: &[Member] = &[
     required("id", Kind::Number, "The order's number."),
-    optional(
-        "admin_graphql_api_id",
-        Kind::Text,
-        "The id in the Admin API, as in `gid://shopify/Order/6824239235305`.",
-    ),
+    ADMIN_ID,
     optional("name", Kind::Text, "What people call the order, as in `#1001`."),
     optional("order_number", Kind::Number, "The number in that name."),
-    optional("created_at", Kind::Text, "When it was made, as in `2026-11-22T09:30:00+01:00`."),
-    optional("updated_at", Kind::Text, "When it last changed, in the same form."),
+    CREATED_AT,
+    UPDATED_AT,
     optional("email", Kind::Text, "The buyer's e-mail address."),
     optional("phone", Kind::Text, "The buyer's phone number."),
     optional("currency", Kind::Text, "The shop's currency, as in `EUR`."),
@@ -74,44 +146,3 @@ const LINE_ITEM: &[Member] = &[
     optional("product_id", Kind::Number, "The product's number."),
     optional("variant_id", Kind::Number, "The variant's number."),
 ];
-
-impl JsonSchema for Order {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "DeliveredOrder".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        shape::schema(MEMBERS, Others::Kept)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn order(value: Value) -> Order {
-        serde_json::from_value(value).unwrap()
-    }
-
-    #[test]
-    fn members_the_connector_does_not_know_survive() {
-        let given = json!({"id": 820_982_911_946_154_508_u64, "zeta": {"deep": [1, "2.50"]}, "alpha": null});
-        assert_eq!(serde_json::to_value(order(given.clone())).unwrap(), given);
-    }
-
-    #[test]
-    fn dates_are_rfc_3339() {
-        let at = |date: Value| order(json!({"created_at": date})).created_at_ms();
-        assert_eq!(at("2026-01-06T10:30:00+01:00".into()), Some(1_767_691_800_000));
-        assert_eq!(at("2026-01-06".into()), None);
-        assert_eq!(at(Value::Null), None);
-    }
-
-    #[test]
-    fn an_order_without_a_number_is_an_error_that_says_so() {
-        for given in [json!({}), json!({"id": "7"}), json!({"id": 7.5})] {
-            let error = order(given).id().unwrap_err();
-            assert!(error.to_string().contains("`id`"), "{error}");
-        }
-    }
-}

@@ -51,7 +51,7 @@ const PRICE: &[Member] = &[
 
 const ATTRIBUTE: &[Member] = &[required("key", Kind::Text, ""), required("value", Kind::Text, "")];
 
-const ADDRESS: &[Member] = &[
+pub(crate) const ADDRESS: &[Member] = &[
     optional("first_name", Kind::Text, ""),
     optional("last_name", Kind::Text, ""),
     optional("company", Kind::Text, ""),

@@ -239,3 +239,52 @@ fn a_delivery_that_is_not_understood_says_what_is_missing() {
         assert!(error.to_string().contains(missing), "{error}");
     }
 }
+
+#[test]
+fn every_topic_has_a_trigger_whose_occurrences_are_told_apart() {
+    let level = json!({"inventory_item_id": 1, "location_id": 2, "available": 5, "updated_at": "2026-01-06T10:30:00+01:00"});
+    let thing = json!({"id": 1, "created_at": "2026-01-06T10:30:00+01:00", "updated_at": "2026-01-06T10:31:00+01:00"});
+    let created = Some(1_767_691_800_000);
+    let changed = Some(1_767_691_860_000);
+    for (trigger, topic, body, id, at) in [
+        ("order_created", "orders/create", &thing, "order/1/created", created),
+        ("order_updated", "orders/updated", &thing, "order/1/orders/updated@b54557e4", changed),
+        ("order_paid", "orders/paid", &thing, "order/1/orders/paid@b54557e4", changed),
+        ("order_cancelled", "orders/cancelled", &thing, "order/1/cancelled", created),
+        ("order_fulfilled", "orders/fulfilled", &thing, "order/1/orders/fulfilled@b54557e4", changed),
+        ("customer_created", "customers/create", &thing, "customer/1/created", created),
+        ("customer_updated", "customers/update", &thing, "customer/1/customers/update@b54557e4", changed),
+        ("product_created", "products/create", &thing, "product/1/created", created),
+        ("product_updated", "products/update", &thing, "product/1/products/update@b54557e4", changed),
+        (
+            "inventory_level_changed",
+            "inventory_levels/update",
+            &level,
+            "inventory_level/1/2/inventory_levels/update@b54557e4",
+            created,
+        ),
+        ("app_uninstalled", "app/uninstalled", &json!({"id": 1}), "shop/1/app/uninstalled@b54557e4", None),
+    ] {
+        let host = host();
+        let parse =
+            |topic| connector().parse(&host.calling(trigger), &delivery(topic, DOMAIN, body)).unwrap();
+        let found = parse(topic);
+        assert_eq!((found[0].id.as_str(), found[0].occurred_at_ms), (id, at), "{trigger}");
+        assert_eq!(found[0].data, body.to_string(), "{trigger}: as it was delivered");
+        assert!(parse("carts/create").is_empty(), "{trigger}");
+
+        host.http().once("POST", API, payload("webhookSubscriptionCreate", &[], ""));
+        connector().subscribe(&host.calling(trigger), &target()).unwrap();
+        let asked = host.http().requests()[0].json()["variables"]["topic"].clone();
+        let expected = topic.to_ascii_uppercase().replace('/', "_");
+        assert_eq!(asked, expected, "{trigger}");
+    }
+}
+
+#[test]
+fn a_delivery_without_a_name_of_its_own_is_not_understood() {
+    let mut nameless = delivery("orders/updated", DOMAIN, &json!({"id": 1}));
+    nameless.headers.retain(|(name, _)| name != "x-shopify-webhook-id");
+    let error = connector().parse(&host().calling("order_updated"), &nameless).unwrap_err();
+    assert!(error.to_string().contains("x-shopify-webhook-id"), "{error}");
+}
