@@ -30,6 +30,7 @@ mod hostile;
 mod hubspot;
 mod inside;
 mod judge;
+mod judged;
 mod limits;
 mod lookups;
 mod ordered;
