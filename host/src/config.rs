@@ -43,6 +43,9 @@ pub struct Config {
     /// Milliseconds that runs and deliveries wait for a credential to be mended before they become dead letters.
     /// Default: 7 days.
     pub attention_wait_ms: u64,
+    /// Seconds between two looks at a registered webhook, which vendors delete or switch off when its deliveries fail for
+    /// a while. Default: 4 hours.
+    pub webhook_check_secs: u64,
     /// Bounds on guests.
     pub sandbox: SandboxOptions,
     /// What may leave the host.
@@ -81,6 +84,7 @@ impl Default for Config {
             max_kept_bytes: 64 << 20,
             request_wait_secs: 30,
             attention_wait_ms: 7 * 24 * 3_600_000,
+            webhook_check_secs: 4 * 3600,
             sandbox: SandboxOptions::default(),
             egress: EgressOptions::default(),
             store: StoreConfig::default(),

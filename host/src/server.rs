@@ -54,7 +54,7 @@ use crate::{
         poll::Pollers,
         request::{Callbacks, Requests},
         schedule::Schedules,
-        subscriptions::Subscriptions,
+        subscriptions::{Subscriptions, care::Care},
         webhook::Ingress,
     },
     users::Users,
@@ -197,6 +197,9 @@ impl Server {
 
         let (services, worker) = wire(&config, context.clone(), swaps);
         let retention = Retention::new(store.clone(), clock, config.retention, Arc::clone(&services.queue));
+        let subscriptions = Subscriptions::new(context.clone());
+        let interval = Duration::from_secs(config.webhook_check_secs.max(1));
+        let care = Care::new(subscriptions, services.vault.clone(), interval);
         ensure_keys(&services.access, &context, &data_dir.join("keys.json"), mode).await?;
         let left = worker.recover().await?;
         if left > 0 {
@@ -208,6 +211,7 @@ impl Server {
             tokio::spawn(services.schedules.clone().run(stop.clone())),
             tokio::spawn(services.pollers.clone().run(stop.clone())),
             tokio::spawn(retention.run(stop.clone())),
+            tokio::spawn(care.run(stop.clone())),
             tokio::spawn(let_go(services.requests.clone(), stop.clone())),
         ];
         let listener = tokio::spawn(serve(listener, api::router(Services::from(services)), stop.clone()));

@@ -1,8 +1,9 @@
 //! Triggers: everything that starts work, each through the one way in.
 //!
 //! `accept` makes events durable and starts runs; `webhook` takes vendors' deliveries in; `verify` knows
-//! signatures; `gate` says whose event is taken in next; `parse` turns stored deliveries into occurrences; `subscriptions` registers at vendors, and
-//! `app_hooks` keeps what vendors call for all accounts of an app;
+//! signatures; `gate` says whose event is taken in next; `parse` turns stored deliveries into occurrences; `subscriptions`
+//! registers at vendors and, by its `care`, looks after what is registered; `app_hooks` keeps what vendors call for all
+//! accounts of an app;
 //! `schedule` starts what the clock starts; `poll` asks vendors that do not call; `request` takes requests whose
 //! callers wait.
 

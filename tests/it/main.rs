@@ -15,6 +15,7 @@ mod boundaries;
 mod calls;
 mod canary;
 mod candidates;
+mod care;
 mod complaints;
 mod connector_cli;
 mod contract;

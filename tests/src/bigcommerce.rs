@@ -191,6 +191,11 @@ impl BigCommerce {
         self.shared.state().stores.get(hash).map(|store| store.hooks().cloned().collect()).unwrap_or_default()
     }
 
+    /// Switches a store's hooks off, as the vendor does when their deliveries have failed for two days.
+    pub fn switch_hooks_off(&self, hash: &str) {
+        self.shared.state().stores.switch_hooks_off(hash);
+    }
+
     /// Every request so far, in order of their answers.
     #[must_use]
     pub fn requests(&self) -> Vec<Recorded> {

@@ -3,6 +3,8 @@
 //! A subscription's record, path and secret are durable before the vendor hears of them, so that a delivery
 //! that comes at once finds its way; a registration that fails leaves nothing behind.
 
+pub mod care;
+
 use std::fmt;
 
 use trunnion_core::{
@@ -152,8 +154,7 @@ impl Subscriptions {
             // The person reads the URL from the installation, and tells the vendor.
             return Ok(subscription);
         }
-        let url = format!("{}/hooks/{}", self.context.public_url, subscription.path_token);
-        let target = Target { url, options: subscription.options.to_string() };
+        let target = self.target(&subscription);
         match connector.subscribe(self.call(scope, connection, &subscription, "subscribe"), &target).await {
             Ok(answer) => {
                 subscription.state = serde_json::from_str(&answer.value).map_err(|error| {
@@ -245,6 +246,12 @@ impl Subscriptions {
             Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),
             Err(error) => Err(Error::Commit(error)),
         }
+    }
+
+    /// Where the vendor shall deliver.
+    fn target(&self, subscription: &Subscription) -> Target {
+        let url = format!("{}/hooks/{}", self.context.public_url, subscription.path_token);
+        Target { url, options: subscription.options.to_string() }
     }
 
     fn call(&self, scope: &Scope, connection: &Connection, subscription: &Subscription, what: &str) -> Call {

@@ -135,6 +135,12 @@ impl Stores {
         self.0.get(hash)
     }
 
+    /// Switches all hooks of a store off.
+    pub(super) fn switch_hooks_off(&mut self, hash: &str) {
+        let store = self.get_mut(hash);
+        store.into_iter().flat_map(|store| store.hooks.values_mut()).for_each(|hook| hook.is_active = false);
+    }
+
     pub(super) fn get_mut(&mut self, hash: &str) -> Option<&mut Store> {
         self.0.get_mut(hash)
     }
