@@ -1,6 +1,7 @@
 //! The command line: what operators and connector authors type.
 
 mod connector;
+mod keys;
 mod remote;
 mod serve;
 
@@ -28,6 +29,9 @@ enum Command {
     /// Builds connectors, and shows and swaps those of a running host.
     #[command(subcommand)]
     Connector(connector::Connector),
+    /// Rotates the master key.
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Measures this host on this machine, beside a reference from the same run.
     #[command(subcommand)]
     Bench(Bench),
@@ -48,6 +52,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Serve(serve) => serve::run(serve),
         Command::Connector(command) => connector::run(command),
+        Command::Keys(command) => keys::run(command),
         Command::Bench(command) => bench::run(command),
         Command::Compile { settings } => {
             trunnion_sandbox::compile::child_main(&settings, io::stdin().lock(), io::stdout().lock())

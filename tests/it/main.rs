@@ -43,6 +43,7 @@ mod refusals;
 mod registry;
 mod requests;
 mod retries;
+mod rotation;
 mod schedule;
 mod shopify;
 mod shopify_api;

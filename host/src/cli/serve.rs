@@ -99,7 +99,7 @@ pub(super) fn run(serve: Serve) -> anyhow::Result<()> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the environment is read here, once")]
-fn master_key() -> anyhow::Result<Option<[u8; 32]>> {
+pub(super) fn master_key() -> anyhow::Result<Option<[u8; 32]>> {
     match std::env::var("TRUNNION_MASTER_KEY") {
         Ok(text) => match keyfiles::parse_master(&text) {
             Some(key) => Ok(Some(key)),
