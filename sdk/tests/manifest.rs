@@ -191,7 +191,8 @@ trunnion_sdk::connector! {
             TokenEndpoint::new("https://api.acme.com/token")).scopes(&["read"])).own_client("Settings").bearer())
         .scheme(Scheme::jwt_bearer("account", "Service account",
             JwtBearer::new("key", "Key", "Console").scopes(&["rows"]).audience("https://api.acme.com/token")).bearer())
-        .scheme(Scheme::basic("user", "User")),
+        .scheme(Scheme::basic("user", "User"))
+        .scheme(Scheme::aws_sigv4("aws", "Access key", "s3", "{store}")),
     check: check,
     buckets: [Bucket::new("all", 40, Duration::from_secs(10)).full_at_once()],
     triggers: [
@@ -286,6 +287,14 @@ fn the_host_reads_everything_that_can_be_declared() {
     let user = manifest.scheme("user").unwrap();
     let [username, password] = ["username", "password"].map(|name| format!("{{{{secret:{name}}}}}"));
     assert_eq!(user.place, [host::Placement::Basic { username, password }]);
+    let signed = auth::AwsSigv4 {
+        access_key: "{{secret:access_key_id}}".into(),
+        secret_key: "{{secret:secret_access_key}}".into(),
+        session_token: None,
+        service: "s3".into(),
+        region: "{store}".into(),
+    };
+    assert_eq!(manifest.scheme("aws").unwrap().place, [host::Placement::AwsSigv4(signed)]);
 
     assert_eq!(
         manifest.buckets,

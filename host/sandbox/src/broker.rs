@@ -13,8 +13,9 @@ mod place;
 pub(crate) mod redact;
 mod request;
 mod resolve;
+mod sigv4;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -22,7 +23,7 @@ use reqwest::{
     Client, Method,
     header::{HeaderMap, LOCATION},
 };
-use trunnion_core::hosts::HostPattern;
+use trunnion_core::{clock::Timestamp, hosts::HostPattern, manifest::Manifest};
 use url::Url;
 
 use self::{
@@ -115,11 +116,32 @@ pub struct Posted {
 pub trait Outbound: std::fmt::Debug + Send + Sync + 'static {
     /// Sends one request and waits for the answer, as [`Broker::post`] describes it.
     fn post(&self, post: Post) -> BoxFuture<'_, Result<Posted, SendError>>;
+
+    /// Sends one request on behalf of a connection, as [`Broker::post_for`] describes it. Denied by stand-ins for
+    /// networks in which nobody issues tokens.
+    fn post_for<'a>(
+        &'a self,
+        manifest: Arc<Manifest>,
+        _parameters: &'a BTreeMap<String, String>,
+        _post: Post,
+    ) -> BoxFuture<'a, Result<Posted, SendError>> {
+        let message = format!("nothing is sent for `{}` here", manifest.id);
+        Box::pin(std::future::ready(Err(SendError::Denied(message))))
+    }
 }
 
 impl Outbound for Broker {
     fn post(&self, post: Post) -> BoxFuture<'_, Result<Posted, SendError>> {
         Box::pin(self.post(post))
+    }
+
+    fn post_for<'a>(
+        &'a self,
+        manifest: Arc<Manifest>,
+        parameters: &'a BTreeMap<String, String>,
+        post: Post,
+    ) -> BoxFuture<'a, Result<Posted, SendError>> {
+        Box::pin(self.post_for(manifest, parameters, post))
     }
 }
 
@@ -214,11 +236,11 @@ impl Broker {
     ) -> Result<Incoming, SendError> {
         self.check_size(&request)?;
         let mut placed = Placed::new(subject, call, &request, |destination| {
-            self.authorise(subject, call, destination).map(|_| ())
+            self.authorise(subject, &call.parameters, destination).map(|_| ())
         })?;
         for hops in 0.. {
-            let destination = self.authorise(subject, call, &placed.url)?;
-            let whole = self.hop(&destination, &placed, room).await?;
+            let destination = self.authorise(subject, &call.parameters, &placed.url)?;
+            let whole = self.hop(&destination, &placed, request.at, room).await?;
             let (Redirects::Follow, Some(next)) = (request.redirects, whole.redirect()) else {
                 return self.for_guest(call, whole);
             };
@@ -238,6 +260,7 @@ impl Broker {
         &self,
         destination: &Destination,
         placed: &Placed,
+        at: Timestamp,
         room: &ByteBudget,
     ) -> Result<Whole, SendError> {
         let (client, forwarded_host) = match destination {
@@ -253,7 +276,7 @@ impl Broker {
             url,
             name: placed.url.host_str().unwrap_or_default(),
             method: placed.method.clone(),
-            headers: placed.headers(forwarded_host)?,
+            headers: placed.headers(forwarded_host, at)?,
             body: placed.body.clone(),
             max_response_bytes: self.options.max_response_bytes,
             room,
@@ -292,6 +315,21 @@ impl Broker {
             })
             .collect();
         Ok(Incoming { status: whole.status, headers, body: redactor.bytes(whole.body) })
+    }
+
+    /// Sends the host's own request on behalf of a connection (to a token endpoint): as [`Broker::post`], and only to
+    /// where a connector of this manifest may send with these connection parameters.
+    pub async fn post_for(
+        &self,
+        manifest: Arc<Manifest>,
+        parameters: &BTreeMap<String, String>,
+        post: Post,
+    ) -> Result<Posted, SendError> {
+        let subject = Subject::new(manifest).map_err(|problem| SendError::Denied(problem.to_string()))?;
+        let url = Url::parse(&post.url)
+            .map_err(|error| SendError::Denied(format!("the destination is not a URL ({error})")))?;
+        self.authorise(&subject, parameters, &url)?;
+        self.post(post).await
     }
 
     /// Sends the host's own request: the same address checks, no manifest, no secrets, no redirects.

@@ -109,6 +109,7 @@ impl State {
                 http::Auth::App => Auth::App,
                 http::Auth::None => Auth::None,
             },
+            at: self.shared.clock.now(),
             timeout: request.timeout_ms.map(|ms| Duration::from_millis(ms.into())),
             redirects: match request.redirects {
                 http::Redirects::Follow => Redirects::Follow,

@@ -67,6 +67,12 @@ impl Secrets {
         self.app_scheme.as_deref()
     }
 
+    /// `text` without these secrets, in any of the forms that answers to guests are searched for.
+    #[must_use]
+    pub fn redact(&self, text: &str) -> String {
+        self.redactor().text(text)
+    }
+
     /// What finds these secrets in text and bytes.
     pub(crate) fn redactor(&self) -> &Redactor {
         self.redactor.get_or_init(|| Redactor::new(self.values.values().map(|value| value.as_str())))

@@ -287,6 +287,25 @@ pub enum Placement {
         /// The password with `{{secret:NAME}}` references; may be empty.
         password: String,
     },
+    /// AWS Signature Version 4 over the whole request, computed as it leaves.
+    AwsSigv4(AwsSigv4),
+}
+
+/// What requests are signed with, by AWS Signature Version 4. All but the service hold `{{secret:NAME}}` references.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AwsSigv4 {
+    /// The access key's id.
+    pub access_key: String,
+    /// The secret access key.
+    pub secret_key: String,
+    /// The session token of temporary credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_token: Option<String>,
+    /// The service, as signatures name it: `s3`.
+    pub service: String,
+    /// The region: a template, `{region}` or `us-east-1`.
+    pub region: String,
 }
 
 impl Placement {
@@ -296,6 +315,11 @@ impl Placement {
             Self::Header { value, .. } | Self::Query { value, .. } => vec![("value", value.as_str())],
             Self::Basic { username, password } => {
                 vec![("username", username.as_str()), ("password", password.as_str())]
+            }
+            Self::AwsSigv4(AwsSigv4 { access_key, secret_key, session_token, .. }) => {
+                let token = session_token.as_ref().map(|token| ("session_token", token.as_str()));
+                let keys = [("access_key", access_key.as_str()), ("secret_key", secret_key.as_str())];
+                keys.into_iter().chain(token).collect()
             }
         }
         .into_iter()

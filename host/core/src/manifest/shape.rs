@@ -117,6 +117,16 @@ const PLACEMENT: Shape = Shape::Tagged {
         ("header", NAME_AND_VALUE),
         ("query", NAME_AND_VALUE),
         ("basic", &[required("username", Shape::Text), required("password", Shape::Text)]),
+        (
+            "aws_sigv4",
+            &[
+                required("access_key", Shape::Text),
+                required("secret_key", Shape::Text),
+                nullable("session_token", Shape::Text),
+                required("service", Shape::Text),
+                required("region", Shape::Text),
+            ],
+        ),
     ],
 };
 

@@ -1,13 +1,12 @@
 //! Whether a connector may send to a URL, and where the connection then goes.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use reqwest::{Client, header::HeaderValue};
 use trunnion_core::{hosts::HostPattern, manifest::Manifest, problem::Problem};
 use url::{Host, Url};
 
 use super::{Broker, SendError, resolve::Judge};
-use crate::call::Call;
 
 /// Who sends: a connector and the hosts its manifest names.
 #[derive(Debug)]
@@ -59,7 +58,7 @@ impl Broker {
     pub(super) fn authorise(
         &self,
         subject: &Subject,
-        call: &Call,
+        parameters: &BTreeMap<String, String>,
         url: &Url,
     ) -> Result<Destination, SendError> {
         let connector = subject.name();
@@ -87,13 +86,13 @@ impl Broker {
             ));
         }
         let port = url.port();
-        if !self.names(&subject.hosts, host, port, call) {
+        if !names(&subject.hosts, host, port, parameters) {
             return denied(format!(
                 "host `{shown}` is not allowed for connector `{connector}`; add it to `hosts` in its manifest"
             ));
         }
         if let Some(granted) = &self.granted
-            && !self.names(granted, host, port, call)
+            && !names(granted, host, port, parameters)
         {
             return denied(format!(
                 "host `{shown}` of connector `{connector}` is not granted by the operator; add it to `egress.granted_hosts`"
@@ -105,13 +104,9 @@ impl Broker {
         })
     }
 
-    fn names(&self, patterns: &[HostPattern], host: &str, port: Option<u16>, call: &Call) -> bool {
-        patterns.iter().any(|pattern| pattern.matches(host, port, &call.parameters))
-    }
-
     fn rewritten(&self, url: &Url) -> Option<Url> {
         let host = url.host_str()?;
-        let none = std::collections::BTreeMap::new();
+        let none = BTreeMap::new();
         let (_, base) = self.rewrites.iter().find(|(pattern, _)| pattern.matches(host, url.port(), &none))?;
         let mut to = base.clone();
         to.set_path(url.path());
@@ -153,6 +148,15 @@ impl Broker {
             None => Ok((client, url, None)),
         }
     }
+}
+
+fn names(
+    patterns: &[HostPattern],
+    host: &str,
+    port: Option<u16>,
+    parameters: &BTreeMap<String, String>,
+) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(host, port, parameters))
 }
 
 fn shown(host: &str, port: Option<u16>) -> String {

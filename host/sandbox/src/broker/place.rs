@@ -13,15 +13,21 @@ use reqwest::{
     Method,
     header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
-use trunnion_core::manifest::Placement;
+use trunnion_core::{
+    clock::Timestamp,
+    manifest::{
+        Placement,
+        auth::{self, AwsSigv4},
+    },
+};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{Auth, Outgoing, SendError, authorise::Subject};
+use super::{Auth, Outgoing, SendError, authorise::Subject, sigv4::Signer};
 use crate::{call::Call, secrets::Secrets};
 
 /// Everything but RFC 3986's unreserved characters.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(super) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const FORM: &str = "application/x-www-form-urlencoded";
 /// Headers that belong to the host or to the connection.
 const RESERVED: &[&str] = &[
@@ -50,6 +56,8 @@ pub(super) struct Placed {
     pub(super) body: Bytes,
     headers: Vec<Header>,
     body_is_secret: bool,
+    /// What signs it; nothing once it has left its host.
+    signer: Option<Signer>,
     /// Query parameters of the auth scheme, added again on the same host.
     query: Vec<(String, String)>,
 }
@@ -79,6 +87,7 @@ impl Placed {
             headers: Vec::with_capacity(request.headers.len() + 1),
             body: request.body.clone(),
             body_is_secret: false,
+            signer: None,
             query: Vec::new(),
         };
         if placed.url.origin() != neutral.origin() {
@@ -88,7 +97,7 @@ impl Placed {
             placed.header(name, value, secrets)?;
         }
         placed.fill_body(secrets)?;
-        placed.authenticate(subject, request.auth, secrets)?;
+        placed.authenticate(subject, call, request.auth)?;
         Ok(placed)
     }
 
@@ -136,7 +145,8 @@ impl Placed {
     }
 
     /// Adds what the auth scheme says; it replaces a header of the same name.
-    fn authenticate(&mut self, subject: &Subject, auth: Auth, secrets: &Secrets) -> Result<(), SendError> {
+    fn authenticate(&mut self, subject: &Subject, call: &Call, auth: Auth) -> Result<(), SendError> {
+        let secrets = &call.secrets;
         let (scheme, what) = match auth {
             Auth::None => return Ok(()),
             Auth::Connection => (secrets.connection_scheme(), "a connection"),
@@ -177,6 +187,7 @@ impl Placed {
                     let password = Zeroizing::new(fill(password, secrets, Encoding::Raw)?.into_owned());
                     self.basic(&scheme.id, &username, &password)?;
                 }
+                Placement::AwsSigv4(declared) => self.signer = Some(signer(declared, call)?),
             }
         }
         self.add_query();
@@ -250,6 +261,7 @@ impl Placed {
                     && !matches!(header.name.as_str(), "authorization" | "cookie" | "proxy-authorization")
             });
             self.query.clear();
+            self.signer = None;
         }
         self.url = next;
         self.url.set_fragment(None);
@@ -257,10 +269,18 @@ impl Placed {
         Ok(())
     }
 
-    pub(super) fn headers(&self, forwarded_host: Option<&str>) -> Result<HeaderMap, SendError> {
+    /// The headers of this hop, which leaves at `at`.
+    pub(super) fn headers(
+        &self,
+        forwarded_host: Option<&str>,
+        at: Timestamp,
+    ) -> Result<HeaderMap, SendError> {
         let mut map = HeaderMap::with_capacity(self.headers.len() + 1);
         for header in &self.headers {
             map.append(header.name.clone(), header.value.clone());
+        }
+        if let Some(signer) = &self.signer {
+            signer.sign((&self.method, &self.url), &mut map, &self.body, at)?;
         }
         if let Some(host) = forwarded_host {
             let host = HeaderValue::from_str(host)
@@ -269,6 +289,23 @@ impl Placed {
         }
         Ok(map)
     }
+}
+
+/// What signs requests of a call, as declared.
+fn signer(declared: &AwsSigv4, call: &Call) -> Result<Signer, SendError> {
+    let filled = |text: &str| Ok(Zeroizing::new(fill(text, &call.secrets, Encoding::Raw)?.into_owned()));
+    let region = auth::fill(&declared.region, &call.parameters).map_err(|name| {
+        SendError::Unauthorized(format!(
+            "the connection lacks `{name}`, which names the region; connect again"
+        ))
+    })?;
+    Ok(Signer {
+        access_key: filled(&declared.access_key)?,
+        secret_key: filled(&declared.secret_key)?,
+        session_token: declared.session_token.as_deref().map(filled).transpose()?,
+        service: declared.service.clone(),
+        region,
+    })
 }
 
 fn method(text: &str) -> Result<Method, SendError> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use trunnion_core::clock::Timestamp;
 
 use super::SendError;
 use crate::answer::Exchange;
@@ -16,6 +17,8 @@ pub(crate) struct Outgoing {
     pub(crate) body: Bytes,
     pub(crate) auth: Auth,
     pub(crate) timeout: Option<Duration>,
+    /// When it leaves: signatures carry the time.
+    pub(crate) at: Timestamp,
     pub(crate) redirects: Redirects,
 }
 
@@ -107,6 +110,7 @@ mod tests {
                 body: Bytes::new(),
                 auth: Auth::None,
                 timeout: None,
+                at: Timestamp::ZERO,
                 redirects: Redirects::Follow,
             };
             let exchange = outgoing.exchange();

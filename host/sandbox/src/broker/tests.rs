@@ -12,6 +12,7 @@ use tokio::{
     net::TcpListener,
 };
 use trunnion_core::{
+    clock::Timestamp,
     id::{Id, WorkspaceId},
     manifest::Manifest,
     scope::{Environment, Scope},
@@ -128,6 +129,9 @@ fn subject() -> Subject {
                  "place": [{"in": "header", "name": "x-token", "value": "Bearer {{secret:token}}"}]},
                 {"id": "query", "title": "Q", "type": "fields", "fields": [{"name": "token", "title": "T"}],
                  "place": [{"in": "query", "name": "key", "value": "{{secret:token}}"}]},
+                {"id": "aws", "title": "A", "type": "fields", "fields": [{"name": "token", "title": "T"}],
+                 "place": [{"in": "aws_sigv4", "access_key": "AKIDEXAMPLE", "secret_key": "{{secret:token}}",
+                            "service": "s3", "region": "{shop}"}]},
                 {"id": "basic", "title": "B", "type": "fields", "fields": [{"name": "token", "title": "T"}],
                  "place": [{"in": "basic", "username": "ada/token", "password": "{{secret:token}}"}]}
             ]
@@ -163,6 +167,7 @@ fn get(url: &str) -> Outgoing {
         body: Bytes::new(),
         auth: Auth::None,
         timeout: None,
+        at: Timestamp::from_millis(1_440_938_160_000),
         redirects: Redirects::Follow,
     }
 }
@@ -308,6 +313,31 @@ async fn a_user_name_and_password_are_placed_together_and_stay_with_their_host()
     assert!(seen[0].contains(&format!("authorization: Basic {pair}\r\n")), "{}", seen[0]);
     assert!(!seen[0].contains("mine"), "{}", seen[0]);
     assert!(seen[1].contains(&pair) && !seen[2].contains("authorization"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_signature_is_of_each_hop_and_stays_with_its_host() {
+    let vendor = Vendor::start(|request| match request.split(' ').nth(1) {
+        Some("/a") => redirect(307, "/b"),
+        Some("/b") => redirect(307, "https://other.acme.dev/c"),
+        _ => ok("", "done"),
+    })
+    .await;
+    let broker = broker(to(&vendor));
+    let request = Outgoing { auth: Auth::Connection, ..get("https://api.acme.dev/a") };
+    send(&broker, &call("aws"), request).await.result.unwrap();
+    let seen = vendor.seen();
+    let signature = |request: &String| {
+        let line = request.lines().find_map(|line| line.strip_prefix("authorization: "));
+        line.map(str::to_owned)
+    };
+    let [first, second, third] = [0, 1, 2].map(|hop| signature(&seen[hop]));
+    let (first, second) = (first.unwrap(), second.unwrap());
+    let scope = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/jane/s3/aws4_request";
+    assert!(first.starts_with(scope) && second.starts_with(scope), "{first} {second}");
+    assert_ne!(first, second, "another path, another signature");
+    assert_eq!(third, None, "another host gets none");
+    assert!(!seen.concat().contains(TOKEN), "the key itself goes nowhere");
 }
 
 #[tokio::test]
@@ -471,6 +501,36 @@ async fn the_hosts_own_posts_meet_the_same_addresses() {
     assert!(vendor.seen()[0].ends_with("{}"));
     let error = development.post(post("http://internal.acme.dev/")).await.unwrap_err();
     assert!(error.to_string().contains("10.0.0.7 is not allowed; use https"), "{error}");
+}
+
+#[tokio::test]
+async fn a_post_for_a_connection_goes_where_its_connector_may_send() {
+    let vendor = Vendor::start(|_| ok("", "issued")).await;
+    let broker = broker(to(&vendor));
+    let manifest = Arc::clone(subject().manifest());
+    let parameters = BTreeMap::from([("shop".to_owned(), "jane".to_owned())]);
+    let post = |url: &str| Post {
+        url: url.to_owned(),
+        method: Method::POST,
+        headers: HeaderMap::new(),
+        body: Bytes::from_static(b"grant"),
+        timeout: Duration::from_secs(30),
+    };
+    let send = |url: &str| broker.post_for(Arc::clone(&manifest), &parameters, post(url));
+    assert_eq!(send("https://api.acme.dev/token").await.unwrap().body, "issued");
+    for (url, says) in [
+        ("https://evil.example/token", "is not allowed for connector"),
+        ("https://bob.acme.app/token", "is not allowed for connector"),
+        ("http://api.acme.dev/token", "over https only"),
+        ("https://user:pass@api.acme.dev/token", "user information"),
+        ("https://127.0.0.1/token", "instead of an IP address"),
+        ("https://internal.acme.dev/token", "not allowed"),
+        ("token", "not a URL"),
+    ] {
+        let error = send(url).await.unwrap_err().to_string();
+        assert!(error.contains(says), "{url}: {error}");
+    }
+    assert_eq!(vendor.seen().len(), 1);
 }
 
 #[test]

@@ -61,6 +61,14 @@ impl Check<'_> {
                     self.problem(format!("{at}/name"), "is empty; write the name the vendor reads");
                 }
                 Placement::Query { .. } | Placement::Basic { .. } => {}
+                Placement::AwsSigv4(signed) => {
+                    for (member, text) in [("service", &signed.service), ("region", &signed.region)] {
+                        if text.is_empty() {
+                            self.problem(format!("{at}/{member}"), "is empty; write what signatures name");
+                        }
+                    }
+                    self.template(&format!("{at}/region"), &signed.region);
+                }
             }
             for (member, text) in placement.texts() {
                 self.placed(&format!("{at}/{member}"), text, scheme);

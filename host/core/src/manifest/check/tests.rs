@@ -58,6 +58,13 @@ fn whole() -> Value {
                 "id": "basic", "title": "User", "type": "fields",
                 "fields": [{"name": "username", "title": "User"}, {"name": "password", "title": "Password"}],
                 "place": [{"in": "basic", "username": "{{secret:username}}/x", "password": "{{secret:password}}"}]
+            }, {
+                "id": "aws", "title": "Access key", "type": "fields",
+                "fields": [{"name": "secret_key", "title": "Secret access key"}],
+                "place": [{
+                    "in": "aws_sigv4", "access_key": "AKIA", "secret_key": "{{secret:secret_key}}",
+                    "session_token": "{{secret:secret_key}}", "service": "s3", "region": "{shop}"
+                }]
             }]
         },
         "triggers": [{
@@ -293,7 +300,7 @@ fn the_rules_between_members() {
             "/triggers/0/verify/secret",
             json!("other"),
             "/triggers/0/verify/secret",
-            "`access_token`, `client_id`, `client_secret`, `key`, `password`, `subscription`",
+            "`access_token`, `client_id`, `client_secret`, `key`, `password`, `secret_key`, `subscription`",
         ),
         ("/triggers/0/verify/parts", json!([{"header": "X-Time"}]), "/triggers/0/verify/parts", "add `body`"),
         ("/triggers/0/verify/parts", json!(["body"]), "/triggers/0/verify/timestamp/header", "not signed"),
@@ -353,6 +360,9 @@ fn the_rules_of_auth_schemes() {
         (2, "token/url", json!("https://api.acme.example:8443/token"), "not in `hosts`"),
         (2, "fields/0/name", json!("client"), "`client_id` and `client_secret`"),
         (3, "key/name", json!("The Key"), "not an id"),
+        (5, "place/0/region", json!("{zone}"), "not a connection parameter"),
+        (5, "place/0/service", json!(""), "is empty"),
+        (5, "place/0/session_token", json!("{{secret:token}}"), "no secret `token`"),
         (4, "place/0/username", json!("{{secret:name}}"), "no secret `name`"),
     ];
     for (index, member, new, reason) in table {
