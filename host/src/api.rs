@@ -1,7 +1,8 @@
 //! The HTTP edge: routes, who is calling, what bodies look like. It knows no rules; services do.
 //!
 //! `alloy` is the Alloy-compatible surface, under each date prefix and without one; `v1` the native one;
-//! `hooks` takes vendors' deliveries; `requests` lets callers wait for workflows' answers; `health` answers probes. `error` alone turns a service's error into a
+//! `hooks` takes vendors' deliveries; `oauth` takes people back whom vendors send;
+//! `requests` lets callers wait for workflows' answers; `health` answers probes. `error` alone turns a service's error into a
 //! status and a body, in the form of its surface.
 
 pub mod alloy;
@@ -10,6 +11,7 @@ pub mod caller;
 pub mod error;
 pub mod health;
 pub mod hooks;
+pub mod oauth;
 pub mod path;
 pub mod requests;
 pub mod v1;
@@ -103,7 +105,8 @@ pub fn router(services: Services) -> Router {
         .nest("/v1", v1::routes().layer(middleware::map_response(error::as_problem)))
         .merge(hooks::routes().layer(middleware::map_response(error::as_message)))
         .merge(requests::routes().layer(middleware::map_response(error::as_message)))
-        .merge(health::routes());
+        .merge(health::routes())
+        .merge(oauth::routes());
     let alloy = || alloy::routes().layer(middleware::map_response(error::as_message));
     for version in ALLOY_VERSIONS {
         router = router.nest(&format!("/{version}"), alloy());

@@ -4,6 +4,8 @@
 //! Nothing is kept: each answer is the vendor's of this moment. A lookup draws from the limits of its connection as runs
 //! do, and never asks where these are closed.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 use trunnion_core::{
     call::CallError,
@@ -20,7 +22,7 @@ use crate::{
     context::Context,
     error::{Error, Result},
     limits::Limited,
-    vault::Vault,
+    vault::{How, Stored, Vault},
 };
 
 /// Asks vendors for what there is to choose.
@@ -64,7 +66,7 @@ pub struct Found {
 /// What a call of a connection stands on.
 struct Ready {
     connector: Connector,
-    connection: Versioned<Connection>,
+    connection: Stored,
     call: Call,
 }
 
@@ -88,7 +90,8 @@ impl Lookups {
             values: Value::Object(wanted.values).to_string(),
         };
         self.turn(asked, &connector, &connection, None)?;
-        let answered = connector.options(call, &query).await;
+        let perform = |call| connector.options(call, &query);
+        let (answered, connection) = self.vault.call(connection, call, How::READY, perform).await?;
         let Choices { items, next } =
             self.told(asked, (&connector, &connection, None), name, answered).await?;
         let app = &connection.record.app;
@@ -110,15 +113,18 @@ impl Lookups {
             return Ok(spec.input.clone());
         }
         self.turn(asked, &connector, &connection, Some(action))?;
-        let answered = connector.schema(call, action, &Value::Object(values).to_string()).await;
+        let values = Value::Object(values).to_string();
+        let perform = |call| connector.schema(call, action, &values);
+        let (answered, connection) = self.vault.call(connection, call, How::READY, perform).await?;
         let schema = self.told(asked, (&connector, &connection, Some(action)), action, answered).await?;
         read(&connection.record.app, action, &schema)
     }
 
     async fn ready(&self, asked: Asked<'_>, name: &str) -> Result<Ready> {
         let Asked { scope, user, connection: id } = asked;
-        let connection = self.vault.connection(scope, user, id).await?;
-        let Connection { app, needs_attention, parameters, account, .. } = &connection.record;
+        let Versioned { version, record } = self.vault.connection(scope, user, id).await?;
+        let connection = Versioned { version, record: Arc::new(record) };
+        let Connection { app, needs_attention, parameters, account, .. } = connection.record.as_ref();
         if let Some(reason) = needs_attention {
             return Err(vendor(app, name, CallError::AuthExpired { message: reason.clone() }));
         }
@@ -134,7 +140,8 @@ impl Lookups {
             account: account.clone(),
             idempotency_key: idempotency_key(id.0.into(), name),
             attempt: 1,
-            secrets: self.vault.secrets(&connection),
+            // The vault puts them in.
+            secrets: Arc::default(),
             deadline: None,
             instance: Freshness::MayBeWarm,
         };
@@ -146,7 +153,7 @@ impl Lookups {
         &self,
         asked: Asked<'_>,
         connector: &Connector,
-        connection: &Versioned<Connection>,
+        connection: &Stored,
         action: Option<&str>,
     ) -> Result<()> {
         let drawn = limit::drawn_from(connector.manifest(), action);
@@ -166,7 +173,7 @@ impl Lookups {
     async fn told<T>(
         &self,
         asked: Asked<'_>,
-        (connector, connection, action): (&Connector, &Versioned<Connection>, Option<&str>),
+        (connector, connection, action): (&Connector, &Stored, Option<&str>),
         name: &str,
         answered: Result<Answer<T>, Failed>,
     ) -> Result<T> {

@@ -197,7 +197,7 @@ impl Server {
 
         let (services, worker) = wire(&config, context.clone(), swaps);
         let retention = Retention::new(store.clone(), clock, config.retention, Arc::clone(&services.queue));
-        let subscriptions = Subscriptions::new(context.clone());
+        let subscriptions = Subscriptions::new(context.clone(), services.vault.clone());
         let interval = Duration::from_secs(config.webhook_check_secs.max(1));
         let care = Care::new(subscriptions, services.vault.clone(), interval);
         ensure_keys(&services.access, &context, &data_dir.join("keys.json"), mode).await?;
@@ -284,7 +284,7 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
     let pollers = Pollers::new(context.clone(), acceptor.clone(), vault.clone(), &config.polling);
     let app_hooks = AppHooks::new(context.clone());
     let feeds = Feeds {
-        subscriptions: Subscriptions::new(context.clone()),
+        subscriptions: Subscriptions::new(context.clone(), vault.clone()),
         app_hooks: app_hooks.clone(),
         schedules: schedules.clone(),
         pollers: pollers.clone(),

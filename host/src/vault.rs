@@ -1,18 +1,28 @@
 //! The vault: users' credentials, and what a call needs of them.
 //!
 //! Owns connections from their making to their use. A credential is checked at the vendor before it is kept.
-//! Secrets leave the vault only inside `trunnion_sandbox::Secrets`, which no guest can read. `attention` knows who
-//! waits for a connection to be mended.
+//! Secrets leave the vault only inside `trunnion_sandbox::Secrets`, which no guest can read. `consent` connects people
+//! by OAuth, with the ISV's clients in `apps`; `tokens` speaks to token endpoints, and `renew` sees that every call has a
+//! token that works. `attention` knows who waits for a connection to be mended.
+//!
+//! Invariant: a connection has `tokens` exactly where the vendor issues its secret. What only proves the right to a
+//! token (a refresh token, a client's secret, a service account's key) is never part of a call.
 
+mod apps;
+mod assertion;
 mod attention;
+mod consent;
 mod mend;
+mod own;
+mod renew;
+mod tokens;
 
 use std::{borrow::Borrow, collections::BTreeMap, sync::Arc};
 
 use quick_cache::sync::Cache;
 use trunnion_core::{
     id::{ConnectionId, UserId},
-    manifest::{AuthScheme, Manifest},
+    manifest::{AuthKind, AuthScheme, Manifest, auth::ACCESS_TOKEN},
     records::Connection,
     scope::Scope,
     succession,
@@ -20,7 +30,13 @@ use trunnion_core::{
 use trunnion_sandbox::{Account, Call, Connector, Freshness, Secrets};
 use trunnion_store::{Batch, Select, Version, Versioned, tables::Connections};
 
-pub use self::attention::Attention;
+use self::renew::Flights;
+pub use self::{
+    apps::{Registering, registration},
+    attention::Attention,
+    consent::{Query, Returned, Wish},
+    renew::{How, Renew, Stored},
+};
 use crate::{
     context::Context,
     error::{Error, Result},
@@ -37,6 +53,7 @@ pub struct Vault {
     /// computed once, and a changed credential is never answered from here.
     ready: Arc<Cache<(ConnectionId, Version), Arc<Secrets>>>,
     attention: Arc<Attention>,
+    flights: Arc<Flights>,
 }
 
 /// What a user gives to connect an app: parameters and secrets, by their names in the manifest.
@@ -46,7 +63,7 @@ impl Vault {
     /// Over `context`; what waits for a connection is `attention`'s.
     #[must_use]
     pub fn new(context: Context, attention: Arc<Attention>) -> Self {
-        Self { context, ready: Arc::new(Cache::new(KEPT)), attention }
+        Self { context, ready: Arc::new(Cache::new(KEPT)), attention, flights: Arc::default() }
     }
 
     /// Who waits for a connection to be mended.
@@ -73,6 +90,11 @@ impl Vault {
     /// attention, it mends them: the answer is then the first of these, not a new one.
     pub async fn connect(&self, scope: &Scope, user: UserId, app: &str, given: Given) -> Result<Connection> {
         let connection = self.checked(scope, user, app, given, self.context.ids.next()).await?;
+        self.take_in(scope, connection).await
+    }
+
+    /// Keeps a connection that its vendor knows, or mends those of the same account with it.
+    async fn take_in(&self, scope: &Scope, connection: Connection) -> Result<Connection> {
         // The vendor was asked meanwhile, so another version may have taken over.
         let _settled = self.context.registry.settled().await;
         self.still_complete(&connection)?;
@@ -80,7 +102,7 @@ impl Vault {
             return Ok(mended);
         }
         let mut batch = Batch::new();
-        batch.insert::<Connections>(scope, &(user, connection.id), &connection);
+        batch.insert::<Connections>(scope, &(connection.user, connection.id), &connection);
         self.context.store.commit(batch).await.map_err(Error::Commit)?;
         Ok(connection)
     }
@@ -96,21 +118,36 @@ impl Vault {
     ) -> Result<Connection> {
         let connector = self.connector(app)?;
         let (scheme, parameters, secrets) = sort_out(connector.manifest(), given)?;
+        let blank = self.blank(user, app, &scheme.id, parameters);
+        let mut connection = Connection { id, secrets, ..blank };
+        if scheme.is_issued() {
+            let issued = self.obtain(scope, &connection).await?;
+            connection.tokens = Some(issued.map_err(|refusal| consent::refused(app, refusal))?.tokens);
+        }
+        self.known_at_vendor(scope, connection).await
+    }
+
+    /// A connection without a credential yet.
+    fn blank(&self, user: UserId, app: &str, scheme: &str, parameters: Given) -> Connection {
         let now = self.context.now();
-        let mut connection = Connection {
-            id,
+        Connection {
+            id: self.context.ids.next(),
             user,
             app: app.to_owned(),
-            scheme: scheme.id.clone(),
+            scheme: scheme.to_owned(),
             account: String::new(),
             title: String::new(),
             parameters,
-            secrets,
+            secrets: Given::new(),
             tokens: None,
             created_at: now,
             updated_at: now,
             needs_attention: None,
-        };
+        }
+    }
+
+    /// The connection with what the vendor says of its account.
+    async fn known_at_vendor(&self, scope: &Scope, mut connection: Connection) -> Result<Connection> {
         let account = self.ask(scope, &connection).await?;
         connection.account = account.id;
         connection.title = account.title;
@@ -123,7 +160,7 @@ impl Vault {
         let Connection { id, user, app, .. } = connection;
         let call = Call {
             scope: *scope,
-            user: Some(*user),
+            user: (!connection.is_own()).then_some(*user),
             connection: Some(*id),
             name: "connection".to_owned(),
             parameters: connection.parameters.clone(),
@@ -179,6 +216,12 @@ impl Vault {
         }
     }
 
+    /// Where vendors send people back to, unless a registration says something else.
+    #[must_use]
+    pub fn callback_url(&self) -> String {
+        format!("{}/oauth/callback", self.context.public_url)
+    }
+
     fn connector(&self, app: &str) -> Result<Connector> {
         self.context.registry.active(app).ok_or_else(|| {
             let known = self.context.registry.known_apps();
@@ -191,33 +234,32 @@ impl Vault {
 /// The secrets of a connection, with more of the host's own (a subscription's).
 #[must_use]
 pub fn secrets_of(connection: &Connection, more: impl IntoIterator<Item = (String, String)>) -> Arc<Secrets> {
-    let values = connection.secrets.clone().into_iter().chain(more);
-    Arc::new(Secrets::new(values).with_connection_scheme(&connection.scheme))
+    let own = match &connection.tokens {
+        Some(tokens) => BTreeMap::from([(ACCESS_TOKEN.to_owned(), tokens.access.clone())]),
+        None => connection.secrets.clone(),
+    };
+    Arc::new(Secrets::new(own.into_iter().chain(more)).with_connection_scheme(&connection.scheme))
 }
 
-/// Finds the auth scheme whose fields were given, and says everything that is missing or too much.
+/// Finds the auth scheme whose fields were given, and says everything that is missing or too much. Of several, the one
+/// that asks for most is meant: one that asks for nothing (the app registration is the credential) always fits.
 fn sort_out(manifest: &Manifest, mut given: Given) -> Result<(&AuthScheme, Given, Given)> {
     let app = &manifest.id;
-    let scheme = manifest
-        .connection
-        .schemes
-        .iter()
-        .filter(|scheme| !scheme.is_issued())
-        .find(|scheme| fields(scheme).all(|field| given.contains_key(field)))
+    let schemes = &manifest.connection.schemes;
+    let by_fields = || schemes.iter().rev().filter(|scheme| !matches!(scheme.kind, AuthKind::Oauth2(_)));
+    let scheme = by_fields()
+        .filter(|scheme| fields(scheme).all(|field| given.contains_key(field)))
+        .max_by_key(|scheme| scheme.asks().len())
         .ok_or_else(|| {
-            let ways: Vec<_> = manifest
-                .connection
-                .schemes
-                .iter()
-                .filter(|scheme| !scheme.is_issued())
-                .map(|scheme| {
-                    fields(scheme).map(|field| format!("`{field}`")).collect::<Vec<_>>().join(" and ")
-                })
-                .collect();
-            let message = format!(
-                "a credential for `{app}` needs {}; give it in `credential.data`",
-                ways.join(", or ")
-            );
+            let named = |scheme: &AuthScheme| {
+                fields(scheme).map(|field| format!("`{field}`")).collect::<Vec<_>>().join(" and ")
+            };
+            let mut ways: Vec<_> =
+                by_fields().rev().map(|scheme| format!("{} in `credential.data`", named(scheme))).collect();
+            if by_fields().count() < schemes.len() {
+                ways.push("the user's consent by /headless/oauthUrl".to_owned());
+            }
+            let message = format!("a credential for `{app}` needs {}", ways.join(", or "));
             Error::invalid("credential-incomplete", message)
         })?;
     let mut secrets = Given::new();

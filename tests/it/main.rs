@@ -34,6 +34,7 @@ mod judge;
 mod judged;
 mod limits;
 mod lookups;
+mod oauth;
 mod ordered;
 mod patterns;
 mod pause;

@@ -12,6 +12,7 @@ pub mod eventual;
 pub mod gate;
 pub mod host;
 pub mod hubspot;
+pub mod issuer;
 pub mod isv;
 pub mod judge;
 pub mod mirror;

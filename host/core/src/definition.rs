@@ -187,6 +187,10 @@ pub enum StepKind {
         app: String,
         /// The manifest's action.
         action: String,
+        /// The environment's own connection of this name; the user's where none is named. A step with it is hidden
+        /// from users.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        connection: Option<String>,
         /// The input: JSON with `{{ … }}` and value maps.
         input: Value,
     },
@@ -342,9 +346,20 @@ impl Definition {
         })
     }
 
-    /// Every app the workflow needs a connection for, its trigger's first.
+    /// Every app the workflow speaks to, its trigger's first.
     #[must_use]
     pub fn apps(&self) -> Vec<&str> {
+        self.apps_that(|_| true)
+    }
+
+    /// Every app that a user connects for the workflow, its trigger's first: not those of hidden steps alone.
+    #[must_use]
+    pub fn connected_apps(&self) -> Vec<&str> {
+        self.apps_that(Option::is_none)
+    }
+
+    /// The trigger's app, and those of actions whose own connection is as `fits` wants it.
+    fn apps_that(&self, fits: impl Fn(&Option<String>) -> bool) -> Vec<&str> {
         let mut apps = Vec::new();
         let trigger = match &self.trigger {
             Trigger::App { app, .. } => Some(app.as_str()),
@@ -358,7 +373,7 @@ impl Definition {
         };
         let steps = self.every_step();
         let steps = steps.iter().filter_map(|(_, step)| match &step.kind {
-            StepKind::Action { app, .. } => Some(app.as_str()),
+            StepKind::Action { app, connection, .. } if fits(connection) => Some(app.as_str()),
             _ => None,
         });
         for app in trigger.into_iter().chain(steps) {

@@ -142,6 +142,8 @@ ids! {
     DeliveryId;
     /// Names an installation under way (Alloy's `installationId` of startInstallation).
     InstallSessionId;
+    /// Names a person's consent at a vendor that is under way.
+    ConsentId;
 }
 
 /// Makes ids from a clock and a random source.

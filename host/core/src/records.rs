@@ -3,11 +3,14 @@
 //! A record's JSON form is its stored form. It may gain members with `#[serde(default)]`; it never loses or
 //! redefines one: a change of meaning is a new record version in `trunnion-store`.
 
+mod vault;
+
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::Value;
 
+pub use self::vault::{AppRegistration, Consent, FormerSecret, OwnConnection, Tokens};
 use crate::{
     call::CallError,
     clock::Timestamp,
@@ -82,7 +85,7 @@ pub struct User {
 pub struct Connection {
     /// Its id.
     pub id: ConnectionId,
-    /// Whose it is.
+    /// Whose it is; [`Connection::OWN`] where it is the environment's own.
     pub user: UserId,
     /// The app.
     pub app: String,
@@ -120,28 +123,6 @@ impl fmt::Debug for Connection {
             .field("account", &self.account)
             .field("secrets", &self.secrets.keys().collect::<Vec<_>>())
             .finish_non_exhaustive()
-    }
-}
-
-/// What a vendor's token endpoint issued.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tokens {
-    /// What requests carry.
-    pub access: String,
-    /// What a newer one is asked for with.
-    #[serde(default)]
-    pub refresh: Option<String>,
-    /// When they were issued.
-    pub issued_at: Timestamp,
-    /// When the access token ends; never, where the vendor does not say.
-    #[serde(default)]
-    pub expires_at: Option<Timestamp>,
-}
-
-impl fmt::Debug for Tokens {
-    /// Leaves the tokens out.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tokens").field("expires_at", &self.expires_at).finish_non_exhaustive()
     }
 }
 

@@ -39,6 +39,10 @@ pub trait Catalog {
     fn event_sample(&self, name: &str) -> Option<Value>;
     /// Whether a stream destination of this name is known.
     fn destination(&self, name: &str) -> bool;
+    /// The app of the environment's own connection of this name.
+    fn connection(&self, _name: &str) -> Option<&str> {
+        None
+    }
     /// Whether a workflow can be called.
     fn callee(&self, _workflow: WorkflowId) -> Callee {
         Callee::Unknown

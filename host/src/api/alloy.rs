@@ -24,6 +24,7 @@ pub fn routes() -> Router<Services> {
         .route("/users", post(users::create).get(users::list))
         .route("/users/{user}", get(users::one))
         .route("/users/{user}/credentials", get(credentials::list))
+        .route("/users/{user}/credentials/{app}", get(credentials::consent_of))
         .route("/integrations", get(integrations::list))
         .route("/integrations/{integration}", get(integrations::one))
         .route("/events", get(events::list))
@@ -36,6 +37,8 @@ pub fn routes() -> Router<Services> {
         .route("/workflows/{workflow}/errors", get(logs::errors))
         .route("/workflows/{workflow}/rerun/{execution}", post(logs::rerun))
         .route("/headless/credentials", post(credentials::create))
+        .route("/headless/oauthUrl", get(credentials::consent).post(credentials::ask_consent))
+        .route("/headless/oauthurl", get(credentials::consent).post(credentials::ask_consent))
         .route("/headless/startInstallation", post(headless::start))
         .route("/headless/completeInstallation", post(headless::complete))
 }

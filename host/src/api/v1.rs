@@ -1,6 +1,7 @@
 //! The native surface: what builders, the CLI and operators call. Errors are RFC 9457 problems.
 
 mod app_webhooks;
+mod apps;
 mod connections;
 mod connectors;
 mod dead_letters;
@@ -8,6 +9,7 @@ mod definitions;
 mod installations;
 mod keys;
 mod lookups;
+mod own_connections;
 mod pollers;
 mod runs;
 mod workspaces;
@@ -23,6 +25,7 @@ use super::Services;
 pub fn routes() -> Router<Services> {
     Router::new()
         .route("/workspaces", post(workspaces::create).get(workspaces::list))
+        .route("/apps/{app}/oauth-client", put(apps::put).get(apps::get).delete(apps::delete))
         .route("/connectors", get(connectors::list))
         .route("/connectors/{app}/versions", put(connectors::push).get(connectors::versions))
         .route("/connectors/{app}/activate", post(connectors::activate))
@@ -44,6 +47,10 @@ pub fn routes() -> Router<Services> {
         .route("/polling", get(pollers::overview))
         .route("/installations/{installation}/poller", get(pollers::one))
         .route("/installations/{installation}/poll", post(pollers::poll_now))
+        .route("/connections", get(own_connections::list))
+        .route("/connections/{name}", put(own_connections::put).delete(own_connections::delete))
+        .route("/connections/{name}/check", post(own_connections::check))
+        .route("/connections/{name}/consent", post(own_connections::consent))
         .route("/users/{user}/connections", get(connections::list))
         .route("/users/{user}/connections/{connection}", put(connections::update))
         .route("/users/{user}/connections/{connection}/check", post(connections::check))

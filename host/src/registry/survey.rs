@@ -257,6 +257,7 @@ impl Survey<'_> {
         for user in users.iter().take(NAMED) {
             named.push(match self.store.get::<Users>(place, user).await {
                 Ok(Some(user)) => user.record.username,
+                Ok(None) if *user == Connection::OWN => "the environment itself".to_owned(),
                 Ok(None) | Err(ReadError::Erased { .. }) => user.to_string(),
                 Err(error) => return Err(error.into()),
             });

@@ -5,6 +5,7 @@
 //! comes to such a record (a timer, a run that was due) finds nothing.
 
 use trunnion_core::{
+    clock::Timestamp,
     id::InstallationId,
     records::{LineKey, LinePlace},
     scope::Scope,
@@ -12,8 +13,8 @@ use trunnion_core::{
 use trunnion_store::{
     Batch, KeyOwner, Position, Swept, Table,
     tables::{
-        ActivePollers, Callbacks, CalledRuns, Deliveries, HeldKeys, Installations, LiveItems, LiveRuns,
-        Pollers, RequestPaths, ScheduleMarks,
+        ActivePollers, Callbacks, CalledRuns, Consents, ConsentsByState, Deliveries, HeldKeys, Installations,
+        LiveItems, LiveRuns, Pollers, RequestPaths, ScheduleMarks,
     },
 };
 
@@ -36,6 +37,7 @@ impl Forgetting<'_> {
         self.unreadable::<Callbacks>(forgotten).await?;
         self.unreadable::<ScheduleMarks>(forgotten).await?;
         self.unreadable::<Pollers>(forgotten).await?;
+        self.consents(forgotten).await?;
         let erased = |scope, user| self.store.keys().is_erased(KeyOwner::User(scope, user));
         self.all_that::<ActivePollers>(forgotten, |timer| {
             timer.record.as_ref().is_some_and(|record| erased(timer.place, record.user))
@@ -47,6 +49,19 @@ impl Forgetting<'_> {
         .await?;
         self.called_runs(forgotten).await?;
         self.held_keys(queue, forgotten).await
+    }
+
+    /// Consents that nobody came back from.
+    async fn consents(&self, forgotten: &mut Forgotten) -> Result<()> {
+        let over = |until: Timestamp| until <= self.now;
+        self.all_that::<Consents>(forgotten, |swept| {
+            swept.record.as_ref().is_none_or(|consent| over(consent.expires_at))
+        })
+        .await?;
+        self.all_that::<ConsentsByState>(forgotten, |swept| {
+            swept.record.as_ref().is_none_or(|target| over(target.expires_at))
+        })
+        .await
     }
 
     /// Records of erased users.

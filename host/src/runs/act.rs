@@ -31,7 +31,13 @@ use super::{
     calls::{Called, Calls},
     routes::Routes,
 };
-use crate::{context::Context, error::Result, limits::Limited, streams::Streams, vault::Vault};
+use crate::{
+    context::Context,
+    error::Result,
+    limits::Limited,
+    streams::Streams,
+    vault::{How, Vault},
+};
 
 /// Items of one `for_each`.
 const MAX_ITEMS: usize = 10_000;
@@ -258,15 +264,18 @@ impl Actor {
                         return Ok(Performed::held(input, wait));
                     }
                     let text = input.to_string();
-                    let answered = match doing {
+                    let (answered, connection) = match doing {
                         Doing::Perform => {
-                            let answered = connector.run_action(call, &text).await;
-                            answered.map(|answer| answer.map(|text| output(&text)))
+                            let perform = |call| connector.run_action(call, &text);
+                            let (answered, used) =
+                                self.vault.call(connection, call, How::READY, perform).await?;
+                            (answered.map(|answer| answer.map(|text| output(&text))), used)
                         }
                         Doing::Reconcile => {
                             let key = call.idempotency_key.clone();
-                            let answered = connector.reconcile(call, &text, &key).await;
-                            answered.map(|answer| answer.map(became))
+                            let ask = |call| connector.reconcile(call, &text, &key);
+                            let (answered, used) = self.vault.call(connection, call, How::READY, ask).await?;
+                            (answered.map(|answer| answer.map(became)), used)
                         }
                     };
                     let (result, log) = self.told(&place, &limits, &connection, answered).await?;
@@ -317,7 +326,7 @@ impl Actor {
         app: &str,
     ) -> Result<Result<Ready, CallError>> {
         let Place { scope, run, .. } = *place;
-        let CompiledKind::Action { action, .. } = &step.kind else {
+        let CompiledKind::Action { action, connection: own, .. } = &step.kind else {
             let message = format!("step `{}` is not an action", step.id);
             return Ok(Err(CallError::Denied { message }));
         };
@@ -330,23 +339,34 @@ impl Actor {
                 format!("the credential for `{app}` was removed; connect again and reinstall the workflow");
             Ok(Err(CallError::AuthExpired { message }))
         };
-        let Some(id) = run.connections.get(app) else { return missing() };
-        let Some(connection) = self.context.store.recall::<Connections>(scope, &(run.user, *id)).await?
-        else {
-            return missing();
+        let connection = match own {
+            Some(name) => match self.vault.own(scope, name).await? {
+                Some(connection) => connection,
+                None => return Ok(Err(no_own(name))),
+            },
+            None => {
+                let Some(id) = run.connections.get(app) else { return missing() };
+                match self.context.store.recall::<Connections>(scope, &(run.user, *id)).await? {
+                    Some(connection) => connection,
+                    None => return missing(),
+                }
+            }
         };
+        let whose =
+            if own.is_some() { (None, Freshness::Fresh) } else { (Some(run.user), Freshness::MayBeWarm) };
         let call = Call {
             scope: *scope,
-            user: Some(run.user),
+            user: whose.0,
             connection: Some(connection.record.id),
             name: action.clone(),
             parameters: connection.record.parameters.clone(),
             account: connection.record.account.clone(),
             idempotency_key: place.idempotency_key(&step.id),
             attempt: place.state.attempt,
-            secrets: self.vault.secrets(&connection),
+            // The vault puts them in.
+            secrets: Arc::default(),
             deadline: None,
-            instance: Freshness::MayBeWarm,
+            instance: whose.1,
         };
         Ok(Ok(Ready { connector, connection, call }))
     }
@@ -455,6 +475,14 @@ fn became(reconciled: Reconciled) -> Result<Effect, CallError> {
 
 fn unmapped(error: MappingError) -> CallError {
     CallError::InvalidInput { field: error.at, message: error.message }
+}
+
+/// The ISV's own connection is not there: nothing of the user's helps, and it may be made any time.
+fn no_own(name: &str) -> CallError {
+    let message = format!(
+        "the environment has no connection `{name}` of its own; make it with PUT /v1/connections/{name}"
+    );
+    CallError::Unavailable { message }
 }
 
 fn user_gone(run: &LiveRun) -> CallError {

@@ -16,7 +16,7 @@ use trunnion_core::{
     id::DeliveryId,
     limit,
     machine::{LEASE, Waits, idempotency_key},
-    records::{Connection, Delivery, DeliveryBody, EventSource, Subscription},
+    records::{Delivery, DeliveryBody, EventSource, Subscription},
     retry::RetryPolicy,
     scope::Scope,
 };
@@ -38,7 +38,7 @@ use crate::{
         Queue,
         queue::{Hold, Lane},
     },
-    vault::{self, Vault},
+    vault::{How, Renew, Stored, Vault},
 };
 
 /// Parses deliveries.
@@ -62,7 +62,7 @@ struct Again {
 /// What a delivery came to and stands on.
 struct Standing {
     subscription: Arc<Subscription>,
-    connection: Versioned<Arc<Connection>>,
+    connection: Stored,
     connector: Connector,
 }
 
@@ -139,14 +139,14 @@ impl Parser {
             Ok(body) => body,
             Err(error) => return self.failed(scope, delivery, version, (error, lane)).await,
         };
-        let occurrences = match self.call(&scope, &delivery, &standing, body).await {
+        let (answered, connection) = self.call(&scope, &delivery, &standing, body).await?;
+        let occurrences = match answered {
             Ok(Answer { value, observations, .. }) => {
                 self.context.limits.told(&limits.0, limits.1, &observations, None, self.context.now());
                 value
             }
             Err(failed) => {
-                let connection = &standing.connection;
-                return match self.refused(&scope, &delivery, connection, &limits, &failed).await? {
+                return match self.refused(&scope, &delivery, &connection, &limits, &failed).await? {
                     Some(wait) => self.later(scope, delivery, version, wait).await,
                     None => self.failed(scope, delivery, version, (failed.error, lane)).await,
                 };
@@ -192,10 +192,10 @@ impl Parser {
         delivery: &Delivery,
         standing: &Standing,
         body: Vec<u8>,
-    ) -> Result<Answer<Vec<Occurrence>>, Failed> {
-        let Standing { subscription, connection, connector } = standing;
-        let connection = &connection.record;
-        let subscription_secret = ("subscription".to_owned(), subscription.secret.clone());
+    ) -> Result<(Result<Answer<Vec<Occurrence>>, Failed>, Stored)> {
+        let Standing { subscription, connection: stored, connector } = standing;
+        let connection = &stored.record;
+        let own = [("subscription".to_owned(), subscription.secret.clone())];
         let call = Call {
             scope: *scope,
             user: Some(connection.user),
@@ -205,7 +205,8 @@ impl Parser {
             account: connection.account.clone(),
             idempotency_key: idempotency_key(delivery.id.0.into(), "parse"),
             attempt: delivery.attempts,
-            secrets: vault::secrets_of(connection, [subscription_secret]),
+            // The vault puts them in.
+            secrets: Arc::default(),
             deadline: None,
             instance: Freshness::Fresh,
         };
@@ -215,7 +216,10 @@ impl Parser {
             headers: delivery.headers.clone(),
             body,
         };
-        connector.parse(call, delivery).await.inspect_err(|failed| {
+        let how = How { renew: Renew::WhenRefused, more: &own };
+        let perform = |call| connector.parse(call, delivery.clone());
+        let (answered, used) = self.vault.call(stored.clone(), call, how, perform).await?;
+        let answered = answered.inspect_err(|failed| {
             for line in &failed.log {
                 tracing::debug!(
                     app = subscription.app,
@@ -223,7 +227,8 @@ impl Parser {
                     "the connector said while parsing"
                 );
             }
-        })
+        });
+        Ok((answered, used))
     }
 
     fn arrivals(

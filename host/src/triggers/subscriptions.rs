@@ -5,7 +5,7 @@
 
 pub mod care;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use trunnion_core::{
     definition::Trigger,
@@ -25,7 +25,7 @@ use super::webhook::path_key;
 use crate::{
     context::Context,
     error::{Error, Result},
-    vault,
+    vault::{How, Renew, Vault},
 };
 
 /// The secret that the host makes for each subscription.
@@ -53,6 +53,7 @@ impl fmt::Debug for ByHand {
 #[derive(Clone, Debug)]
 pub struct Subscriptions {
     context: Context,
+    vault: Vault,
 }
 
 /// A subscription that feeds an installation, and whether it was made for it.
@@ -65,10 +66,10 @@ pub struct Fed {
 }
 
 impl Subscriptions {
-    /// Over `context`.
+    /// Over `context`, with the credentials of `vault`.
     #[must_use]
-    pub const fn new(context: Context) -> Self {
-        Self { context }
+    pub const fn new(context: Context, vault: Vault) -> Self {
+        Self { context, vault }
     }
 
     /// The subscription for `trigger` on `connection`: the one another installation uses, or a new one.
@@ -155,7 +156,10 @@ impl Subscriptions {
             return Ok(subscription);
         }
         let target = self.target(&subscription);
-        match connector.subscribe(self.call(scope, connection, &subscription, "subscribe"), &target).await {
+        let call = self.call(scope, connection, &subscription, "subscribe");
+        let own = own_secret(&subscription);
+        let perform = |call| connector.subscribe(call, &target);
+        match self.vault.call_anew(connection, call, in_time(&own), perform).await? {
             Ok(answer) => {
                 subscription.state = serde_json::from_str(&answer.value).map_err(|error| {
                     Error::Internal(format!(
@@ -211,7 +215,9 @@ impl Subscriptions {
             && !manual(&connector)
         {
             let call = self.call(scope, connection, subscription, "unsubscribe");
-            if let Err(failed) = connector.unsubscribe(call, &subscription.state.to_string()).await {
+            let (own, state) = (own_secret(subscription), subscription.state.to_string());
+            let perform = |call| connector.unsubscribe(call, &state);
+            if let Err(failed) = self.vault.call_anew(connection, call, in_time(&own), perform).await? {
                 tracing::warn!(
                     subscription = %subscription.id, app = subscription.app, error = %failed.error,
                     "the vendor did not remove a webhook; its deliveries will be refused"
@@ -255,7 +261,6 @@ impl Subscriptions {
     }
 
     fn call(&self, scope: &Scope, connection: &Connection, subscription: &Subscription, what: &str) -> Call {
-        let own = (OWN_SECRET.to_owned(), subscription.secret.clone());
         Call {
             scope: *scope,
             user: Some(connection.user),
@@ -265,9 +270,19 @@ impl Subscriptions {
             account: connection.account.clone(),
             idempotency_key: idempotency_key(subscription.id.0.into(), what),
             attempt: 1,
-            secrets: vault::secrets_of(connection, [own]),
+            // The vault puts them in.
+            secrets: Arc::default(),
             deadline: None,
             instance: Freshness::Fresh,
         }
     }
+}
+
+/// The secret that the host made for a subscription.
+fn own_secret(subscription: &Subscription) -> [(String, String); 1] {
+    [(OWN_SECRET.to_owned(), subscription.secret.clone())]
+}
+
+const fn in_time(more: &[(String, String)]) -> How<'_> {
+    How { renew: Renew::InTime, more }
 }

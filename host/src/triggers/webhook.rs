@@ -11,7 +11,7 @@ use serde_json::Value;
 use trunnion_core::{
     id::{DeliveryId, SubscriptionId, UserId},
     machine::LEASE,
-    manifest::{DedupKey, Verification, WebhookSpec},
+    manifest::{DedupKey, Verification, WebhookSpec, auth::CLIENT_SECRET},
     records::{AppHook, Delivery, DeliveryBody, LedgerEntry, Subscription},
     scope::Scope,
 };
@@ -29,6 +29,7 @@ use crate::{
     error::{Error, Result},
     finish::finish,
     runs::{Queue, queue::Lane},
+    vault::registration,
 };
 
 /// What became of a delivery.
@@ -180,7 +181,16 @@ impl Ingress {
         let connection = self.context.store.recall::<Connections>(scope, &key).await?;
         let secrets = connection.map(|connection| connection.record.secrets.clone()).unwrap_or_default();
         let own = ("subscription".to_owned(), subscription.secret.clone());
-        Ok(secrets.into_iter().chain([own]).map(|(name, key)| (name, vec![key])).collect())
+        let mut keys: Keys = secrets.into_iter().chain([own]).map(|(name, key)| (name, vec![key])).collect();
+        // What vendors sign with the client's secret, they sign with the former one for a while.
+        if !keys.contains_key(CLIENT_SECRET)
+            && let Some(registered) = registration(&self.context.store, scope, &subscription.app).await?
+        {
+            let former = registered.former.iter().filter(|former| former.until > self.context.now());
+            let secrets = [&registered.client_secret].into_iter().chain(former.map(|former| &former.secret));
+            keys.insert(CLIENT_SECRET.to_owned(), secrets.cloned().collect());
+        }
+        Ok(keys)
     }
 
     async fn keep(

@@ -12,7 +12,7 @@ use trunnion_core::{
 };
 use trunnion_store::{Batch, CommitError, Versioned, tables::Connections};
 
-use super::{Given, Vault};
+use super::{Given, Vault, renew::Need};
 use crate::{
     error::{Error, Result},
     finish::finish,
@@ -53,7 +53,12 @@ impl Vault {
     /// Whether work on a connection need not wait for it: it works, as far as is known, or is gone for good, which
     /// the work then says.
     pub async fn is_usable(&self, scope: &Scope, user: UserId, id: ConnectionId) -> Result<bool> {
-        let stored = self.context.store.recall::<Connections>(scope, &(user, id)).await?;
+        let store = &self.context.store;
+        let stored = match store.recall::<Connections>(scope, &(user, id)).await? {
+            Some(stored) => Some(stored),
+            // Hidden steps wait for the environment's own.
+            None => store.recall::<Connections>(scope, &(Connection::OWN, id)).await?,
+        };
         Ok(stored.is_none_or(|stored| stored.record.needs_attention.is_none()))
     }
 
@@ -98,8 +103,16 @@ impl Vault {
 
     /// Asks the vendor whether a connection works as it is; where it does, it needs attention no more.
     pub async fn check(&self, scope: &Scope, user: UserId, id: ConnectionId) -> Result<Connection> {
-        let stored = self.connection(scope, user, id).await?.record;
-        self.ask(scope, &stored).await?;
+        let Versioned { mut record, .. } = self.connection(scope, user, id).await?;
+        if self.is_ending(&record) {
+            let renewed = self.renew(scope, (user, id), Need::Checked).await?;
+            let failed = |error| Error::Vendor {
+                message: format!("the token of credential `{id}` could not be renewed: {error}"),
+                error,
+            };
+            record = Connection::clone(&renewed.map_err(failed)?.record);
+        }
+        self.ask(scope, &record).await?;
         self.mend(scope, user, id, None).await
     }
 
@@ -118,7 +131,7 @@ impl Vault {
     }
 
     /// Clears the mark, takes over new values, and lets whatever waited go on.
-    async fn mend(
+    pub(super) async fn mend(
         &self,
         scope: &Scope,
         user: UserId,
@@ -127,13 +140,14 @@ impl Vault {
     ) -> Result<Connection> {
         for _ in 0..MAX_CONFLICTS {
             let Versioned { record: old, version } = self.connection(scope, user, id).await?;
-            let Connection { scheme, title, parameters, secrets, .. } = new.unwrap_or(&old).clone();
+            let Connection { scheme, title, parameters, secrets, tokens, .. } = new.unwrap_or(&old).clone();
             let now = self.context.now();
             let mended = Connection {
                 scheme,
                 title,
                 parameters,
                 secrets,
+                tokens,
                 updated_at: now,
                 needs_attention: None,
                 ..old

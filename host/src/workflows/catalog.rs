@@ -12,7 +12,7 @@ use trunnion_core::{
 };
 use trunnion_store::{
     Store,
-    tables::{EventSchemas, Releases, StreamDestinations, Workflows},
+    tables::{EventSchemas, OwnConnections, Releases, StreamDestinations, Workflows},
 };
 
 use crate::{context::Context, error::Result, workflows::library::event_key};
@@ -24,6 +24,8 @@ pub struct Catalog {
     samples: BTreeMap<String, Value>,
     destinations: Vec<String>,
     callees: BTreeMap<WorkflowId, Callee>,
+    /// The apps of the environment's own connections, by name.
+    connections: BTreeMap<String, String>,
     own: Option<WorkflowId>,
 }
 
@@ -55,6 +57,14 @@ impl Catalog {
                         let place = Scope::new(scope.workspace, environment);
                         if store.get::<StreamDestinations>(&place, destination).await?.is_some() {
                             catalog.destinations.push(destination.clone());
+                        }
+                    }
+                }
+                StepKind::Action { connection: Some(name), .. } => {
+                    for environment in Environment::ALL {
+                        let place = Scope::new(scope.workspace, environment);
+                        if let Some(own) = store.get::<OwnConnections>(&place, name).await? {
+                            catalog.connections.insert(name.clone(), own.record.app);
                         }
                     }
                 }
@@ -102,6 +112,10 @@ impl release::Catalog for Catalog {
 
     fn destination(&self, name: &str) -> bool {
         self.destinations.iter().any(|known| known == name)
+    }
+
+    fn connection(&self, name: &str) -> Option<&str> {
+        self.connections.get(name).map(String::as_str)
     }
 
     fn callee(&self, workflow: WorkflowId) -> Callee {

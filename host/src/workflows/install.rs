@@ -285,7 +285,7 @@ impl Installer {
             return Err(Error::not_found("credential-unknown", message));
         }
         let mut chosen = BTreeMap::new();
-        for app in releases.iter().flat_map(|release| release.definition.apps()) {
+        for app in releases.iter().flat_map(|release| release.definition.connected_apps()) {
             let all: Vec<_> = owned.iter().filter(|connection| connection.app == app).collect();
             let named: Vec<_> =
                 all.iter().copied().filter(|connection| wish.connections.contains(&connection.id)).collect();
@@ -348,7 +348,7 @@ impl Installer {
             let config = configure(&release.definition, given)?;
             let known = existing.iter().find(|installation| installation.workflow == *workflow);
             let now = self.context.now();
-            let apps = release.definition.apps();
+            let apps = release.definition.connected_apps();
             let connections = session.connections.iter().filter(|(app, _)| apps.contains(&app.as_str()));
             let installation = Installation {
                 id: known.map_or_else(|| self.context.ids.next(), |known| known.id),

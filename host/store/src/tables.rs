@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use trunnion_core::{
     clock::Timestamp,
     id::{
-        ConnectionId, DeliveryId, Id, InstallSessionId, InstallationId, IntegrationId, RunId, SubscriptionId,
-        UserId, WorkflowId, WorkspaceId,
+        ConnectionId, ConsentId, DeliveryId, Id, InstallSessionId, InstallationId, IntegrationId, RunId,
+        SubscriptionId, UserId, WorkflowId, WorkspaceId,
     },
     records::{
-        ApiKey, AppHook, Callback, Connection, ConnectorChange, ConnectorVersion, DeadLetter, DeadWork,
-        Delivery, Digest, EndedRun, EventSchema, HeldKey, InstallSession, Installation, Integration,
-        LedgerEntry, LiveItem, LiveRun, Poller, ScheduleMark, StoredRelease, StreamDestination, Subscription,
-        User, Workflow, Workspace as WorkspaceRecord,
+        ApiKey, AppHook, AppRegistration, Callback, Connection, ConnectorChange, ConnectorVersion, Consent,
+        DeadLetter, DeadWork, Delivery, Digest, EndedRun, EventSchema, HeldKey, InstallSession, Installation,
+        Integration, LedgerEntry, LiveItem, LiveRun, OwnConnection, Poller, ScheduleMark, StoredRelease,
+        StreamDestination, Subscription, User, Workflow, Workspace as WorkspaceRecord,
     },
     scope::Scope,
 };
@@ -55,7 +55,7 @@ tables! {
     /// Finds a user, by the keyed hash of the username.
     4 UsersByName: Environment, [u8; 16] => UserRef, |_| Owner::Plain;
     /// Stored credentials.
-    5 Connections: Environment, (UserId, ConnectionId) => Connection, |connection| Owner::User(connection.user);
+    5 Connections: Environment, (UserId, ConnectionId) => Connection, |connection| owner(connection.user);
     /// Integrations.
     6 Integrations: Workspace, IntegrationId => Integration, |_| Owner::Scope;
     /// Workflows with their drafts.
@@ -112,10 +112,23 @@ tables! {
     37 Callbacks: Environment, RunId => Callback, |callback| Owner::User(callback.user);
     /// Keys of ordered workflows that a failed run holds: installation, hashed key, the run's place.
     44 HeldKeys: Environment, (InstallationId, [u8; 16], u64) => HeldKey, |_| Owner::Plain;
+    /// The ISV's own clients at vendors, by app.
+    45 AppRegistrations: Environment, String => AppRegistration, |_| Owner::Scope;
+    /// People who were sent to a vendor to consent.
+    46 Consents: Environment, ConsentId => Consent, |consent| owner(consent.user);
+    /// Finds a consent, by the truncated SHA-256 of its state.
+    47 ConsentsByState: Deployment, [u8; 16] => ConsentTarget, |_| Owner::Plain;
+    /// The environment's own connections, by name.
+    48 OwnConnections: Environment, String => OwnConnection, |_| Owner::Scope;
     /// Where vendors deliver for all accounts of an app, by app.
     60 AppHooks: Environment, String => AppHook, |_| Owner::Scope;
     /// Finds an app's own webhook, by the truncated SHA-256 of its path token.
     61 AppHooksByPath: Deployment, [u8; 16] => AppTarget, |_| Owner::Plain;
+}
+
+/// The environment's own things are sealed under its key, everybody else's under theirs.
+fn owner(user: UserId) -> Owner {
+    if user == Connection::OWN { Owner::Scope } else { Owner::User(user) }
 }
 
 const fn owner_of_dead(letter: &DeadLetter) -> Owner {
@@ -174,6 +187,17 @@ pub struct RequestTarget {
     pub installation: InstallationId,
 }
 
+/// Points at a consent under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsentTarget {
+    /// Where it lives.
+    pub scope: Scope,
+    /// Which.
+    pub consent: ConsentId,
+    /// It counts until then.
+    pub expires_at: Timestamp,
+}
+
 /// What a listing of a workflow's runs must know of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunOutline {
@@ -222,7 +246,8 @@ mod tests {
              13 InstallSessions, 14 Subscriptions, 15 SubscriptionsByPath, 16 Deliveries, 17 LiveRuns, \
              18 EndedRuns, 19 RunsByWorkflow, 20 Ledger, 21 DeadLetters, 22 ConnectorVersions, 23 ActiveConnectors, \
              24 StreamDestinations, 25 ConnectorHistory, 26 LiveItems, 27 ScheduleMarks, 30 Pollers, \
-             31 ActivePollers, 35 RequestPaths, 36 CalledRuns, 37 Callbacks, 44 HeldKeys, 60 AppHooks, 61 AppHooksByPath",
+             31 ActivePollers, 35 RequestPaths, 36 CalledRuns, 37 Callbacks, 44 HeldKeys, 45 AppRegistrations, 46 Consents, \
+             47 ConsentsByState, 48 OwnConnections, 60 AppHooks, 61 AppHooksByPath",
             "numbers are stored in every key and never change; only add at the end"
         );
     }

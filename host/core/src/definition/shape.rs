@@ -77,7 +77,12 @@ const STEP: Shape = Shape::Tagged {
     cases: &[
         (
             "action",
-            &[required("app", Shape::Text), required("action", Shape::Text), required("input", Shape::Any)],
+            &[
+                required("app", Shape::Text),
+                required("action", Shape::Text),
+                nullable("connection", Shape::Text),
+                required("input", Shape::Any),
+            ],
         ),
         ("stream", &[required("destination", Shape::Text), required("body", Shape::Any)]),
         ("filter", &[required("condition", Shape::Text)]),

@@ -191,6 +191,7 @@ impl Check<'_> {
                     "there is no stream destination `{destination}`; create it first, or correct its name"
                 ),
             ),
+            StepKind::Action { app, connection: Some(name), .. } => self.own_connection(at, app, name),
             StepKind::Call { workflow, .. } => self.call(&format!("{at}/workflow"), workflow),
             StepKind::Branch { branches, .. } if branches.is_empty() => {
                 self.problem(
@@ -228,6 +229,20 @@ impl Check<'_> {
                 format!("is {}; write 1 (never again) to {MOST_ATTEMPTS}", retry.attempts),
             );
         }
+    }
+
+    /// Whether the environment has this connection of its own, to this app.
+    fn own_connection(&mut self, at: &str, app: &str, name: &str) {
+        let message = match self.catalog.connection(name) {
+            Some(known) if known == app => return,
+            Some(known) => {
+                format!("the connection `{name}` is to `{known}`, not to `{app}`; name another one")
+            }
+            None => format!(
+                "there is no connection `{name}` of the environment's own; make it with PUT /v1/connections/{name}"
+            ),
+        };
+        self.problem(format!("{at}/connection"), message);
     }
 
     /// Whether a workflow can be called from here.
@@ -303,7 +318,7 @@ impl Check<'_> {
         for step in &program.steps {
             let at = &step.at;
             match &step.kind {
-                CompiledKind::Action { app, action, input } => {
+                CompiledKind::Action { app, action, input, .. } => {
                     let Ok(spec) = action_of(self.catalog, app, action, at) else { continue };
                     self.fit(sources, &spec.input, input.root(), &format!("{at}/input"));
                     let known =

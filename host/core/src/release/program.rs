@@ -45,6 +45,8 @@ pub enum CompiledKind {
         app: String,
         /// The manifest's action.
         action: String,
+        /// The environment's own connection, where it is not the user's.
+        connection: Option<String>,
         /// Gives the input.
         input: Template,
     },
@@ -280,7 +282,7 @@ impl Compiler<'_> {
     fn plain(&mut self, program: &mut Program, step: &Step, at: &str, place: &Place) {
         let below = |member: &str| format!("{at}/{member}");
         let compiled = match &step.kind {
-            StepKind::Action { app, action, input } => {
+            StepKind::Action { app, action, connection, input } => {
                 let repeat = match action_of(self.catalog, app, action, at) {
                     Ok(spec) => Some(spec.repeat),
                     Err(problem) => {
@@ -292,6 +294,7 @@ impl Compiler<'_> {
                 let kind = input.map(|input| CompiledKind::Action {
                     app: app.clone(),
                     action: action.clone(),
+                    connection: connection.clone(),
                     input,
                 });
                 kind.zip(repeat).map(|(kind, repeat)| (kind, Act::Outside(repeat), RetryPolicy::action()))

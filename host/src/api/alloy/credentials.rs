@@ -1,17 +1,21 @@
-//! Credentials: `POST /headless/credentials` and a user's list.
+//! Credentials: `POST /headless/credentials`, a user's list, and the address where a user consents.
 
 use std::collections::BTreeMap;
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::StatusCode,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
+use trunnion_core::scope::Scope;
 
-use super::events::unquoted;
-use crate::api::{Services, body, caller::Tenant, error::Failure};
+use super::events::{required, unquoted};
+use crate::{
+    api::{Services, body, caller::Tenant, error::Failure},
+    vault::Wish,
+};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -71,4 +75,57 @@ pub(super) async fn list(
         })
     };
     Ok(Json(json!({ "data": connections.iter().map(shape).collect::<Vec<_>>() })))
+}
+
+/// `userId`, `app` and what else the app's address needs, such as `shop`. `redirectUrl` is where the user goes in the
+/// end; Alloy's `credentialName` means nothing here.
+type Asked = BTreeMap<String, String>;
+
+pub(super) async fn consent(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+    Query(mut asked): Query<Asked>,
+) -> Result<Json<Value>, Failure> {
+    let user = asked.remove("userId");
+    let url = consent_url(&services, &scope, required(user.as_ref())?, asked).await?;
+    Ok(Json(json!({ "oauthUrl": url, "data": { "oauthUrl": url } })))
+}
+
+pub(super) async fn ask_consent(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+    body: body::Json<Asked>,
+) -> Result<Json<Value>, Failure> {
+    let mut asked = body.value;
+    let user = asked.remove("userId");
+    let url = consent_url(&services, &scope, required(user.as_ref())?, asked).await?;
+    Ok(Json(json!({ "oauthUrl": url, "data": { "oauthUrl": url } })))
+}
+
+/// The older form, by path.
+pub(super) async fn consent_of(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+    Path((user, app)): Path<(String, String)>,
+    Query(mut asked): Query<Asked>,
+) -> Result<Json<Value>, Failure> {
+    asked.insert("app".to_owned(), app);
+    let url = consent_url(&services, &scope, &user, asked).await?;
+    Ok(Json(json!({ "oauthUrl": url, "redirectUrl": url, "url": url })))
+}
+
+async fn consent_url(
+    services: &Services,
+    scope: &Scope,
+    user: &str,
+    mut asked: Asked,
+) -> Result<String, Failure> {
+    let Some(app) = asked.remove("app") else {
+        let message = "`app` is missing; name the app that the user connects";
+        return Err(Failure::new(StatusCode::BAD_REQUEST, "credential-incomplete", message));
+    };
+    let user = services.users.find(scope, user).await?;
+    let (scheme, redirect) = (asked.remove("scheme"), asked.remove("redirectUrl"));
+    let wish = Wish { user: user.id, name: None, app, scheme, given: asked, redirect };
+    Ok(services.vault.ask_consent(scope, wish).await?)
 }

@@ -56,8 +56,10 @@ pub(super) async fn start(
 fn open_fields(release: &StoredRelease) -> Option<Value> {
     let definition = &release.definition;
     let fields: Vec<_> = definition.fields.iter().map(field).collect();
-    let (step, app) =
-        (definition.steps.first()?, definition.apps().first().copied().unwrap_or_default().to_owned());
+    let (step, app) = (
+        definition.steps.first()?,
+        definition.connected_apps().first().copied().unwrap_or_default().to_owned(),
+    );
     (!fields.is_empty()).then(|| {
         let block = block_id(release.workflow, &step.id);
         json!({ "workflowId": release.workflow, "app": app, "blockId": block, "fields": fields })

@@ -8,7 +8,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use trunnion_core::{
-    definition::{Definition, StepKind, Trigger},
+    definition::{Definition, Step, StepKind, Trigger},
     id::{IntegrationId, UserId, WorkflowId},
     machine::idempotency_key,
     records::{Installation, Integration, StoredRelease},
@@ -119,7 +119,10 @@ fn blocks(services: &Services, workflow: WorkflowId, definition: &Definition) ->
         Trigger::Call { .. } => block(services, workflow, "trigger", "Call", "call"),
         Trigger::Request { .. } => block(services, workflow, "trigger", "Request", "request"),
     };
-    let steps = definition.every_step().into_iter().map(|(_, step)| {
+    // A step with the environment's own connection is hidden from users.
+    let hidden = |step: &Step| matches!(&step.kind, StepKind::Action { connection: Some(_), .. });
+    let shown = definition.every_step().into_iter().filter(|(_, step)| !hidden(step));
+    let steps = shown.map(|(_, step)| {
         let (name, kind) = match &step.kind {
             StepKind::Action { app, action, .. } => (action, app.as_str()),
             StepKind::Stream { destination, .. } => (destination, "dataStream"),

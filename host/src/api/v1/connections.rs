@@ -51,7 +51,7 @@ pub(super) async fn check(
     Ok(Json(shape(&services.vault.check(&scope, user.id, id).await?)))
 }
 
-fn shape(connection: &Connection) -> Value {
+pub(super) fn shape(connection: &Connection) -> Value {
     json!({
         "id": connection.id,
         "app": connection.app,

@@ -151,6 +151,7 @@ pub fn lane_of(run: &LiveRun, program: &Program, state: &RunState) -> Lane {
 #[must_use]
 pub fn lane_of_step(run: &LiveRun, step: &CompiledStep) -> Lane {
     match &step.kind {
+        CompiledKind::Action { connection: Some(name), .. } => destination_lane(name),
         CompiledKind::Action { app, .. } => connection_lane(run.connections.get(app)),
         CompiledKind::Stream { destination, .. } => destination_lane(destination),
         CompiledKind::ForEach { body, .. } => {

@@ -6,7 +6,7 @@
 //! installation changes that record too, so a visit under way then commits nothing. Where nothing is new, nothing is
 //! written.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use trunnion_core::{
     call::CallError,
@@ -15,7 +15,7 @@ use trunnion_core::{
     machine::idempotency_key,
     manifest::PollSpec,
     polling::{self, Pace},
-    records::{Connection, Installation, Poller},
+    records::{Installation, Poller},
     scope::Scope,
 };
 use trunnion_sandbox::{Answer, Call, Connector, Failed, Freshness, Poll, Polled};
@@ -30,7 +30,7 @@ use crate::{
     error::{Error, Result, present},
     limits::{Drawn, Limited},
     triggers::accept::Acceptor,
-    vault::Vault,
+    vault::{How, Stored, Vault},
 };
 
 /// The code of `accept`'s refusal of an arrival that starts nothing.
@@ -127,7 +127,7 @@ pub(super) struct Page {
 /// Everything that a visit stands on.
 pub(super) struct Standing {
     pub(super) poller: Versioned<Poller>,
-    pub(super) connection: Versioned<Connection>,
+    pub(super) connection: Stored,
     connector: Connector,
     pub(super) spec: PollSpec,
     pace: Pace,
@@ -158,19 +158,19 @@ impl Visitor {
                 (kept, ask.look_back.max(deeper), 0)
             }
         };
-        let answered = self.call(&ask.place.scope, &standing, from.as_deref(), look_back).await;
+        let (answered, used) = self.call(&ask.place.scope, &standing, from.as_deref(), look_back).await?;
         let polled = match self.told(&limits, answered) {
             Ok(polled) => polled,
             Err((error, Some(until))) => {
                 let refused = Some((poller.record.app.clone(), error));
                 return Ok(Visited::Limited(Held { pace, until, round: ask.round, refused }));
             }
-            Err((error, None)) => return self.failed(ask.place, &standing, error).await,
+            Err((error, None)) => return self.failed(ask.place, &standing, &used, error).await,
         };
         let (next, more) = (polled.cursor.clone(), polled.more);
         let sorted = match self.sort(&ask.place, &standing, polled.occurrences).await? {
             Ok(sorted) => sorted,
-            Err(error) => return self.failed(ask.place, &standing, error).await,
+            Err(error) => return self.failed(ask.place, &standing, &used, error).await,
         };
         let unwritten = unwritten + 1;
         let Some(position) = self.position(&standing, &sorted, &next, more, unwritten) else {
@@ -180,7 +180,7 @@ impl Visitor {
         };
         let position = match position {
             Ok(position) => position,
-            Err(error) => return self.failed(ask.place, &standing, error).await,
+            Err(error) => return self.failed(ask.place, &standing, &used, error).await,
         };
         // Under the gate no other version can become active that does not read this cursor.
         let registry = &self.context.registry;
@@ -250,7 +250,8 @@ impl Visitor {
         let pace = Pace::new(polling::interval(&spec, every.as_deref()), installation);
         let attention =
             |reason: &str| Ok(Err(Visited::Attention { app: app.clone(), reason: reason.to_owned(), pace }));
-        let Some(connection) = present(store.get::<Connections>(&scope, &(*user, *connection)).await)? else {
+        let Some(connection) = present(store.recall::<Connections>(&scope, &(*user, *connection)).await)?
+        else {
             return attention("the credential was removed; connect again and install the workflow again");
         };
         if let Some(reason) = &connection.record.needs_attention {
@@ -278,7 +279,7 @@ impl Visitor {
         standing: &Standing,
         from: Option<&str>,
         look_back: Option<Duration>,
-    ) -> Result<Answer<Polled>, Failed> {
+    ) -> Result<(Result<Answer<Polled>, Failed>, Stored)> {
         let Standing { poller, connection: stored, connector, .. } = standing;
         let (poller, connection) = (&poller.record, &stored.record);
         let call = Call {
@@ -290,7 +291,8 @@ impl Visitor {
             account: connection.account.clone(),
             idempotency_key: idempotency_key(poller.installation.0.into(), "poll"),
             attempt: 1,
-            secrets: self.vault.secrets(stored),
+            // The vault puts them in.
+            secrets: Arc::default(),
             deadline: None,
             // A poller comes rarely: kept instances are for what comes often.
             instance: Freshness::Fresh,
@@ -300,13 +302,14 @@ impl Visitor {
         let said = |line: &dyn fmt::Display| {
             tracing::debug!(app, %installation, message = %line, "the connector said while polling");
         };
-        let answered = connector.poll(call, poll).await;
+        let perform = |call| connector.poll(call, poll);
+        let (answered, used) = self.vault.call(stored.clone(), call, How::READY, perform).await?;
         let log = match &answered {
             Ok(answer) => &answer.log,
             Err(failed) => &failed.log,
         };
         log.iter().for_each(|line| said(&line.message));
-        answered
+        Ok((answered, used))
     }
 
     /// Notes what a poll says about the vendor's limits; with a refusal for now, when the poll's turn is.
@@ -324,12 +327,19 @@ impl Visitor {
         polled.map_err(|error| (error, until))
     }
 
-    async fn failed(&self, place: Place, standing: &Standing, error: CallError) -> Result<Visited> {
-        let Standing { poller, connection, pace, .. } = standing;
+    /// A visit that failed on a connection as it was `used`.
+    async fn failed(
+        &self,
+        place: Place,
+        standing: &Standing,
+        used: &Stored,
+        error: CallError,
+    ) -> Result<Visited> {
+        let Standing { poller, pace, .. } = standing;
         let (app, pace) = (poller.record.app.clone(), *pace);
         let Place { scope, .. } = place;
         if let CallError::AuthExpired { message } = error {
-            self.vault.needs_attention(&scope, connection, &message).await?;
+            self.vault.needs_attention(&scope, used, &message).await?;
             return Ok(Visited::Attention { app, reason: message, pace });
         }
         Ok(Visited::Failed { app, error, pace })

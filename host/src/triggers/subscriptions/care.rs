@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use trunnion_core::{
     call::CallError,
     limit::{self, Asking, Turn},
-    records::{Connection, Subscription},
+    records::Subscription,
     scope::Scope,
 };
 use trunnion_sandbox::{Answer, Connector, Failed, Health};
@@ -21,12 +21,12 @@ use trunnion_store::{
     tables::{Connections, Subscriptions as Table},
 };
 
-use super::Subscriptions;
+use super::{Subscriptions, in_time, own_secret};
 use crate::{
     error::{Error, Result, present},
     guard::unless_it_panics,
     limits::Limited,
-    vault::Vault,
+    vault::{Stored, Vault},
 };
 
 /// Webhooks that are asked about at once.
@@ -124,7 +124,7 @@ impl Care {
         };
         let context = &self.subscriptions.context;
         let key = (subscription.user, subscription.connection);
-        let Some(connection) = present(context.store.get::<Connections>(&scope, &key).await)? else {
+        let Some(connection) = present(context.store.recall::<Connections>(&scope, &key).await)? else {
             return Ok(Found::Skipped);
         };
         let Some(connector) = context.registry.active(&subscription.app) else { return Ok(Found::Skipped) };
@@ -136,7 +136,7 @@ impl Care {
         unless_it_panics(Box::pin(asked)).await.unwrap_or(Ok(Found::Failed))
     }
 
-    fn may_ask(&self, scope: &Scope, connector: &Connector, connection: &Versioned<Connection>) -> bool {
+    fn may_ask(&self, scope: &Scope, connector: &Connector, connection: &Stored) -> bool {
         let drawn = limit::drawn_from(connector.manifest(), None);
         let of = Limited::Connection(*scope, connection.record.id);
         let context = &self.subscriptions.context;
@@ -147,19 +147,22 @@ impl Care {
         &self,
         scope: &Scope,
         connector: &Connector,
-        connection: &Versioned<Connection>,
+        connection: &Stored,
         Versioned { version, record: mut subscription }: Versioned<Subscription>,
     ) -> Result<Found> {
         let target = self.subscriptions.target(&subscription);
         let call = |what| self.subscriptions.call(scope, &connection.record, &subscription, what);
-        let checked =
-            connector.check_subscription(call("check"), &target, &subscription.state.to_string()).await;
-        let (found, state) = match self.told(scope, connector, connection, checked).await? {
+        let (own, state) = (own_secret(&subscription), subscription.state.to_string());
+        let perform = |call| connector.check_subscription(call, &target, &state);
+        let (checked, used) =
+            self.vault.call(connection.clone(), call("check"), in_time(&own), perform).await?;
+        let (found, state) = match self.told(scope, connector, &used, checked).await? {
             Ok((Health::Active, state)) => (Found::Active, state),
             Ok((Health::Mended, state)) => (Found::Mended, state),
             Ok((Health::Gone, _)) => {
-                let made = connector.subscribe(call("subscribe"), &target).await;
-                match self.told(scope, connector, connection, made).await? {
+                let perform = |call| connector.subscribe(call, &target);
+                let (made, used) = self.vault.call(used, call("subscribe"), in_time(&own), perform).await?;
+                match self.told(scope, connector, &used, made).await? {
                     Ok(state) => (Found::Registered, state),
                     Err(error) => return Ok(failed(&subscription, &error)),
                 }
@@ -188,7 +191,7 @@ impl Care {
         &self,
         scope: &Scope,
         connector: &Connector,
-        connection: &Versioned<Connection>,
+        connection: &Stored,
         (subscription, version): (&Subscription, Version),
         found: Found,
     ) -> Result<Found> {
@@ -198,7 +201,11 @@ impl Care {
             Ok(_) => Ok(found),
             Err(CommitError::Conflict { .. }) if found == Found::Registered => {
                 let call = self.subscriptions.call(scope, &connection.record, subscription, "unsubscribe");
-                if let Err(failed) = connector.unsubscribe(call, &subscription.state.to_string()).await {
+                let (own, state) = (own_secret(subscription), subscription.state.to_string());
+                let perform = |call| connector.unsubscribe(call, &state);
+                let unsubscribed =
+                    self.vault.call_anew(&connection.record, call, in_time(&own), perform).await?;
+                if let Err(failed) = unsubscribed {
                     tracing::warn!(
                         subscription = %subscription.id, app = subscription.app, error = %failed.error,
                         "the vendor did not remove a webhook; its deliveries will be refused"
@@ -216,7 +223,7 @@ impl Care {
         &self,
         scope: &Scope,
         connector: &Connector,
-        connection: &Versioned<Connection>,
+        connection: &Stored,
         answered: Result<Answer<T>, Failed>,
     ) -> Result<Result<T, CallError>> {
         let (result, observations) = match answered {

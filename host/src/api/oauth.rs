@@ -1,0 +1,112 @@
+//! `/oauth/callback`: where vendors send people back to. It is called by browsers, so it answers with pages.
+//!
+//! What a vendor said is shown as text and nothing else; the page loads nothing, and its address, which carries the
+//! code, goes nowhere.
+
+use axum::{
+    Router,
+    extract::{RawQuery, State},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use url::{Url, form_urlencoded};
+
+use super::{Services, error::Failure};
+use crate::{error::Error, vault::Returned};
+
+/// The route.
+pub fn routes() -> Router<Services> {
+    Router::new().route("/oauth/callback", get(callback))
+}
+
+async fn callback(State(services): State<Services>, RawQuery(query): RawQuery) -> Response {
+    let query = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
+    let Returned { redirect, outcome } = match services.vault.come_back(query).await {
+        Ok(returned) => returned,
+        Err(error) => Returned { redirect: None, outcome: Err(error) },
+    };
+    let told = match outcome {
+        Ok(connection) => Ok(connection.id.to_string()),
+        Err(error) => Err(failure(error)),
+    };
+    match redirect.and_then(|url| Url::parse(&url).ok()) {
+        Some(url) => sent_on(url, &told),
+        None => page(&told),
+    }
+}
+
+/// A failure of the host itself is in its log, and nobody else's business.
+fn failure(error: Error) -> Failure {
+    if matches!(error, Error::Commit(_) | Error::Read(_) | Error::Key(_) | Error::Internal(_)) {
+        tracing::error!(error = &error as &dyn std::error::Error, "a person came back from a vendor in vain");
+    }
+    error.into()
+}
+
+/// Sends the person to where the ISV wants them, with what came of it.
+fn sent_on(mut url: Url, told: &Result<String, Failure>) -> Response {
+    {
+        let mut query = url.query_pairs_mut();
+        match told {
+            Ok(credential) => query.append_pair("success", "true").append_pair("credentialId", credential),
+            Err(failure) => query
+                .append_pair("success", "false")
+                .append_pair("code", failure.code())
+                .append_pair("error", failure.message()),
+        };
+    }
+    let Ok(to) = HeaderValue::from_str(url.as_str()) else { return page(told) };
+    quiet((StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response())
+}
+
+fn page(told: &Result<String, Failure>) -> Response {
+    let (status, title, text) = match told {
+        Ok(_) => (StatusCode::OK, "Connected", "You can close this window."),
+        Err(failure) => (failure.status(), "Not connected", failure.message()),
+    };
+    let body = format!(
+        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title>\n<h1>{title}</h1>\n\
+         <p>{}</p>\n</html>\n",
+        escaped(text)
+    );
+    quiet((status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], body).into_response())
+}
+
+fn quiet(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            other => safe.push(other),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_vendor_said_is_text() {
+        assert_eq!(escaped("<script>\"&'"), "&lt;script&gt;&quot;&amp;&#39;");
+    }
+}
