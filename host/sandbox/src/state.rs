@@ -3,6 +3,8 @@
 //! Nothing of one call survives into the next: [`State::begin`] replaces `current` whole. What an instance
 //! keeps over calls is its memory, its blobs' budget and nothing the host knows.
 
+mod place;
+
 use std::{
     sync::{
         Arc,
@@ -157,6 +159,10 @@ impl State {
             }
             (None, Some(trap)) => trap.to_string(),
             (None, None) => format!("{error:#}"),
+        };
+        let what = match place::of(error) {
+            Some(place) => format!("{what} at {place}"),
+            None => what,
         };
         let last_words = self.current.log.iter().rev().find(|line| line.level == LogLevel::Error);
         match last_words {

@@ -45,6 +45,18 @@ pub struct BuildOptions {
     pub lock: Lock,
     /// The version the components bear, as a release pipeline stamps it. Absent: that of their `Cargo.toml`.
     pub version: Option<Version>,
+    /// What the components say about their source.
+    pub symbols: Symbols,
+}
+
+/// What a component says about its source. It does the same either way, and both come from one compilation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Symbols {
+    /// Nothing: what is shipped.
+    #[default]
+    Stripped,
+    /// Functions and lines, so that a trap can name its place: for whoever is writing it. Several times as large.
+    SourceLines,
 }
 
 /// What `Cargo.lock` means to the build.
@@ -61,7 +73,14 @@ impl BuildOptions {
     /// Builds `paths` into `out_dir`, everything else as usual.
     #[must_use]
     pub fn new(paths: Vec<PathBuf>, out_dir: impl Into<PathBuf>) -> Self {
-        Self { paths, out_dir: out_dir.into(), target_dir: None, lock: Lock::Flexible, version: None }
+        Self {
+            paths,
+            out_dir: out_dir.into(),
+            target_dir: None,
+            lock: Lock::Flexible,
+            version: None,
+            symbols: Symbols::Stripped,
+        }
     }
 }
 
@@ -104,7 +123,7 @@ fn build_one(
     let manifest = keep(&target_dir, name, &describe::manifest(&draft, &package.name)?)?;
     let module = compile(Stage::Described(&manifest))?;
     let path = options.out_dir.join(format!("{name}.wasm"));
-    let size = component::write(&module, &path, &package.name)?;
+    let size = component::write(&module, &path, &package.name, options.symbols)?;
     progress(&format!("wrote {} ({} KB)", path.display(), size.div_ceil(1000)));
     Ok(Built { path, size, name: name.to_owned() })
 }

@@ -10,14 +10,15 @@ use serde_json::Value;
 
 use crate::{BuildOptions, Lock, PACKAGE_PREFIX, display, error::BuildError, toolchain::Toolchain};
 
-/// Small and fast to start: sizes matter more than the last tenth of speed, and a panic is a trap.
+/// Small and fast to start: sizes matter more than the last tenth of speed, and a panic is a trap. Names and lines are
+/// there for whoever wants them; what is shipped is stripped when the component is made.
 const PROFILE: [&str; 6] = [
     "profile.release.opt-level=\"s\"",
     "profile.release.lto=\"fat\"",
     "profile.release.panic=\"abort\"",
     "profile.release.codegen-units=1",
-    "profile.release.strip=\"symbols\"",
-    "profile.release.debug=false",
+    "profile.release.strip=\"none\"",
+    "profile.release.debug=\"line-tables-only\"",
 ];
 
 /// A module that is only asked for its manifest: quick to compile. With a profile, and so a directory, of its own.
