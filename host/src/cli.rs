@@ -26,7 +26,7 @@ pub struct Cli {
 enum Command {
     /// Runs the host.
     Serve(serve::Serve),
-    /// Builds connectors, and shows and swaps those of a running host.
+    /// Makes, judges and builds connectors, and shows and swaps those of a running host.
     #[command(subcommand)]
     Connector(connector::Connector),
     /// Rotates the master key.

@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod api;
+pub mod author;
 mod bench;
 pub mod cli;
 pub mod client;

@@ -16,7 +16,8 @@ const OWNED: [(&str, &[&str]); 6] = [
 ];
 
 /// Files of `host/src` that may speak HTTP as a server.
-const EDGES: [&str; 6] = ["api.rs", "api/", "ui.rs", "server.rs", "bench/reference.rs", "bench/vendor.rs"];
+const EDGES: [&str; 7] =
+    ["api.rs", "api/", "ui.rs", "server.rs", "bench/reference.rs", "bench/vendor.rs", "author/vendor.rs"];
 
 fn packages() -> Vec<Value> {
     let cargo = option_env!("CARGO").unwrap_or("cargo");

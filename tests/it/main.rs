@@ -10,13 +10,17 @@
 
 mod app_webhooks;
 mod attention;
+mod author;
+mod author_dev;
 mod bench;
 mod boundaries;
 mod calls;
 mod canary;
 mod candidates;
 mod care;
+mod cassettes;
 mod complaints;
+mod compliance;
 mod connector_cli;
 mod contract;
 mod crash;
@@ -27,6 +31,7 @@ mod egress;
 mod events;
 mod fairness;
 mod flows;
+mod from_openapi;
 mod hostile;
 mod hubspot;
 mod inside;

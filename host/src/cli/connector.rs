@@ -1,5 +1,6 @@
-//! `trunnion connector`: building connectors, and operating those of a running host.
+//! `trunnion connector`: writing and building connectors, and operating those of a running host.
 
+mod author;
 mod operate;
 mod show;
 
@@ -14,9 +15,11 @@ use trunnion_connector_build::{BuildOptions, build};
 
 use super::{remote::Remote, say};
 
-/// Builds connectors, and shows and swaps those of a running host.
+/// Makes, judges and builds connectors, and shows and swaps those of a running host.
 #[derive(Debug, Subcommand)]
 pub(super) enum Connector {
+    #[command(flatten)]
+    Author(author::Author),
     /// Builds connector crates into components, finding or installing what that needs.
     Build {
         /// Connector crates.
@@ -89,6 +92,7 @@ pub(super) struct To {
 
 pub(super) fn run(command: Connector) -> anyhow::Result<()> {
     match command {
+        Connector::Author(command) => author::run(command),
         Connector::Build { paths, out_dir, as_version } => {
             let mut options = BuildOptions::new(paths, out_dir);
             if let Some(version) = as_version {

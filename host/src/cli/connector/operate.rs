@@ -40,14 +40,23 @@ pub(super) fn push(files: &[PathBuf], app: Option<&str>, then: Then, to: &To) ->
             Some(app) => app.to_owned(),
             None => app_of(file)?,
         };
-        let component =
-            std::fs::read(file).with_context(|| format!("`{}` could not be read", file.display()))?;
-        let path = format!("{}/versions?activate={}", base(&app), then == Then::Activate);
-        let pushed = wait(client.put_component(&path, component.into()));
-        let answer = pushed.with_context(|| format!("`{}` was not pushed", file.display()))?;
+        let answer = put(file, &app, then, &client)?;
         print(to, &answer, |answer| show::swap(&app, answer))?;
     }
     Ok(())
+}
+
+/// Pushes a component that is named after its app, and has it be the active one: what a person reads of it.
+pub(super) fn swap_in(file: &Path, client: &Client) -> anyhow::Result<String> {
+    let app = app_of(file)?;
+    Ok(show::swap(&app, &put(file, &app, Then::Activate, client)?))
+}
+
+fn put(file: &Path, app: &str, then: Then, client: &Client) -> anyhow::Result<Value> {
+    let component = std::fs::read(file).with_context(|| format!("`{}` could not be read", file.display()))?;
+    let path = format!("{}/versions?activate={}", base(app), then == Then::Activate);
+    let pushed = wait(client.put_component(&path, component.into()));
+    pushed.with_context(|| format!("`{}` was not pushed", file.display()))
 }
 
 pub(super) fn activate(app: &str, which: &str, to: &To) -> anyhow::Result<()> {

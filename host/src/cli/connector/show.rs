@@ -95,7 +95,7 @@ fn digest(row: &Value, name: &str) -> String {
 }
 
 /// Columns as wide as their widest cell; the last one ends where its text ends.
-fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
+pub(super) fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
     let head: Vec<String> = head.iter().map(|title| (*title).to_owned()).collect();
     let all: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
     let columns = all.iter().map(Vec::len).max().unwrap_or_default();

@@ -1,0 +1,226 @@
+//! `trunnion connector run`: one call in the real sandbox, on behalf of a connection from the environment.
+
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde::Serialize;
+use serde_json::{Value, json};
+use trunnion_core::manifest::{Manifest, TriggerSource};
+use trunnion_sandbox::{Answer, EgressOptions, Exchange, Failed, LogLine, Poll, broker::Rewrite};
+
+use super::{block_on, component_with_lines, open, print, print_json};
+use crate::{
+    author::{credential::Credential, workshop::Workshop},
+    cli::say,
+};
+
+/// Calls one action, one poll, or the connection check.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Run {
+    /// A component (FILE.wasm), or a connector crate's folder, which is built first.
+    #[arg(value_name = "FILE|PATH")]
+    connector: PathBuf,
+    /// The action or polling trigger; `check` asks whether the connection works.
+    #[arg(value_name = "ACTION|TRIGGER|check")]
+    what: String,
+    /// An action's input as JSON, `@FILE` or `-` for standard input; its sample where absent.
+    #[arg(long, value_name = "JSON|@FILE|-", conflicts_with = "cursor")]
+    input: Option<String>,
+    /// Where a listing or poll starts, as an earlier one answered it; the beginning where absent.
+    #[arg(long, value_name = "JSON")]
+    cursor: Option<String>,
+    #[command(flatten)]
+    reach: Reach,
+    /// Prints everything as one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+/// As whom, and to where.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Reach {
+    /// A file with the connection: {"scheme", "parameters", "secrets", "account"}, all optional; where absent, variables
+    /// of the environment, TRUNNION_CONNECTION_ and the parameter's or secret's name in capitals.
+    #[arg(long, value_name = "FILE")]
+    connection: Option<PathBuf>,
+    /// Sends a host's requests elsewhere, as in `api.acme.com=http://127.0.0.1:4110`: for trying on a fake.
+    #[arg(long, value_name = "HOST=URL")]
+    base_url: Vec<Rewrite>,
+}
+
+impl Reach {
+    /// Whether anything of it was said.
+    pub(super) const fn is_given(&self) -> bool {
+        self.connection.is_some() || !self.base_url.is_empty()
+    }
+
+    /// What may leave.
+    pub(super) fn egress(&self) -> EgressOptions {
+        EgressOptions { rewrites: self.base_url.clone(), ..EgressOptions::default() }
+    }
+
+    /// On whose behalf.
+    pub(super) fn credential(&self, manifest: &Manifest) -> Result<Credential> {
+        match &self.connection {
+            Some(path) => {
+                let text = read(path)?;
+                Credential::of_json(manifest, &text).with_context(|| format!("`{}`", path.display()))
+            }
+            None => Ok(Credential::of_variables(manifest, variable)?),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("`{}` could not be read", path.display()))
+}
+
+/// What a call came to, as it is printed.
+#[derive(Debug, Serialize)]
+struct Told {
+    /// What it answered; absent where it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<Value>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Value>,
+    log: Vec<LogLine>,
+    exchanges: Vec<Exchange>,
+    /// CPU time inside the connector, microseconds.
+    cpu_us: u128,
+}
+
+pub(super) fn run(run: &Run) -> Result<()> {
+    let source = component_with_lines(&run.connector)?;
+    let told = block_on(async {
+        let workshop = open(&source, run.reach.egress()).await?;
+        let credential = run.reach.credential(workshop.manifest())?;
+        call(run, &workshop, &credential).await
+    })?;
+    let failure = told.error.as_ref().map(|error| error["message"].as_str().unwrap_or_default().to_owned());
+    if run.json {
+        print_json(&told)?;
+    } else {
+        for exchange in &told.exchanges {
+            say(&line(exchange));
+        }
+        for line in &told.log {
+            say(&format!("log {:?}: {}", line.level, line.message).to_lowercase());
+        }
+        if let Some(output) = &told.output {
+            print(&serde_json::to_string_pretty(output)?)?;
+        }
+    }
+    match failure {
+        Some(message) => bail!("{message}"),
+        None => Ok(()),
+    }
+}
+
+fn line(exchange: &Exchange) -> String {
+    let Exchange { method, host, path, status, problem, duration_ms } = exchange;
+    let what = match (status, problem) {
+        (Some(status), _) => status.to_string(),
+        (None, Some(problem)) => problem.clone(),
+        (None, None) => "no answer".to_owned(),
+    };
+    format!("{method} https://{host}{path}: {what} ({duration_ms} ms)")
+}
+
+async fn call(run: &Run, workshop: &Workshop, credential: &Credential) -> Result<Told> {
+    let (manifest, connector) = (workshop.manifest(), workshop.connector());
+    let call = workshop.call(&run.what, credential);
+    let cursor = run.cursor.as_deref();
+    if run.what == "check" {
+        let checked = connector.check_connection(call).await;
+        return told(checked, |account| {
+            Ok(json!({ "id": account.id, "title": account.title, "parameters": account.parameters }))
+        });
+    }
+    if let Some(action) = manifest.action(&run.what) {
+        let input = match &run.input {
+            Some(given) => document(given)?,
+            None => action.sample_input.to_string(),
+        };
+        if action.pages {
+            return told(connector.page(call, &input, cursor).await, |page| {
+                let items: Result<Vec<Value>> = page.items.iter().map(|item| parsed(item)).collect();
+                let next = page.next.as_deref().map(parsed).transpose()?;
+                Ok(json!({ "items": items?, "next": next }))
+            });
+        }
+        return told(connector.run_action(call, &input).await, |output| parsed(&output));
+    }
+    match manifest.trigger(&run.what).map(|trigger| &trigger.source) {
+        Some(TriggerSource::Poll(_)) => {
+            let poll = Poll { cursor, since: workshop.now(), look_back: None };
+            told(connector.poll(call, poll).await, |polled| {
+                let occurrences: Result<Vec<Value>> = polled
+                    .occurrences
+                    .iter()
+                    .map(|one| Ok(json!({ "id": one.occurrence_id, "data": parsed(&one.data)? })))
+                    .collect();
+                Ok(
+                    json!({ "occurrences": occurrences?, "cursor": parsed(&polled.cursor)?, "more": polled.more }),
+                )
+            })
+        }
+        Some(TriggerSource::Webhook(_)) => bail!(
+            "`{}` is a webhook: the vendor calls it; try it in a host with `trunnion connector dev`, or in the crate's own tests",
+            run.what
+        ),
+        None => bail!(
+            "connector `{}` has no action or trigger `{}`; it has {}",
+            manifest.id,
+            run.what,
+            known(manifest)
+        ),
+    }
+}
+
+fn known(manifest: &Manifest) -> String {
+    let actions = manifest.actions.iter().map(|action| action.id.as_str());
+    let triggers = manifest.triggers.iter().map(|trigger| trigger.id.as_str());
+    actions.chain(triggers).chain(["check"]).map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn told<T>(ended: Result<Answer<T>, Failed>, output: impl FnOnce(T) -> Result<Value>) -> Result<Told> {
+    Ok(match ended {
+        Ok(Answer { value, log, exchanges, cpu, .. }) => {
+            Told { output: Some(output(value)?), error: None, log, exchanges, cpu_us: cpu.as_micros() }
+        }
+        Err(Failed { error, log, exchanges, cpu, .. }) => {
+            let shown = json!({ "kind": error.kind(), "message": error.to_string() });
+            Told { output: None, error: Some(shown), log, exchanges, cpu_us: cpu.as_micros() }
+        }
+    })
+}
+
+/// `JSON`, `@FILE`, or `-`.
+pub(super) fn document(given: &str) -> Result<String> {
+    let text = if given == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("standard input could not be read")?;
+        text
+    } else if let Some(path) = given.strip_prefix('@') {
+        read(Path::new(path))?
+    } else {
+        given.to_owned()
+    };
+    serde_json::from_str::<Value>(&text).context("the input is not JSON")?;
+    Ok(text)
+}
+
+fn parsed(text: &str) -> Result<Value> {
+    serde_json::from_str(text)
+        .with_context(|| format!("the connector answered something that is not JSON: {text}"))
+}
