@@ -22,6 +22,7 @@ mod cassettes;
 mod complaints;
 mod compliance;
 mod connector_cli;
+mod connectors_doc;
 mod contract;
 mod crash;
 mod dead_letters;
