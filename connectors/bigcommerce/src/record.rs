@@ -64,9 +64,24 @@ impl<S: JsonSchema> JsonSchema for Record<S> {
         S::schema_name()
     }
 
+    /// A shape's optional members are those that BigCommerce leaves out at times. In an answer's schema they would be
+    /// members that are always there and may be null.
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        S::json_schema(generator)
+        let mut schema = S::json_schema(generator);
+        let members = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+        let optional: Vec<String> =
+            members.filter(|(_, member)| may_be_null(member)).map(|(name, _)| name.clone()).collect();
+        let required = schema.get_mut("required");
+        if let Some(required) = required.and_then(Value::as_array_mut) {
+            required.retain(|name| !optional.iter().any(|optional| name == optional));
+        }
+        schema
     }
+}
+
+fn may_be_null(member: &Value) -> bool {
+    let kinds = member.get("type").and_then(Value::as_array);
+    kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind == "null"))
 }
 
 /// An answer's `data`, as v3 wraps it; null where there is none.
