@@ -79,7 +79,7 @@ impl Trial {
                 }
                 Subject::Polling(id) => verdicts.push(self.rounds(&subject, id).await),
                 Subject::Webhook(id) => verdicts.push(self.deliveries(&subject, id).await),
-                Subject::Connection | Subject::Batch(_) => {}
+                Subject::Connection | Subject::Batch(_) | Subject::Lookup(_) | Subject::AccountSchema(_) => {}
             }
         }
         verdicts

@@ -7,7 +7,7 @@ use trunnion_core::{
     call::CallError,
     manifest::{Manifest, TriggerSource},
 };
-use trunnion_sandbox::{Answer, Call, Exchange, Failed, LogLine, Poll, Target};
+use trunnion_sandbox::{Answer, Call, Exchange, Failed, LogLine, LookupQuery, Poll, Target};
 
 use crate::author::{credential::Credential, workshop::Workshop};
 
@@ -21,6 +21,9 @@ pub(super) enum Subject {
     Action(String),
     Batch(String),
     Listing(String),
+    Lookup(String),
+    /// The input's schema in the user's own account, of an action.
+    AccountSchema(String),
     Polling(String),
     Webhook(String),
 }
@@ -43,6 +46,8 @@ impl fmt::Display for Subject {
             Self::Action(id) => write!(f, "action {id}"),
             Self::Batch(id) => write!(f, "batch {id}"),
             Self::Listing(id) => write!(f, "listing {id}"),
+            Self::Lookup(id) => write!(f, "lookup {id}"),
+            Self::AccountSchema(id) => write!(f, "account's schema of action {id}"),
             Self::Polling(id) | Self::Webhook(id) => write!(f, "trigger {id}"),
         }
     }
@@ -54,13 +59,16 @@ impl Subject {
         let actions = manifest.actions.iter().flat_map(|action| {
             let id = || action.id.clone();
             let whole = if action.pages { Self::Listing(id()) } else { Self::Action(id()) };
-            [Some(whole), action.batch.map(|_| Self::Batch(id()))].into_iter().flatten()
+            let batch = action.batch.map(|_| Self::Batch(id()));
+            let schema = action.account_schema.then(|| Self::AccountSchema(id()));
+            [Some(whole), batch, schema].into_iter().flatten()
         });
         let triggers = manifest.triggers.iter().map(|trigger| match &trigger.source {
             TriggerSource::Poll(_) => Self::Polling(trigger.id.clone()),
             TriggerSource::Webhook(_) => Self::Webhook(trigger.id.clone()),
         });
-        [Self::Connection].into_iter().chain(actions).chain(triggers).collect()
+        let lookups = manifest.lookups.iter().map(|lookup| Self::Lookup(lookup.id.clone()));
+        [Self::Connection].into_iter().chain(actions).chain(lookups).chain(triggers).collect()
     }
 
     /// Calls it as its sample says.
@@ -90,6 +98,17 @@ impl Subject {
                     manifest.action(id).map(|action| action.sample_input.to_string()).unwrap_or_default();
                 let (key, call) = keyed(call(id));
                 done(key, connector.page(call, &input, None).await, |page| page.items.join("\n"))
+            }
+            Self::Lookup(id) => {
+                let query = LookupQuery { search: String::new(), cursor: None, values: "{}".to_owned() };
+                let (key, call) = keyed(call(id));
+                done(key, connector.options(call, &query).await, |choices| {
+                    choices.items.into_iter().map(|choice| choice.value).collect::<Vec<_>>().join("\n")
+                })
+            }
+            Self::AccountSchema(id) => {
+                let (key, call) = keyed(call(id));
+                done(key, connector.schema(call, id, "{}").await, |schema| schema)
             }
             Self::Polling(id) => {
                 let (key, call) = keyed(call(id));
