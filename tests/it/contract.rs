@@ -64,13 +64,13 @@ async fn what_is_no_component_is_refused() {
 #[tokio::test]
 async fn an_import_outside_the_contract_is_refused_by_name() {
     let outside =
-        "package wasi:filesystem@0.2.0;\ninterface types { open: func(path: string) -> u32; }".to_owned();
+        "package wasi:keyvalue@0.2.0;\ninterface store { open: func(path: string) -> u32; }".to_owned();
     let wit = contract(|text| {
-        text.replace("    import http;", "    import http;\n    import wasi:filesystem/types@0.2.0;")
+        text.replace("    import http;", "    import http;\n    import wasi:keyvalue/store@0.2.0;")
     });
     let said =
         refused("reaching", &dummy(&[("wasi.wit", outside), ("connector.wit", wit)], "connector")).await;
-    assert!(said.contains("reaching.wasm") && said.contains("wasi:filesystem/types"), "{said}");
+    assert!(said.contains("reaching.wasm") && said.contains("wasi:keyvalue/store"), "{said}");
     assert!(said.contains("trunnion:connector"), "says what may be imported: {said}");
 }
 

@@ -32,6 +32,7 @@ mod egress;
 mod events;
 mod fairness;
 mod flows;
+mod foreign;
 mod from_openapi;
 mod hostile;
 mod hubspot;

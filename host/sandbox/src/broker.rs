@@ -34,7 +34,8 @@ use self::{
 };
 pub(crate) use self::{
     authorise::Subject,
-    hop::ByteBudget,
+    hop::{ByteBudget, Held},
+    place::reserved,
     request::{Auth, Incoming, Outgoing, Redirects, Sent},
 };
 pub use self::{
@@ -205,12 +206,15 @@ impl Broker {
         request: Outgoing,
         room: &ByteBudget,
     ) -> Sent {
+        let mut held = room.hold();
         let started = crate::state::now();
         let mut exchange = request.exchange();
         let limit = Duration::from_millis(self.options.timeout_ms);
         let timeout = request.timeout.map_or(limit, |asked| asked.min(limit));
         let result =
-            match tokio::time::timeout(timeout, Box::pin(self.follow(subject, call, request, room))).await {
+            match tokio::time::timeout(timeout, Box::pin(self.follow(subject, call, request, &mut held)))
+                .await
+            {
                 Ok(result) => result,
                 Err(_) => Err(SendError::TimedOut(format!(
                     "`{}` did not answer within {} ms; whether it did what was asked is not known",
@@ -223,7 +227,7 @@ impl Broker {
             Ok(incoming) => exchange.status = Some(incoming.status),
             Err(error) => exchange.problem = Some(call.secrets.redactor().text(&error.to_string())),
         }
-        Sent { result, exchange }
+        Sent { result, exchange, held }
     }
 
     /// The hops of one request, each authorised anew.
@@ -232,7 +236,7 @@ impl Broker {
         subject: &Subject,
         call: &Call,
         request: Outgoing,
-        room: &ByteBudget,
+        room: &mut Held,
     ) -> Result<Incoming, SendError> {
         self.check_size(&request)?;
         let mut placed = Placed::new(subject, call, &request, |destination| {
@@ -261,7 +265,7 @@ impl Broker {
         destination: &Destination,
         placed: &Placed,
         at: Timestamp,
-        room: &ByteBudget,
+        room: &mut Held,
     ) -> Result<Whole, SendError> {
         let (client, forwarded_host) = match destination {
             Destination::Named => (&self.guarded, None),
@@ -283,6 +287,11 @@ impl Broker {
         }
         .send()
         .await
+    }
+
+    /// Bytes of one request that are let out.
+    pub(crate) const fn max_request_bytes(&self) -> usize {
+        self.options.max_request_bytes
     }
 
     fn check_size(&self, request: &Outgoing) -> Result<(), SendError> {
@@ -350,7 +359,7 @@ impl Broker {
             headers.insert("x-forwarded-host", host);
         }
         let limit = Duration::from_millis(self.options.timeout_ms).min(post.timeout);
-        let room = ByteBudget::new(self.options.max_response_bytes);
+        let mut room = ByteBudget::new(self.options.max_response_bytes).hold();
         let hop = Hop {
             client,
             url,
@@ -359,7 +368,7 @@ impl Broker {
             headers,
             body: post.body,
             max_response_bytes: self.options.max_response_bytes,
-            room: &room,
+            room: &mut room,
         };
         let whole = tokio::time::timeout(limit, Box::pin(hop.send())).await.map_err(|_| {
             SendError::TimedOut(format!("`{name}` did not answer within {} ms", limit.as_millis()))

@@ -2,13 +2,61 @@
 
 use wasmtime::{Engine, component::Component};
 
-use crate::load::LoadError;
+use crate::{load::LoadError, wasi};
 
 /// The package whose interfaces a connector may import.
 const PACKAGE: &str = "trunnion:connector/";
 /// The contract's interfaces that may be imported; `types` holds types only.
 const OFFERED: &[&str] = &["types", "http", "limits", "signing", "log", "clock", "random"];
 const KNOWN: &str = "trunnion:connector@1";
+/// What the libraries of other languages import of WASI 0.2.
+const WASI: &[&str] = &[
+    "cli/environment",
+    "cli/exit",
+    "cli/stdin",
+    "cli/stdout",
+    "cli/stderr",
+    "cli/terminal-input",
+    "cli/terminal-output",
+    "cli/terminal-stdin",
+    "cli/terminal-stdout",
+    "cli/terminal-stderr",
+    "clocks/monotonic-clock",
+    "clocks/wall-clock",
+    "filesystem/preopens",
+    "filesystem/types",
+    "http/outgoing-handler",
+    "http/types",
+    "io/error",
+    "io/poll",
+    "io/streams",
+    "random/insecure",
+    "random/insecure-seed",
+    "random/random",
+    "sockets/instance-network",
+    "sockets/ip-name-lookup",
+    "sockets/network",
+    "sockets/tcp",
+    "sockets/tcp-create-socket",
+    "sockets/udp",
+    "sockets/udp-create-socket",
+];
+
+/// What a component imports, all of it to be had.
+#[derive(Debug)]
+pub(crate) struct Imports {
+    pub(crate) names: Vec<String>,
+    pub(crate) world: World,
+}
+
+/// What must be linked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum World {
+    /// The contract alone.
+    Contract,
+    /// WASI beside it.
+    WithWasi,
+}
 
 /// The first bytes of a component and of a core module.
 const MAGIC: &[u8] = b"\0asm";
@@ -28,8 +76,8 @@ pub(crate) fn bytes(component: &[u8], limit: usize) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// The names of a component's imports, if all are of the contract.
-pub(crate) fn imports(engine: &Engine, component: &Component) -> Result<Vec<String>, LoadError> {
+/// A component's imports, if all are of the contract or of WASI.
+pub(crate) fn imports(engine: &Engine, component: &Component) -> Result<Imports, LoadError> {
     let kind = component.component_type();
     let names: Vec<String> = kind.imports(engine).map(|(name, _)| name.to_owned()).collect();
     let exports = kind.exports(engine).map(|(name, _)| name.to_owned());
@@ -43,11 +91,17 @@ pub(crate) fn imports(engine: &Engine, component: &Component) -> Result<Vec<Stri
             message: format!("it imports `{later}`, which this host does not have"),
         });
     }
-    let foreign: Vec<String> = names.iter().filter(|name| !offered(name)).cloned().collect();
+    let foreign: Vec<String> =
+        names.iter().filter(|name| !offered(name) && !of_wasi(name)).cloned().collect();
     if !foreign.is_empty() {
         return Err(LoadError::ForeignImports { imports: foreign });
     }
-    Ok(names)
+    let world = if names.iter().any(|name| of_wasi(name)) { World::WithWasi } else { World::Contract };
+    Ok(Imports { names, world })
+}
+
+fn of_wasi(name: &str) -> bool {
+    wasi::interface(name).is_some_and(|interface| WASI.contains(&interface))
 }
 
 /// `trunnion:connector/http@1.2.0` as (`http`, `1`).
@@ -70,15 +124,19 @@ mod tests {
 
     #[test]
     fn what_may_be_imported() {
-        for (name, is_offered, is_other_major) in [
-            ("trunnion:connector/http@1.0.0", true, false),
-            ("trunnion:connector/http@1.7.2", true, false),
-            ("trunnion:connector/http@2.0.0", true, true),
-            ("trunnion:connector/actions@1.0.0", false, false),
-            ("trunnion:connector/http", false, false),
-            ("wasi:io/streams@0.2.0", false, false),
-            ("env", false, false),
+        for (name, is_offered, is_other_major, is_wasi) in [
+            ("trunnion:connector/http@1.0.0", true, false, false),
+            ("trunnion:connector/http@1.7.2", true, false, false),
+            ("trunnion:connector/http@2.0.0", true, true, false),
+            ("trunnion:connector/actions@1.0.0", false, false, false),
+            ("trunnion:connector/http", false, false, false),
+            ("wasi:io/streams@0.2.0", false, false, true),
+            ("wasi:io/streams@0.3.0", false, false, false),
+            ("wasi:keyvalue/store@0.2.0", false, false, false),
+            ("wasi:http/incoming-handler@0.2.0", false, false, false),
+            ("env", false, false, false),
         ] {
+            assert_eq!(of_wasi(name), is_wasi, "{name}");
             assert_eq!(offered(name), is_offered, "{name}");
             assert_eq!(other_major(name), is_other_major, "{name}");
         }

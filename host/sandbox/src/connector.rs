@@ -106,7 +106,7 @@ impl Connector {
         &self.known.digest
     }
 
-    /// What it imports: interfaces of the contract, with their version.
+    /// What it imports: interfaces of the contract and of WASI, with their version.
     #[must_use]
     pub fn imports(&self) -> &[String] {
         &self.known.imports

@@ -15,7 +15,7 @@ use crate::{
     blobs::Blob,
     broker::{Auth, ByteBudget, Outgoing, Redirects, SendError, Sent},
     signing::Algorithm,
-    state::State,
+    state::{OnBehalf, State},
 };
 
 /// Random bytes of one call, as the contract says.
@@ -41,22 +41,28 @@ impl http::Host for State {
 }
 
 impl State {
-    async fn send_together(
-        &mut self,
-        requests: Vec<http::Request>,
-    ) -> wasmtime::Result<Vec<Result<http::Response, http::SendError>>> {
+    /// Counts requests that are about to be sent, and says on whose behalf; an error where they may not be.
+    pub(crate) fn may_send(&mut self, count: usize) -> wasmtime::Result<OnBehalf> {
         self.count_host_call()?;
         let Some(on_behalf) = self.current.on_behalf.clone() else {
             return Err(self.stop(
                 "it tried to send a request while being described; `describe` sends nothing".to_owned(),
             ));
         };
-        let count = u32::try_from(requests.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
         self.current.requests = self.current.requests.saturating_add(count);
         let limit = self.shared.options.max_requests;
         if self.current.requests > limit {
             return Err(self.stop(format!("it sent more than {limit} requests in one call (`max_requests`)")));
         }
+        Ok(on_behalf)
+    }
+
+    async fn send_together(
+        &mut self,
+        requests: Vec<http::Request>,
+    ) -> wasmtime::Result<Vec<Result<http::Response, http::SendError>>> {
+        let on_behalf = self.may_send(requests.len())?;
         let requests = requests
             .into_iter()
             .map(|request| self.outgoing(request))
@@ -97,7 +103,7 @@ impl State {
         let body = match request.body {
             http::Body::Empty => Bytes::new(),
             http::Body::Bytes(bytes) => Bytes::from(bytes),
-            http::Body::Blob(blob) => Bytes::copy_from_slice(self.blobs.get(&blob)?.bytes()),
+            http::Body::Blob(blob) => Bytes::copy_from_slice(self.table.get(&blob)?.bytes()),
         };
         Ok(Outgoing {
             method: request.method,
@@ -143,17 +149,17 @@ fn refusal(error: SendError) -> http::SendError {
 impl http::HostBlob for State {
     fn new(&mut self) -> wasmtime::Result<Resource<Blob>> {
         self.count_host_call()?;
-        Ok(self.blobs.push(Blob::default())?)
+        Ok(self.table.push(Blob::default())?)
     }
 
     fn size(&mut self, blob: Resource<Blob>) -> wasmtime::Result<u64> {
         self.count_host_call()?;
-        Ok(u64::try_from(self.blobs.get(&blob)?.bytes().len())?)
+        Ok(u64::try_from(self.table.get(&blob)?.bytes().len())?)
     }
 
     fn read(&mut self, blob: Resource<Blob>, offset: u64, length: u32) -> wasmtime::Result<Vec<u8>> {
         self.count_host_call()?;
-        Ok(self.blobs.get(&blob)?.read(offset, length).to_vec())
+        Ok(self.table.get(&blob)?.read(offset, length).to_vec())
     }
 
     fn append(&mut self, blob: Resource<Blob>, bytes: Vec<u8>) -> wasmtime::Result<Result<(), String>> {
@@ -165,13 +171,13 @@ impl http::HostBlob for State {
                 "a call's blobs may hold {limit} bytes in all (`max_blob_bytes`); send the file in parts"
             )));
         }
-        self.blobs.get_mut(&blob)?.append(&bytes);
+        self.table.get_mut(&blob)?.append(&bytes);
         self.blob_bytes = total;
         Ok(Ok(()))
     }
 
     fn drop(&mut self, blob: Resource<Blob>) -> wasmtime::Result<()> {
-        let blob = self.blobs.delete(blob)?;
+        let blob = self.table.delete(blob)?;
         self.blob_bytes = self.blob_bytes.saturating_sub(u64::try_from(blob.bytes().len())?);
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! Owns the wasm engine, the pool of instances, every limit on a guest, and the only way out of one (the
 //! [`Broker`]). It is the only crate that names wasmtime. Invariants:
 //!
-//! - a guest imports nothing outside `wit/connector/v1`;
+//! - a guest imports nothing outside `wit/connector/v1`, but for WASI 0.2 without files, environment or sockets;
 //! - CPU, memory, wall time, host calls and every size that crosses the boundary are bounded, and a guest
 //!   that passes a bound loses one call, never the host;
 //! - a secret never enters guest memory: the broker places it on an authorised request and removes it from
@@ -34,6 +34,7 @@ mod secrets;
 mod signing;
 mod state;
 mod warm;
+mod wasi;
 
 pub use answer::{Answer, Exchange, Failed, LogLevel, LogLine, Observation};
 pub use broker::{Broker, EgressOptions, Outbound};

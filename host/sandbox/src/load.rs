@@ -94,7 +94,8 @@ pub enum LoadError {
     /// Imports that the contract does not have.
     #[error(
         "the component imports {}, which the connector contract does not offer; a connector may import only \
-         `trunnion:connector/*`: build for `wasm32-unknown-unknown` and send through `http`",
+         `trunnion:connector/*` and, where its language needs it, WASI 0.2: build for `wasm32-unknown-unknown` and send \
+         through `http`",
         list(.imports)
     )]
     ForeignImports {

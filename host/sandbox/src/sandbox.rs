@@ -25,7 +25,8 @@ use crate::{
     admission, bindings,
     broker::{Broker, Subject},
     cache::Cache,
-    check, compile,
+    check::{self, World},
+    compile,
     connector::{Connector, Loaded},
     engine::{self, Ticker},
     exports::Exports,
@@ -33,6 +34,7 @@ use crate::{
     options::Options,
     state::{Shared, State},
     warm::{Running, Warm},
+    wasi,
 };
 
 /// A sandbox that cannot be made.
@@ -161,10 +163,9 @@ impl Sandbox {
         let exports = Exports::find(&compiled)?;
         let pre = self
             .inner
-            .linker
-            .instantiate_pre(&compiled)
+            .link(&compiled, imports.world)
             .map_err(|error| LoadError::Mismatch { message: format!("{error:#}") })?;
-        Ok(Compiled { pre, exports, imports, digest })
+        Ok(Compiled { pre, exports, imports: imports.names, digest })
     }
 
     /// The last stage: the component describes itself, in an instance of its own and within every limit.
@@ -279,6 +280,18 @@ impl Inner {
             native_code(&self.engine, &native).map_err(|error| LoadError::DoesNotFit { message: format!("{error:#}") })
         })
         .await?
+    }
+
+    /// Finds what a component imports. Whoever imports no WASI is not linked with any.
+    fn link(&self, component: &Component, world: World) -> wasmtime::Result<InstancePre<State>> {
+        match world {
+            World::Contract => self.linker.instantiate_pre(component),
+            World::WithWasi => {
+                let mut linker = self.linker.clone();
+                wasi::link(&mut linker, &self.engine, component)?;
+                linker.instantiate_pre(component)
+            }
+        }
     }
 
     async fn from_cache(self: Arc<Self>, digest: &Digest) -> Result<Option<Component>, LoadError> {

@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::Semaphore;
 use trunnion_core::{
     call::CallError,
     clock::{Clock, Random},
@@ -24,6 +25,7 @@ use crate::{
     broker::{Broker, Subject},
     call::Call,
     options::Options,
+    wasi::{Sending, Unfinished, Wasi},
 };
 
 /// What every instance shares.
@@ -38,10 +40,13 @@ pub(crate) struct Shared {
 /// The store's data.
 pub(crate) struct State {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) blobs: ResourceTable,
+    /// Blobs and what WASI gives out.
+    pub(crate) table: ResourceTable,
     pub(crate) blob_bytes: u64,
     pub(crate) current: Current,
     pub(crate) meter: Meter,
+    /// Absent until a guest uses WASI.
+    pub(crate) wasi: Option<Box<Wasi>>,
     memory: Memory,
 }
 
@@ -60,6 +65,14 @@ pub(crate) struct Current {
     pub(crate) observations: Vec<Observation>,
     /// Which bound the guest passed.
     pub(crate) passed: Option<String>,
+    /// Requests through `wasi:http`.
+    pub(crate) sending: Vec<Sending>,
+    /// How many of them may be under way at once.
+    pub(crate) turns: Option<Arc<Semaphore>>,
+    /// Lines whose end has not been printed.
+    pub(crate) unfinished: Unfinished,
+    /// Attempts to open what is not there.
+    pub(crate) attempts: u32,
 }
 
 /// Whose requests these are.
@@ -75,10 +88,11 @@ impl State {
         let meter = Meter::new(shared.options.cpu_budget());
         Self {
             shared,
-            blobs: ResourceTable::new(),
+            table: ResourceTable::new(),
             blob_bytes: 0,
             current: Current::default(),
             meter,
+            wasi: None,
             memory,
         }
     }
@@ -92,7 +106,11 @@ impl State {
 
     /// What the call did, taken out; the instance keeps nothing of it.
     pub(crate) fn take_current(&mut self) -> Current {
+        self.log_unfinished();
         let mut told = std::mem::take(&mut self.current);
+        for sending in told.sending.drain(..) {
+            sending.tell(&mut told.exchanges);
+        }
         if told.lines_dropped > 0 {
             told.log.push(LogLine {
                 level: LogLevel::Warn,
@@ -174,7 +192,8 @@ impl State {
     /// The error of a call without an answer. What may have changed something at the vendor is uncertain:
     /// a blind repetition could do it twice.
     pub(crate) fn without_answer(&self, message: String) -> CallError {
-        if self.current.changed_something {
+        let changed = self.current.sending.iter().any(Sending::may_have_changed_something);
+        if self.current.changed_something || changed {
             CallError::Uncertain {
                 message: format!("the connector failed after it had sent a request: {message}"),
             }

@@ -2,7 +2,10 @@
 
 use std::{
     error::Error,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -11,17 +14,54 @@ use url::Url;
 
 use super::{SendError, resolve::Refused};
 
-/// Bytes that several answers may have together.
-#[derive(Debug)]
-pub(crate) struct ByteBudget(AtomicUsize);
+/// Bytes that several things which the host keeps for a guest may have together.
+#[derive(Clone, Debug)]
+pub(crate) struct ByteBudget(Arc<AtomicUsize>);
 
 impl ByteBudget {
-    pub(crate) const fn new(bytes: usize) -> Self {
-        Self(AtomicUsize::new(bytes))
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(bytes)))
     }
 
-    fn take(&self, bytes: usize) -> bool {
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes)).is_ok()
+    /// Room for one thing, which has none yet.
+    pub(crate) fn hold(&self) -> Held {
+        Held { budget: self.clone(), bytes: 0 }
+    }
+}
+
+/// What one thing has of a budget; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    budget: ByteBudget,
+    bytes: usize,
+}
+
+impl Held {
+    /// Takes so many more, or none where they are not there.
+    pub(crate) fn take(&mut self, bytes: usize) -> bool {
+        let left = &self.budget.0;
+        let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
+        if taken.is_ok() {
+            self.bytes += bytes;
+        }
+        taken.is_ok()
+    }
+
+    /// Takes over what another has.
+    pub(crate) fn join(&mut self, mut other: Self) {
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
+    /// Room for a copy of the same thing, or none where it is not there.
+    pub(crate) fn again(&self) -> Option<Self> {
+        let mut copy = self.budget.hold();
+        copy.take(self.bytes).then_some(copy)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.budget.0.fetch_add(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -35,7 +75,7 @@ pub(super) struct Hop<'a> {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) max_response_bytes: usize,
-    pub(super) room: &'a ByteBudget,
+    pub(super) room: &'a mut Held,
 }
 
 /// A whole answer as it came.

@@ -49,6 +49,11 @@ const RESERVED: &[&str] = &[
     "forwarded",
 ];
 
+/// Whether a guest may not write this header; the name is in lower case.
+pub(crate) fn reserved(name: &str) -> bool {
+    RESERVED.contains(&name)
+}
+
 /// A request whose secrets are in place.
 pub(super) struct Placed {
     pub(super) url: Url,
@@ -104,7 +109,7 @@ impl Placed {
     fn header(&mut self, name: &str, value: &str, secrets: &Secrets) -> Result<(), SendError> {
         let name: HeaderName =
             name.parse().map_err(|_| SendError::Denied(format!("`{}` is not a header name", short(name))))?;
-        if RESERVED.contains(&name.as_str()) {
+        if reserved(name.as_str()) {
             return Err(SendError::Denied(format!("header `{name}` is the host's own; leave it out")));
         }
         self.push(name, value, secrets)

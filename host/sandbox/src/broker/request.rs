@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use trunnion_core::clock::Timestamp;
 
-use super::SendError;
+use super::{Held, SendError};
 use crate::answer::Exchange;
 
 /// What a guest wants sent; secrets are references.
@@ -50,6 +50,8 @@ pub(crate) struct Incoming {
 pub(crate) struct Sent {
     pub(crate) result: Result<Incoming, SendError>,
     pub(crate) exchange: Exchange,
+    /// What the answer has of the budget; whoever keeps the answer keeps this.
+    pub(crate) held: Held,
 }
 
 impl Sent {

@@ -72,12 +72,12 @@ async fn what_is_no_component() {
 #[tokio::test]
 async fn an_import_outside_the_contract_is_named() {
     let component = r#"(component
-        (import "wasi:filesystem/types@0.2.3" (instance (export "x" (func))))
-        (import "wasi:cli/environment@0.2.3" (instance (export "y" (func)))))"#;
+        (import "wasi:keyvalue/store@0.2.3" (instance (export "x" (func))))
+        (import "wasi:cli/environment@0.3.0" (instance (export "y" (func)))))"#;
     let error = refused(wat::parse_str(component).unwrap()).await;
     assert!(matches!(&error, LoadError::ForeignImports { imports } if imports.len() == 2), "{error:?}");
     assert!(
-        error.to_string().contains("`wasi:filesystem/types@0.2.3`, `wasi:cli/environment@0.2.3`"),
+        error.to_string().contains("`wasi:keyvalue/store@0.2.3`, `wasi:cli/environment@0.3.0`"),
         "{error}"
     );
 }
