@@ -37,6 +37,7 @@ mod from_openapi;
 mod hostile;
 mod hubspot;
 mod inside;
+mod javascript;
 mod judge;
 mod judged;
 mod limits;

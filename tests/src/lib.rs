@@ -17,6 +17,7 @@ pub mod isv;
 pub mod judge;
 pub mod mirror;
 pub mod node;
+pub mod parcels;
 pub mod record;
 pub mod scan;
 pub mod scenario;

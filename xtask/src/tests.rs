@@ -71,6 +71,7 @@ fn components() -> Result<()> {
         ("connectors/bigcommerce", &connectors),
         ("connectors/hubspot", &connectors),
         ("connectors/shopify", &connectors),
+        ("connectors/examples/parcels-js", &connectors),
         ("tests/guests/foreign", &guests),
         ("tests/guests/hostile", &guests),
     ];

@@ -20,15 +20,15 @@ use super::{remote::Remote, say};
 pub(super) enum Connector {
     #[command(flatten)]
     Author(author::Author),
-    /// Builds connector crates into components, finding or installing what that needs.
+    /// Builds connectors into components, finding or installing what that needs: crates, and packages of npm.
     Build {
-        /// Connector crates.
+        /// Connectors: directories with a Cargo.toml or a package.json.
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
         /// Where the components go.
         #[arg(long, value_name = "DIR", default_value = "target/connectors")]
         out_dir: PathBuf,
-        /// The version the components bear, as a release pipeline stamps it; where absent, that of Cargo.toml.
+        /// The version the components bear, as a release pipeline stamps it; where absent, that of Cargo.toml or package.json.
         #[arg(long, value_name = "VERSION")]
         as_version: Option<String>,
     },

@@ -1,6 +1,6 @@
 //! From a core module to a component on disk.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use wasm_encoder::{Module, RawSection};
 use wasmparser::{Parser, Payload};
@@ -11,18 +11,29 @@ use crate::{Symbols, error::BuildError};
 /// What the SDK's declaration leaves in a module; without it there is nothing to make a component from.
 const CONTRACT_SECTION: &[u8] = b"component-type";
 
+/// The first bytes of a component.
+pub(crate) const MAGIC: &[u8] = b"\0asm\x0d\0\x01\0";
+
 /// Encodes `module`, validates the component, and puts it at `path`; answers its size.
 pub(crate) fn write(module: &[u8], path: &Path, package: &str, symbols: Symbols) -> Result<u64, BuildError> {
     let component = match symbols {
         Symbols::SourceLines => encode(module, package)?,
         Symbols::Stripped => encode(&stripped(module, package)?, package)?,
     };
-    // Renamed into place, so that whoever watches or loads the file never sees half of it; the name is this
-    // process's own, so that two builds at once do not write into one file.
-    let draft = path.with_extension(format!("wasm.{}.part", std::process::id()));
+    let draft = draft(path);
     std::fs::write(&draft, &component).map_err(|source| BuildError::io("write", &draft, source))?;
-    std::fs::rename(&draft, path).map_err(|source| BuildError::io("put in place", path, source))?;
+    put_in_place(&draft, path)?;
     Ok(component.len().try_into().unwrap_or(u64::MAX))
+}
+
+/// Where a component is written before it is renamed into place, so that whoever watches or loads the file never sees
+/// half of it. The name is this process's own: two builds at once do not write into one file.
+pub(crate) fn draft(path: &Path) -> PathBuf {
+    path.with_extension(format!("wasm.{}.part", std::process::id()))
+}
+
+pub(crate) fn put_in_place(draft: &Path, path: &Path) -> Result<(), BuildError> {
+    std::fs::rename(draft, path).map_err(|source| BuildError::io("put in place", path, source))
 }
 
 /// Refuses a module that declares no connector.

@@ -10,7 +10,7 @@ use std::{
 #[non_exhaustive]
 pub enum BuildError {
     /// The path is no crate.
-    #[error("`{}` is not a Rust crate: it has no Cargo.toml; name the connector's directory", path.display())]
+    #[error("`{}` is no connector: it has no Cargo.toml and no package.json; name the connector's directory", path.display())]
     NotACrate {
         /// What was given.
         path: PathBuf,
@@ -70,6 +70,43 @@ pub enum BuildError {
         package: String,
         /// What the encoder said.
         reason: String,
+    },
+    /// The npm package does not say how it is built.
+    #[error(
+        "`{}` is no connector in JavaScript: {reason}; see `connectors/examples/parcels-js` for one",
+        path.display()
+    )]
+    NotAPackage {
+        /// Its `package.json`.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Node.js or npm is missing.
+    #[error(
+        "a connector in JavaScript is built with Node.js 20 or newer and npm, and one of them is missing ({reason}); install them (Debian: nodejs npm) and run this again"
+    )]
+    NoNode {
+        /// What was tried and how it ended.
+        reason: String,
+    },
+    /// npm, or the script it ran, failed; what it said has been passed on.
+    #[error("`{step}` of connector `{package}` failed: {output}")]
+    Npm {
+        /// The connector.
+        package: String,
+        /// What was run.
+        step: &'static str,
+        /// Its last words.
+        output: String,
+    },
+    /// The script made no component.
+    #[error(
+        "the script `build` of connector `{package}` ended well, but left no WebAssembly component at the path in TRUNNION_OUT"
+    )]
+    NoComponent {
+        /// The connector.
+        package: String,
     },
     /// A file could not be handled.
     #[error("cannot {action} `{}`: {source}", path.display())]

@@ -1,4 +1,4 @@
-//! Builds connector crates into WebAssembly components: one implementation for `trunnion connector build`,
+//! Builds connectors, crates and npm packages, into WebAssembly components: one implementation for `trunnion connector build`,
 //! xtask and tests.
 //!
 //! Owns: finding or installing a wasm32 standard library ([`toolchain`]), driving cargo, and making and
@@ -13,6 +13,7 @@
 mod component;
 mod describe;
 mod error;
+mod npm;
 mod package;
 pub mod toolchain;
 
@@ -35,13 +36,13 @@ pub const PACKAGE_PREFIX: &str = "trunnion-connector-";
 /// What to build, and where to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildOptions {
-    /// Connector crates: their directories, or their `Cargo.toml`.
+    /// Connectors: their directories, or their `Cargo.toml` or `package.json`.
     pub paths: Vec<PathBuf>,
     /// Where the components go; made where it does not exist.
     pub out_dir: PathBuf,
     /// Where guests are compiled. Absent: `connectors` inside the target directory of the crate's workspace.
     pub target_dir: Option<PathBuf>,
-    /// Whether the dependencies may differ from `Cargo.lock`.
+    /// Whether the dependencies may differ from `Cargo.lock` or `package-lock.json`.
     pub lock: Lock,
     /// The version the components bear, as a release pipeline stamps it. Absent: that of their `Cargo.toml`.
     pub version: Option<Version>,
@@ -100,11 +101,54 @@ pub struct Built {
 /// # Errors
 /// Names the crate at fault, or all ways to obtain the standard library where none worked.
 pub fn build(options: &BuildOptions, progress: &mut dyn FnMut(&str)) -> Result<Vec<Built>, BuildError> {
-    let packages = options.paths.iter().map(|path| package::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let sources = options.paths.iter().map(|path| Source::read(path)).collect::<Result<Vec<_>, _>>()?;
     std::fs::create_dir_all(&options.out_dir)
         .map_err(|source| BuildError::io("make", &options.out_dir, source))?;
-    let toolchain = toolchain::find(progress)?;
-    packages.iter().map(|package| build_one(package, options, &toolchain, progress)).collect()
+    // Found, or installed, only where something needs it.
+    let mut toolchain = None;
+    let mut built = Vec::with_capacity(sources.len());
+    for source in &sources {
+        built.push(match source {
+            Source::Crate(package) => {
+                let toolchain = match &mut toolchain {
+                    Some(found) => found,
+                    missing => missing.insert(toolchain::find(progress)?),
+                };
+                build_one(package, options, toolchain, progress)?
+            }
+            Source::Npm(package) => build_npm(package, options, progress)?,
+        });
+    }
+    Ok(built)
+}
+
+/// What a connector is written in.
+enum Source {
+    Crate(Package),
+    Npm(npm::Package),
+}
+
+impl Source {
+    fn read(path: &Path) -> Result<Self, BuildError> {
+        if npm::is_package(path) {
+            npm::read(path).map(Self::Npm)
+        } else {
+            package::read(path).map(Self::Crate)
+        }
+    }
+}
+
+fn build_npm(
+    package: &npm::Package,
+    options: &BuildOptions,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Built, BuildError> {
+    let name = package.connector_name();
+    progress(&format!("building connector `{name}` (npm)"));
+    let path = options.out_dir.join(format!("{name}.wasm"));
+    let size = package.build(&path, options, progress)?;
+    progress(&format!("wrote {} ({} KB)", path.display(), size.div_ceil(1000)));
+    Ok(Built { path, size, name: name.to_owned() })
 }
 
 fn build_one(

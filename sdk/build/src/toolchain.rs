@@ -6,7 +6,7 @@
 //!    compiler and builds std from its source;
 //! 4. otherwise an error that says all of this.
 
-mod command;
+pub(crate) mod command;
 
 use std::{
     fmt,

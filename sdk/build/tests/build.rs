@@ -156,3 +156,63 @@ fn a_compile_error_is_passed_on() {
         "{error}"
     );
 }
+
+/// A package of npm without dependencies, whose script `build` runs `code`.
+fn package_with(directory: &Path, code: &str) -> PathBuf {
+    let path = directory.join("package");
+    fs::create_dir_all(&path).unwrap();
+    fs::write(path.join("build.mjs"), code).unwrap();
+    let manifest =
+        r#"{"name":"trunnion-connector-probe","private":true,"scripts":{"build":"node build.mjs"}}"#;
+    fs::write(path.join("package.json"), manifest).unwrap();
+    path
+}
+
+#[test]
+fn a_package_of_npm_is_built_by_its_script() {
+    if std::process::Command::new("npm").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: `npm` is missing; install Node.js 20 or newer (Debian: nodejs npm)");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    // The bytes stand for a component; the contract must be where the script is told.
+    let writes = "import { readFileSync, writeFileSync } from 'node:fs';
+        readFileSync(process.env.TRUNNION_WIT + '/world.wit');
+        const version = process.env.TRUNNION_CONNECTOR_VERSION ?? 'its own';
+        writeFileSync(process.env.TRUNNION_OUT, Buffer.concat([Buffer.from('0061736d0d000100', 'hex'), Buffer.from(version)]));";
+    let package = package_with(directory.path(), writes);
+    let out = directory.path().join("out");
+    let built = build_one(&package, &out).unwrap();
+    assert_eq!((built.name.as_str(), &built.path), ("probe", &out.join("probe.wasm")));
+    assert_eq!(fs::read(&built.path).unwrap(), b"\0asm\x0d\0\x01\0its own");
+    let mut options = BuildOptions::new(vec![package.clone()], &out);
+    options.version = Some("3.2.1".parse().unwrap());
+    build(&options, &mut |_| {}).unwrap();
+    assert!(fs::read(&built.path).unwrap().ends_with(b"3.2.1"));
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 1, "no draft is left");
+
+    for (code, says) in [
+        ("", "left no WebAssembly component"),
+        (
+            "(await import('node:fs')).writeFileSync(process.env.TRUNNION_OUT, 'text')",
+            "left no WebAssembly component",
+        ),
+        ("console.error('the reason'); process.exit(3)", "the reason"),
+    ] {
+        let package = package_with(directory.path(), code);
+        let error = build_one_quietly(&package, &out).unwrap_err().to_string();
+        assert!(error.contains(says) && error.contains("probe"), "{error}");
+    }
+    assert!(fs::read(&built.path).unwrap().ends_with(b"3.2.1"), "a failed build leaves the last one alone");
+
+    fs::write(package.join("package.json"), r#"{"name":"trunnion-connector-probe"}"#).unwrap();
+    let error = build_one_quietly(&package, &out).unwrap_err();
+    assert!(matches!(&error, BuildError::NotAPackage { reason, .. } if reason.contains("script")), "{error}");
+    fs::write(package.join("package.json"), r#"{"name":"../../x","scripts":{"build":"true"}}"#).unwrap();
+    let error = build_one_quietly(&package, &out).unwrap_err();
+    assert!(matches!(&error, BuildError::NotAPackage { reason, .. } if reason.contains("name")), "{error}");
+}
+
+fn build_one_quietly(path: &Path, out_dir: &Path) -> Result<Vec<Built>, BuildError> {
+    build(&BuildOptions::new(vec![path.to_owned()], out_dir), &mut |_| {})
+}

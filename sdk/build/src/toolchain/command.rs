@@ -9,7 +9,7 @@ use std::{
 const LAST_LINES: usize = 5;
 
 /// Runs a program to its end and answers its standard output.
-pub(super) fn capture(command: &mut Command) -> Result<String, String> {
+pub(crate) fn capture(command: &mut Command) -> Result<String, String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output =
         command.stdin(Stdio::null()).output().map_err(|error| format!("`{name}` cannot be run: {error}"))?;
@@ -21,7 +21,7 @@ pub(super) fn capture(command: &mut Command) -> Result<String, String> {
 }
 
 /// Runs a program to its end, passing its lines on.
-pub(super) fn run(command: &mut Command, progress: &mut dyn FnMut(&str)) -> Result<(), String> {
+pub(crate) fn run(command: &mut Command, progress: &mut dyn FnMut(&str)) -> Result<(), String> {
     let name = command.get_program().to_string_lossy().into_owned();
     // One pipe for both outputs keeps their order and needs one reader.
     let (reader, writer) = std::io::pipe().map_err(|error| format!("no pipe for `{name}`: {error}"))?;
