@@ -55,6 +55,17 @@ async fn every_connector_of_this_repository_complies() {
 }
 
 #[tokio::test]
+async fn the_connector_in_javascript_complies() {
+    if !crate::javascript::node().await {
+        return;
+    }
+    let report = tried(&crate::javascript::built().await, Path::new("no/cassettes")).await;
+    let broken: Vec<_> = report.broken().collect();
+    assert!(broken.is_empty(), "{broken:#?}");
+    assert!(report.verdicts.len() > report.untried().count(), "{report:#?}");
+}
+
+#[tokio::test]
 async fn the_polling_guest_complies() {
     let component = component::guest("poller").await.unwrap();
     let report = tried(&component, Path::new("no/cassettes")).await;

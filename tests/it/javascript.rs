@@ -22,7 +22,7 @@ use crate::foreign::{call, sandbox};
 const EXAMPLE: &str = "connectors/examples/parcels-js";
 
 /// Whether the tests can run; says so where they cannot.
-async fn node() -> bool {
+pub(crate) async fn node() -> bool {
     for program in ["node", "npm"] {
         let found = Command::new(program).arg("--version").stdout(Stdio::null()).status().await;
         if !found.is_ok_and(|status| status.success()) {
@@ -33,7 +33,7 @@ async fn node() -> bool {
     true
 }
 
-async fn built() -> PathBuf {
+pub(crate) async fn built() -> PathBuf {
     component::built(workspace().join(EXAMPLE), "components").await.unwrap()
 }
 
