@@ -159,6 +159,7 @@ async fn a_redriven_delivery_is_parsed_again() {
         letters(&scenario, "?kind=delivery&app=bigcommerce").await.into_iter().next()
     });
     let letter = letter.await.unwrap();
+    assert_eq!(letter["error"]["kind"], "auth_expired", "{letter}");
     let id = letter["id"].as_str().unwrap();
     let whole = scenario.client.get(&format!("/v1/dead-letters/{id}")).await.unwrap().ok().unwrap();
     assert!(whole["delivery"]["body"]["text"].as_str().unwrap().contains(&order.to_string()), "{whole}");

@@ -459,4 +459,5 @@ async fn a_callback_must_be_a_url_that_may_be_called() {
     .unwrap();
     assert_eq!(letter["work"]["kind"], "callback");
     assert!(letter["reason"].as_str().unwrap().contains("169.254.169.254"), "{letter}");
+    assert_eq!(letter["error"]["kind"], "denied", "{letter}");
 }

@@ -103,8 +103,8 @@ pub enum LetterWork {
     Run(Option<Box<LiveRun>>),
     /// A delivery, and the app it came from, where its subscription still stands.
     Delivery(Box<Delivery>, Option<String>),
-    /// The answer of a run, and where it should have gone.
-    Callback(RunId, String),
+    /// The answer of a run: where it should have gone, and what the last attempt failed with.
+    Callback { run: RunId, url: String, error: Option<CallError> },
 }
 
 /// A page of letters.
@@ -143,7 +143,7 @@ impl Letter {
                 Status::Ended { .. } | Status::Queued { .. } | Status::Leased { .. } => None,
             },
             LetterWork::Delivery(delivery, _) => delivery.last_error.as_ref(),
-            LetterWork::Callback(..) => None,
+            LetterWork::Callback { error, .. } => error.as_ref(),
         }
     }
 
@@ -151,18 +151,18 @@ impl Letter {
         let Wanted { workflow, user, app, kind, error, from, to } = wanted;
         let run = match &self.work {
             LetterWork::Run(run) => run.as_deref(),
-            LetterWork::Delivery(..) | LetterWork::Callback(..) => None,
+            LetterWork::Delivery(..) | LetterWork::Callback { .. } => None,
         };
         let of_app = |wanted: &String| match &self.work {
             LetterWork::Run(_) => run
                 .is_some_and(|run| run.digests.contains_key(wanted) || run.connections.contains_key(wanted)),
             LetterWork::Delivery(_, app) => app.as_ref() == Some(wanted),
-            LetterWork::Callback(..) => false,
+            LetterWork::Callback { .. } => false,
         };
         let own_kind = match &self.work {
             LetterWork::Run(_) => Kind::Run,
             LetterWork::Delivery(..) => Kind::Delivery,
-            LetterWork::Callback(..) => Kind::Callback,
+            LetterWork::Callback { .. } => Kind::Callback,
         };
         workflow.is_none_or(|wanted| run.is_some_and(|run| run.workflow == wanted))
             && user.is_none_or(|wanted| self.user == wanted)
@@ -370,7 +370,10 @@ impl DeadLetters {
                 };
                 (delivery.user, LetterWork::Delivery(delivery, app))
             }
-            DeadWork::Callback { run, user, url, .. } => (user, LetterWork::Callback(run, url)),
+            DeadWork::Callback { run, user, url, callback } => {
+                let error = callback.and_then(|callback| callback.last_error);
+                (user, LetterWork::Callback { run, url, error })
+            }
         };
         Ok(Letter { id, at, reason, user, work })
     }

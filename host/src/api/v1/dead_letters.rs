@@ -58,7 +58,7 @@ pub(super) async fn one(
     let mut shape = outline(&letter);
     let (name, whole) = match &letter.work {
         LetterWork::Run(run) => ("run", run.as_deref().map_or(Value::Null, runs::whole)),
-        LetterWork::Callback(run, url) => ("callback", json!({ "run_id": run, "url": url })),
+        LetterWork::Callback { run, url, .. } => ("callback", json!({ "run_id": run, "url": url })),
         LetterWork::Delivery(delivery, _) => (
             "delivery",
             json!({
@@ -153,7 +153,7 @@ fn outline(letter: &Letter) -> Value {
             let workflow = run.as_ref().map(|run| run.workflow);
             json!({ "kind": "run", "run_id": letter.id, "workflow_id": workflow, "user_id": letter.user })
         }
-        LetterWork::Callback(run, url) => {
+        LetterWork::Callback { run, url, .. } => {
             json!({ "kind": "callback", "run_id": run, "user_id": letter.user, "url": url })
         }
         LetterWork::Delivery(delivery, app) => json!({

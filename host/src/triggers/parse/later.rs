@@ -165,13 +165,14 @@ impl Parser {
     pub(super) async fn bury(
         &self,
         scope: Scope,
-        delivery: Delivery,
+        mut delivery: Delivery,
         version: Version,
         error: CallError,
     ) -> Result<Option<Again>> {
         tracing::warn!(delivery = %delivery.id, %error, "parsing was given up; the delivery is among the dead letters");
         let (id, attempts) = (delivery.id, delivery.attempts);
         let reason = format!("parsing failed after {attempts} attempts: {error}");
+        delivery.last_error = Some(error);
         let letter = DeadLetter {
             at: self.context.now(),
             reason,

@@ -136,7 +136,7 @@ impl Callbacks {
         let [jitter] = self.context.ids.bytes::<1>();
         let user = callback.user;
         let Some(delay) = RetryPolicy::stream().next(&error, callback.attempts, jitter) else {
-            return self.bury(&scope, run, &callback, version, &error).await;
+            return self.bury(&scope, run, callback, version, error).await;
         };
         let due = self.context.now() + delay;
         tracing::info!(%run, attempt = callback.attempts, %error, "a callback failed; it will be tried again");
@@ -159,9 +159,9 @@ impl Callbacks {
         &self,
         scope: &Scope,
         run: RunId,
-        callback: &Callback,
+        callback: Callback,
         version: Version,
-        error: &CallError,
+        error: CallError,
     ) -> Result<()> {
         tracing::warn!(%run, %error, "a callback was given up; it is among the dead letters");
         let letter = DeadLetter {
@@ -171,7 +171,7 @@ impl Callbacks {
                 run,
                 user: callback.user,
                 url: callback.url.clone(),
-                callback: Some(Box::new(callback.clone())),
+                callback: Some(Box::new(Callback { last_error: Some(error), ..callback })),
             },
         };
         let id = self.context.ids.next::<Id>();
