@@ -1,13 +1,17 @@
 //! Retention over the memory backend with a clock that is moved.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use trunnion_core::{
     clock::{ManualClock, Random, SeededRandom},
-    id::{ConnectionId, EventId, IdSource, InstallationId, RunId, UserId, WorkflowId, WorkspaceId},
+    id::{
+        ConnectionId, ConsentId, EventId, IdSource, InstallationId, RunId, UserId, WorkflowId, WorkspaceId,
+    },
     machine::{Outcome, RunState, Status},
     records::{
-        Callback, DeadLetter, DeadWork, EventSource, HeldKey, Installation, LedgerEntry, LiveItem, LiveRun,
-        Poller, ScheduleMark,
+        Callback, Connection, Consent, DeadLetter, DeadWork, EventSource, HeldKey, Installation, LedgerEntry,
+        LiveItem, LiveRun, Poller, ScheduleMark,
     },
     scope::Scope,
 };
@@ -15,9 +19,9 @@ use trunnion_store::{
     Batch, Deployment, KeyOwner, KeyRing, Position, Select, Table,
     memory::Memory,
     tables::{
-        ActivePollers, Callbacks, CalledRuns, DeadLetters, EndedRuns, HeldKeys, Installations, Ledger,
-        LiveItems, LiveRuns, PollTimer, Pollers, Present, RequestPaths, RequestTarget, RunOutline,
-        RunsByWorkflow, ScheduleMarks,
+        ActivePollers, Callbacks, CalledRuns, ConsentTarget, Consents, ConsentsByState, DeadLetters,
+        EndedRuns, HeldKeys, Installations, Ledger, LiveItems, LiveRuns, PollTimer, Pollers, Present,
+        RequestPaths, RequestTarget, RunOutline, RunsByWorkflow, ScheduleMarks,
     },
 };
 
@@ -263,6 +267,40 @@ async fn a_key_that_an_uninstalled_workflow_holds_is_let_go_of() {
     world.store.commit(batch).await.unwrap();
     assert_eq!(world.sweep(RetentionConfig::default()).await.left_behind, 1);
     assert_eq!(world.store.list::<HeldKeys>(&scope, Select::all()).await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_consent_that_nobody_came_back_from_goes_when_it_no_longer_counts() {
+    let world = World::new().await;
+    let scope = world.scope(Environment::Production);
+    world.store.keys().create(KeyOwner::Environment(scope)).await.unwrap();
+    let now = world.clock.now();
+    let mut batch = Batch::new();
+    // One of a user and one of the environment's own, each long ago and just now.
+    for (index, user) in (0..).zip([world.user, Connection::OWN].into_iter().flat_map(|user| [user; 2])) {
+        let (consent, expires_at) = (world.ids.next::<ConsentId>(), now + days(index % 2));
+        let asked = Consent {
+            user,
+            name: user.eq(&Connection::OWN).then(|| "warehouse".to_owned()),
+            app: "acme".to_owned(),
+            scheme: "oauth".to_owned(),
+            parameters: BTreeMap::new(),
+            verifier: None,
+            redirect_uri: "https://isv.example/back".to_owned(),
+            redirect: None,
+            expires_at,
+        };
+        batch.insert::<Consents>(&scope, &consent, &asked);
+        let target = ConsentTarget { scope, consent, expires_at };
+        let state = [u8::try_from(index).unwrap(); 16];
+        batch.insert::<ConsentsByState>(&Deployment, &state, &target);
+    }
+    world.store.commit(batch).await.unwrap();
+    assert_eq!(world.sweep(RetentionConfig::default()).await.left_behind, 4);
+    let left = world.store.list::<Consents>(&scope, Select::all()).await.unwrap();
+    assert!(left.len() == 2 && left.iter().all(|consent| consent.record.expires_at > now), "{left:?}");
+    let found = world.store.list::<ConsentsByState>(&Deployment, Select::all()).await.unwrap();
+    assert_eq!(found.iter().map(|found| found.key).collect::<Vec<_>>(), [[1; 16], [3; 16]]);
 }
 
 #[tokio::test]

@@ -156,3 +156,36 @@ fn check(manifest: &Manifest, given: &Registering) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secret_before_is_believed_for_a_day_and_no_longer_than_that() {
+        let begin = Timestamp::from_millis(1_700_000_000_000);
+        let first = AppRegistration {
+            app: "acme".to_owned(),
+            client_id: "id".to_owned(),
+            client_secret: "first".to_owned(),
+            former: None,
+            scopes: None,
+            redirect_uri: None,
+            created_at: begin,
+            updated_at: begin,
+        };
+        assert_eq!(former(&first, "first", begin), None, "nothing was replaced");
+        let replaced = former(&first, "second", begin);
+        let expected = FormerSecret { secret: "first".to_owned(), until: begin + OVERLAP };
+        assert_eq!(replaced.as_ref(), Some(&expected));
+        let second = AppRegistration { client_secret: "second".to_owned(), former: replaced, ..first };
+        let later = begin + OVERLAP / 2;
+        assert_eq!(
+            former(&second, "second", later).as_ref(),
+            Some(&expected),
+            "saying it again changes nothing"
+        );
+        let third = former(&second, "third", later).map(|former| (former.secret, former.until));
+        assert_eq!(third, Some(("second".to_owned(), later + OVERLAP)));
+    }
+}
