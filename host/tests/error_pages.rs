@@ -58,6 +58,7 @@ mod error_pages {
             "filtered",
             "failed",
             "cancelled",
+            "waiting",
             "null",
             "text",
             "dev",

@@ -220,13 +220,38 @@ pub enum StepKind {
     /// Does the same for each item of a list: `item` and `index` in its mappings. Its result has what each item
     /// came to; it fails, once every item has ended, where one failed.
     ForEach {
-        /// The list: JSON with `{{ … }}` that gives one, usually one expression.
+        /// The list: JSON with `{{ … }}` that gives one, usually one expression; `null` where the items come from pages.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
         items: Value,
+        /// A vendor's list, whose items come page by page.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Listing>,
         /// Items under way at once; 1 where absent, so that they are done in order.
         #[serde(default = "one", skip_serializing_if = "is_one")]
         concurrency: u32,
         /// What is done for each.
         steps: Vec<Step>,
+    },
+    /// Has a connector's action done for every item of a list, many at a time. What is refused of them fails for itself.
+    Batch {
+        /// The app.
+        app: String,
+        /// The manifest's action, which has a batch form.
+        action: String,
+        /// The environment's own connection of this name; the user's where none is named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        connection: Option<String>,
+        /// The list, as a `for_each` has it.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        items: Value,
+        /// A vendor's list, whose items come page by page.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Listing>,
+        /// The input for each: JSON with `{{ … }}` and value maps, `item` and `index` among the names.
+        input: Value,
+        /// Batches under way at once; 1 where absent.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        concurrency: u32,
     },
     /// Computes a value: `steps.<id>` in later mappings.
     Set {
@@ -258,6 +283,22 @@ pub enum StepKind {
         #[serde(default, skip_serializing_if = "Value::is_null")]
         body: Value,
     },
+}
+
+/// A vendor's list, read page by page.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listing {
+    /// The app.
+    pub app: String,
+    /// The manifest's action, which is a listing.
+    pub action: String,
+    /// The environment's own connection of this name; the user's where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
+    /// The input: JSON with `{{ … }}` and value maps.
+    #[serde(default = "no_members", skip_serializing_if = "is_empty")]
+    pub input: Value,
 }
 
 /// How many branches are gone.
@@ -297,8 +338,8 @@ fn no_members() -> Value {
     Value::Object(serde_json::Map::new())
 }
 
-fn is_empty(headers: &Value) -> bool {
-    *headers == no_members()
+fn is_empty(members: &Value) -> bool {
+    *members == no_members()
 }
 
 const fn one() -> u32 {
@@ -311,6 +352,20 @@ const fn is_one(number: &u32) -> bool {
 }
 
 impl Step {
+    /// The environment's own connections that it names, each with its app and where it is named, below the step.
+    #[must_use]
+    pub fn own_connections(&self) -> Vec<(&'static str, &str, &str)> {
+        let (own, from) = match &self.kind {
+            StepKind::Action { app, connection, .. } => (Some((app, connection)), None),
+            StepKind::Batch { app, connection, from, .. } => (Some((app, connection)), from.as_ref()),
+            StepKind::ForEach { from, .. } => (None, from.as_ref()),
+            _ => (None, None),
+        };
+        let listed = from.map(|listing| ("/from", &listing.app, &listing.connection));
+        let every = own.map(|(app, connection)| ("", app, connection)).into_iter().chain(listed);
+        every.filter_map(|(at, app, name)| Some((at, app.as_str(), name.as_deref()?))).collect()
+    }
+
     /// The lists of steps inside it, each with its JSON pointer below the step.
     #[must_use]
     pub fn blocks(&self) -> Vec<(String, &[Self])> {
@@ -325,6 +380,7 @@ impl Step {
             StepKind::Action { .. }
             | StepKind::Stream { .. }
             | StepKind::Filter { .. }
+            | StepKind::Batch { .. }
             | StepKind::Set { .. }
             | StepKind::Delay { .. }
             | StepKind::Call { .. }
@@ -372,10 +428,18 @@ impl Definition {
             | Trigger::Preprocess { .. } => None,
         };
         let steps = self.every_step();
-        let steps = steps.iter().filter_map(|(_, step)| match &step.kind {
-            StepKind::Action { app, connection, .. } if fits(connection) => Some(app.as_str()),
-            _ => None,
+        let steps = steps.iter().flat_map(|(_, step)| match &step.kind {
+            StepKind::Action { app, connection, .. } => vec![(app, connection)],
+            StepKind::Batch { app, connection, from, .. } => {
+                let listed = from.iter().map(|listing| (&listing.app, &listing.connection));
+                listed.chain([(app, connection)]).collect()
+            }
+            StepKind::ForEach { from, .. } => {
+                from.iter().map(|listing| (&listing.app, &listing.connection)).collect()
+            }
+            _ => Vec::new(),
         });
+        let steps = steps.filter(|(_, connection)| fits(connection)).map(|(app, _)| app.as_str());
         for app in trigger.into_iter().chain(steps) {
             if !apps.contains(&app) {
                 apps.push(app);

@@ -56,6 +56,15 @@ pub enum Event {
         /// What it gave.
         output: Value,
     },
+    /// The step was performed, and nothing is left for those behind it: the run goes on where its rule's `otherwise` says.
+    Sufficed {
+        /// When this attempt began.
+        started_at: Timestamp,
+        /// What it was given.
+        input: Value,
+        /// What it gave.
+        output: Value,
+    },
     /// A filter's condition did not hold.
     Filtered,
     /// A guard was evaluated.
@@ -187,16 +196,10 @@ fn held(
             _ => nothing(state),
         },
         Event::Done { started_at, input, output } => {
-            let result = StepResult {
-                id: rule.id.clone(),
-                started_at,
-                ended_at: now,
-                attempts: state.attempt,
-                input,
-                output,
-                error: None,
-            };
-            done(state, rules, rule, result, now)
+            done(state, rules, rule, (started_at, input, output), rule.next, now)
+        }
+        Event::Sufficed { started_at, input, output } => {
+            done(state, rules, rule, (started_at, input, output), rule.otherwise, now)
         }
         Event::Filtered => {
             let step = rule.id.clone();
@@ -311,11 +314,20 @@ fn done(
     mut state: RunState,
     rules: &[StepRule],
     rule: &StepRule,
-    result: StepResult,
+    (started_at, input, output): (Timestamp, Value, Value),
+    to: usize,
     now: Timestamp,
 ) -> Decision {
-    state.results.push(result);
-    advance(state, rules, rule.act, rule.next, now)
+    state.results.push(StepResult {
+        id: rule.id.clone(),
+        started_at,
+        ended_at: now,
+        attempts: state.attempt,
+        input,
+        output,
+        error: None,
+    });
+    advance(state, rules, rule.act, to, now)
 }
 
 /// Goes on to the step of index `to`, from a step that did `act`.

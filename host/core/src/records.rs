@@ -648,6 +648,22 @@ pub struct LiveItem {
     /// Lines logged so far.
     #[serde(default)]
     pub log: Vec<LogLine>,
+    /// Where it is a page of a listing: what came before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<PageMark>,
+}
+
+/// Where a page of a listing begins, and what the pages before it came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageMark {
+    /// The cursor it is asked for with, as the connector wrote it; none for the first.
+    pub cursor: Option<String>,
+    /// Pages before it that are done.
+    pub pages: u64,
+    /// Their items that went well.
+    pub succeeded: u64,
+    /// Their items that a filter ended.
+    pub filtered: u64,
 }
 
 /// A line in a run's log.

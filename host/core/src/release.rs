@@ -29,7 +29,7 @@ use crate::{
 
 pub use self::check::delay_fits;
 pub use self::concurrency::Concurrent;
-pub use self::program::{AnswerTemplate, CompiledKind, CompiledStep, Program, ROUTED};
+pub use self::program::{AnswerTemplate, CompiledKind, CompiledStep, Items, Program, ROUTED, Target};
 
 /// What a definition may refer to.
 pub trait Catalog {

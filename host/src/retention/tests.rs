@@ -134,7 +134,7 @@ impl World {
         batch.insert::<LiveRuns>(&scope, &run.id, &run);
         batch.insert::<LiveRuns>(&scope, &called.id, &called);
         batch.insert::<CalledRuns>(&scope, &(run.id, called.id), &Present {});
-        let item = LiveItem { user, state: RunState::queued(now), log: Vec::new() };
+        let item = LiveItem { user, state: RunState::queued(now), log: Vec::new(), page: None };
         batch.insert::<LiveItems>(&scope, &(run.id, "each".to_owned(), 0), &item);
         let mark = json!({ "user": user, "timing": { "every": "1h" }, "active": true, "handled": now });
         let mark: ScheduleMark = serde_json::from_value(mark).unwrap();

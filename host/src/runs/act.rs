@@ -3,44 +3,41 @@
 //! Decides nothing: whatever happens goes back to the machine as a value. `Err` of these methods means that
 //! the host itself could not work (its store), never that the step failed.
 
+mod batch;
+mod vendor;
 mod wait;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use serde_json::Value;
 use trunnion_core::{
     answer,
     call::CallError,
     clock::Timestamp,
-    limit,
     machine::{RunState, idempotency_key},
     mapping::{Condition, Environment, MappingError, Results, UserNames},
-    records::{Connection, LiveRun, LogLevel, LogLine, User},
-    release::{self, CompiledKind, CompiledStep, Program},
+    records::{LiveRun, LogLine, User},
+    release::{self, CompiledKind, Items, Program},
     scope::Scope,
 };
-use trunnion_sandbox::{Answer, Call, Connector, Exchange, Failed, Freshness, Reconciled};
-use trunnion_store::{
-    Versioned,
-    tables::{Connections, Users},
-};
+use trunnion_store::tables::Users;
 
+pub(super) use self::batch::{Sent, groups};
 pub use self::wait::Wait;
-use self::wait::{Limits, UNDECLARED};
+use self::{
+    vendor::{Asked, Whom, line_of},
+    wait::UNDECLARED,
+};
 use super::{
     calls::{Called, Calls},
     routes::Routes,
 };
-use crate::{
-    context::Context,
-    error::Result,
-    limits::Limited,
-    streams::Streams,
-    vault::{How, Vault},
-};
+use crate::{context::Context, error::Result, limits::Limited, streams::Streams, vault::Vault};
 
-/// Items of one `for_each`.
+/// Items of one `for_each`, which are done one by one.
 const MAX_ITEMS: usize = 10_000;
+/// Items of one `batch`, or of one page.
+const MAX_GROUPED: usize = 100_000;
 
 /// Performs steps.
 #[derive(Clone, Debug)]
@@ -77,6 +74,8 @@ pub struct Performed {
 pub enum Effect {
     /// This output.
     Output(Value),
+    /// This output, which leaves nothing for the step behind it.
+    Sufficed(Value),
     /// A condition that did not hold.
     Filtered,
     /// Whether a guard holds.
@@ -85,17 +84,12 @@ pub enum Effect {
     Parked(Timestamp),
     /// A list, for each of whose items something is to be done.
     Items(Vec<Value>),
+    /// A vendor's list, for each of whose pages something is to be done.
+    Pages,
     /// The uncertain attempt had not been carried out.
     Absent,
     /// It was not carried out, and has to wait for something outside the run.
     Held(Wait),
-}
-
-/// What a call needs.
-struct Ready {
-    connector: Connector,
-    connection: Versioned<Arc<Connection>>,
-    call: Call,
 }
 
 /// Where a step stands: in the run itself, or in an item of a `for_each`.
@@ -115,6 +109,8 @@ pub struct Place<'a> {
     pub item: Option<(&'a Value, usize)>,
     /// What leads here from the run: empty, or as in `each[3].`
     pub path: &'a str,
+    /// In a page of a vendor's list: the cursor it is asked for with; none for the first.
+    pub cursor: Option<&'a str>,
 }
 
 impl Place<'_> {
@@ -209,9 +205,12 @@ impl Actor {
                     }
                 }
             }
-            CompiledKind::ForEach { items, .. } => {
-                Ok(Performed::rendered(items.render(&environment), |items| listed(items, &step.id)))
+            CompiledKind::ForEach { items: Items::Given(items), group, .. } => {
+                let most = if group.is_some() { MAX_GROUPED } else { MAX_ITEMS };
+                Ok(Performed::rendered(items.render(&environment), |items| listed(items, most, &step.id)))
             }
+            CompiledKind::ForEach { items: Items::OfPage, .. } => Ok(just_given(&place, "items")),
+            CompiledKind::ForEach { items: Items::Refused, .. } => Ok(just_given(&place, "refused")),
             CompiledKind::Route => {
                 let result = self.routes.route(&place).await?;
                 Ok(Performed { input: Value::Null, result, log: Vec::new() })
@@ -246,147 +245,38 @@ impl Actor {
                     Ok(Performed { input: body, result, log })
                 }
             },
-            CompiledKind::Action { app, input, .. } => match input.render(&environment) {
+            CompiledKind::Action { app, action, connection, input } => match input.render(&environment) {
                 Err(error) => Ok(Performed::early(Value::Null, unmapped(error))),
                 Ok(input) => {
-                    let Ready { connector, connection, call } = match self.call(&place, step, app).await? {
-                        Ok(ready) => ready,
-                        Err(error) => return Ok(Performed::early(input, error)),
-                    };
-                    if let Some(reason) = &connection.record.needs_attention {
-                        let error = CallError::AuthExpired { message: reason.clone() };
-                        let result = self.wait_for(&place, &connection.record, error).map(Effect::Held);
-                        return Ok(Performed { input, result, log: Vec::new() });
-                    }
-                    let drawn = limit::drawn_from(connector.manifest(), Some(&call.name));
-                    let limits = (Limited::Connection(*scope, connection.record.id), drawn.as_slice());
-                    if let Some(wait) = self.wait_at_limit(&place, &limits) {
-                        return Ok(Performed::held(input, wait));
-                    }
                     let text = input.to_string();
-                    let (answered, connection) = match doing {
-                        Doing::Perform => {
-                            let perform = |call| connector.run_action(call, &text);
-                            let (answered, used) =
-                                self.vault.call(connection, call, How::READY, perform).await?;
-                            (answered.map(|answer| answer.map(|text| output(&text))), used)
-                        }
-                        Doing::Reconcile => {
-                            let key = call.idempotency_key.clone();
-                            let ask = |call| connector.reconcile(call, &text, &key);
-                            let (answered, used) = self.vault.call(connection, call, How::READY, ask).await?;
-                            (answered.map(|answer| answer.map(became)), used)
-                        }
+                    let asked = match doing {
+                        Doing::Perform => Asked::Run(&text),
+                        Doing::Reconcile => Asked::Reconcile(&text),
                     };
-                    let (result, log) = self.told(&place, &limits, &connection, answered).await?;
+                    let whom = Whom { app, action, own: connection.as_deref() };
+                    let (result, log) = self.ask(&place, &step.id, whom, asked).await?;
                     Ok(Performed { input, result, log })
                 }
             },
-        }
-    }
-
-    /// Turns a call's end into what the machine and the reader need, notes what it says about the vendor's limits
-    /// and a credential that expired.
-    async fn told(
-        &self,
-        place: &Place<'_>,
-        limits: &Limits<'_>,
-        connection: &Versioned<Arc<Connection>>,
-        answered: Result<Answer<Result<Effect, CallError>>, Failed>,
-    ) -> Result<(Result<Effect, CallError>, Vec<LogLine>)> {
-        let (result, lines, exchanges, observations) = match answered {
-            Ok(Answer { value, log, exchanges, observations, .. }) => (value, log, exchanges, observations),
-            Err(Failed { error, log, exchanges, observations, .. }) => {
-                (Err(error), log, exchanges, observations)
+            CompiledKind::Pages { .. } => {
+                Ok(Performed { input: Value::Null, result: Ok(Effect::Pages), log: Vec::new() })
             }
-        };
-        let now = self.context.now();
-        let mut log: Vec<_> = exchanges.iter().map(|exchange| line_of(exchange, now)).collect();
-        log.extend(lines.into_iter().map(|line| LogLine {
-            at: now,
-            step: None,
-            level: line.level,
-            message: line.message,
-        }));
-        let result = match self.limited(limits, &observations, result) {
-            Err(CallError::AuthExpired { message }) => {
-                self.vault.needs_attention(place.scope, connection, &message).await?;
-                let error = CallError::AuthExpired { message };
-                self.wait_for(place, &connection.record, error).map(Effect::Held)
-            }
-            other => other,
-        };
-        Ok((result, log))
-    }
-
-    async fn call(
-        &self,
-        place: &Place<'_>,
-        step: &CompiledStep,
-        app: &str,
-    ) -> Result<Result<Ready, CallError>> {
-        let Place { scope, run, .. } = *place;
-        let CompiledKind::Action { action, connection: own, .. } = &step.kind else {
-            let message = format!("step `{}` is not an action", step.id);
-            return Ok(Err(CallError::Denied { message }));
-        };
-        let connector = match self.connector(run, app).await {
-            Ok(connector) => connector,
-            Err(error) => return Ok(Err(error)),
-        };
-        let missing = || {
-            let message =
-                format!("the credential for `{app}` was removed; connect again and reinstall the workflow");
-            Ok(Err(CallError::AuthExpired { message }))
-        };
-        let connection = match own {
-            Some(name) => match self.vault.own(scope, name).await? {
-                Some(connection) => connection,
-                None => return Ok(Err(no_own(name))),
-            },
-            None => {
-                let Some(id) = run.connections.get(app) else { return missing() };
-                match self.context.store.recall::<Connections>(scope, &(run.user, *id)).await? {
-                    Some(connection) => connection,
-                    None => return missing(),
+            CompiledKind::Page { target, input } => match input.render(&environment) {
+                Err(error) => Ok(Performed::early(Value::Null, unmapped(error))),
+                Ok(input) => {
+                    let text = input.to_string();
+                    let asked = Asked::Page(&text);
+                    let (result, log) = self.ask(&place, &step.id, Whom::from(target), asked).await?;
+                    Ok(Performed { input, result, log })
                 }
+            },
+            CompiledKind::Send { target, input } => {
+                self.send(&place, &step.id, Whom::from(target), input, &environment).await
             }
-        };
-        let whose =
-            if own.is_some() { (None, Freshness::Fresh) } else { (Some(run.user), Freshness::MayBeWarm) };
-        let call = Call {
-            scope: *scope,
-            user: whose.0,
-            connection: Some(connection.record.id),
-            name: action.clone(),
-            parameters: connection.record.parameters.clone(),
-            account: connection.record.account.clone(),
-            idempotency_key: place.idempotency_key(&step.id),
-            attempt: place.state.attempt,
-            // The vault puts them in.
-            secrets: Arc::default(),
-            deadline: None,
-            instance: whose.1,
-        };
-        Ok(Ok(Ready { connector, connection, call }))
-    }
-
-    /// The connector that the run fixed at accept. Another version may mean something else by the same input, so
-    /// where that one cannot be had, the step fails.
-    async fn connector(&self, run: &LiveRun, app: &str) -> Result<Connector, CallError> {
-        let registry = &self.context.registry;
-        let unavailable = |message| CallError::Unavailable { message };
-        let Some(digest) = run.digests.get(app) else {
-            // The run was accepted before there was a connector for this app.
-            return registry.active(app).ok_or_else(|| {
-                unavailable(format!("there is no connector of `{app}`; an operator has to push one"))
-            });
-        };
-        registry.by_digest(app, digest).await.map_err(|gone| {
-            unavailable(format!(
-                "the version of the connector of `{app}` that this run began with is gone: {gone}"
-            ))
-        })
+            CompiledKind::Again { target, input } => {
+                self.again(&place, &step.id, Whom::from(target), input, &environment).await
+            }
+        }
     }
 }
 
@@ -425,11 +315,18 @@ fn delayed(seconds: &Value, now: Timestamp) -> Result<Effect, CallError> {
     Ok(Effect::Parked(now + delay))
 }
 
-fn listed(items: Value, step: &str) -> Result<Effect, CallError> {
+/// The items that the step before gave.
+fn just_given(place: &Place<'_>, member: &str) -> Performed {
+    let given = place.state.results.last().and_then(|result| result.output.get(member)?.as_array());
+    let items = Effect::Items(given.cloned().unwrap_or_default());
+    Performed { input: Value::Null, result: Ok(items), log: Vec::new() }
+}
+
+fn listed(items: Value, most: usize, step: &str) -> Result<Effect, CallError> {
     let wrong = |message: String| CallError::InvalidInput { field: "/items".to_owned(), message };
     match items {
-        Value::Array(items) if items.len() > MAX_ITEMS => Err(wrong(format!(
-            "`{step}` was given {} items, at most {MAX_ITEMS} are allowed; divide the list, or filter it first",
+        Value::Array(items) if items.len() > most => Err(wrong(format!(
+            "`{step}` was given {} items, at most {most} are allowed; divide the list, or filter it first",
             items.len()
         ))),
         Value::Array(items) => Ok(Effect::Items(items)),
@@ -456,33 +353,8 @@ const fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-fn output(text: &str) -> Result<Effect, CallError> {
-    match serde_json::from_str(text) {
-        Ok(value) => Ok(Effect::Output(value)),
-        Err(error) => {
-            Err(CallError::Trapped { message: format!("the action's output is not JSON: {error}") })
-        }
-    }
-}
-
-fn became(reconciled: Reconciled) -> Result<Effect, CallError> {
-    match reconciled {
-        Reconciled::Found(outcome) => output(&outcome.output),
-        Reconciled::Absent => Ok(Effect::Absent),
-        Reconciled::Unknown(message) => Err(CallError::Uncertain { message }),
-    }
-}
-
 fn unmapped(error: MappingError) -> CallError {
     CallError::InvalidInput { field: error.at, message: error.message }
-}
-
-/// The ISV's own connection is not there: nothing of the user's helps, and it may be made any time.
-fn no_own(name: &str) -> CallError {
-    let message = format!(
-        "the environment has no connection `{name}` of its own; make it with PUT /v1/connections/{name}"
-    );
-    CallError::Unavailable { message }
 }
 
 fn user_gone(run: &LiveRun) -> CallError {
@@ -492,21 +364,5 @@ fn user_gone(run: &LiveRun) -> CallError {
 fn no_step(run: &LiveRun, step: usize) -> CallError {
     CallError::Denied {
         message: format!("release {} of workflow `{}` has no step {step}", run.release, run.workflow),
-    }
-}
-
-fn line_of(exchange: &Exchange, at: Timestamp) -> LogLine {
-    let Exchange { method, host, path, status, problem, duration_ms } = exchange;
-    let (level, outcome) = match (status, problem) {
-        (Some(status), _) if *status < 400 => (LogLevel::Info, status.to_string()),
-        (Some(status), _) => (LogLevel::Warn, status.to_string()),
-        (None, Some(problem)) => (LogLevel::Warn, problem.clone()),
-        (None, None) => (LogLevel::Warn, "no answer".to_owned()),
-    };
-    LogLine {
-        at,
-        step: None,
-        level,
-        message: format!("{method} {host}{path} → {outcome} ({duration_ms} ms)"),
     }
 }

@@ -290,6 +290,7 @@ impl Executor {
             outer: None,
             item: None,
             path: "",
+            cursor: None,
         };
         let mut log = Vec::new();
         let Acted { event, spent } = self.act_at(place, step, doing, started_at, &mut log).await?;
@@ -314,6 +315,7 @@ impl Executor {
         log.extend(lines.into_iter().map(|line| LogLine { step: id.clone(), ..line }));
         let event = match result {
             Ok(Effect::Output(output)) => Event::Done { started_at, input, output },
+            Ok(Effect::Sufficed(output)) => Event::Sufficed { started_at, input, output },
             Ok(Effect::Filtered) => Event::Filtered,
             Ok(Effect::Guarded(holds)) => {
                 let outcome = if holds { "this way" } else { "not this way" };
@@ -329,6 +331,7 @@ impl Executor {
                 let refused = error.map(|error| Refused { started_at, input, error });
                 Event::Held { until, waits, refused }
             }
+            Ok(Effect::Pages) => return self.pages(place, step, started_at, log).await,
             Ok(Effect::Items(items)) => return self.items(place, step, items, started_at, log).await,
             Err(error) => {
                 log.push(self.line(id, LogLevel::Error, error.to_string()));

@@ -5,10 +5,13 @@
 //! the `for_each` came to, or that ends the run. Where a run ends as a dead letter they stay, so that it can go on
 //! with the items that failed and does none again that was done.
 
+mod pages;
+mod told;
+
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use trunnion_core::{
     call::CallError,
     clock::Timestamp,
@@ -18,14 +21,15 @@ use trunnion_core::{
         Waits,
     },
     manifest::Repeat,
-    records::{LiveItem, LogLevel, LogLine},
-    release::{CompiledKind, Program},
+    records::{LiveItem, LogLevel, LogLine, PageMark},
+    release::{CompiledKind, Items, Program},
     scope::Scope,
 };
 use trunnion_store::{Batch, Select, Store, Version, tables::LiveItems};
 
+use self::told::{Brief, Told, let_go_of_items, told, told_of_groups};
 use super::{
-    act::{Doing, Place},
+    act::{Doing, Place, groups},
     calls::still_waits,
     execute::{Executor, push_line},
     persist::persist,
@@ -51,6 +55,20 @@ struct Driven {
     log: Vec<LogLine>,
     /// Its stored version; none where it never had to be stored.
     version: Option<Version>,
+    /// Where it is a page: what came before it.
+    page: Option<PageMark>,
+}
+
+/// What an item begins with.
+struct Start<'a> {
+    index: usize,
+    /// `item` and `index` inside it.
+    item: Option<(&'a Value, usize)>,
+    page: Option<PageMark>,
+    /// As it was stored, where it was.
+    known: Option<(LiveItem, Version)>,
+    /// What its first commit makes superfluous.
+    spent: Spent,
 }
 
 impl Driven {
@@ -70,7 +88,9 @@ impl Driven {
 
 /// Whether a program has items that may have been stored.
 pub(super) fn has_items(program: &Program) -> bool {
-    program.steps.iter().any(|step| matches!(step.kind, CompiledKind::ForEach { .. }))
+    let loops =
+        |kind: &CompiledKind| matches!(kind, CompiledKind::ForEach { .. } | CompiledKind::Pages { .. });
+    program.steps.iter().any(|step| loops(&step.kind))
 }
 
 /// Whatever items of a run there are.
@@ -112,8 +132,12 @@ impl Executor {
         else {
             return Err(Error::Internal(format!("step {step} is not there")));
         };
-        let CompiledKind::ForEach { concurrency, body, .. } = &compiled.kind else {
+        let CompiledKind::ForEach { items: given, group, concurrency, body } = &compiled.kind else {
             return Err(Error::Internal(format!("step `{}` is no `for_each`", compiled.id)));
+        };
+        let items = match group {
+            Some(most) => groups(items, *most),
+            None => items,
         };
         let path = format!("{}{}", place.path, compiled.id);
         let mut known = self.known(&place, &path).await?;
@@ -147,7 +171,9 @@ impl Executor {
             if (called >= most || waits_outside) && known.is_none() {
                 continue;
             }
-            under_way.push(self.item(place, body, &path, (item, index), known));
+            let (page, spent) = (None, Spent::new());
+            let start = Start { index, item: Some((item, index)), page, known, spent };
+            under_way.push(self.item(place, body, &path, start));
         }
         // Also where one could not go on: what the others have performed must be written down before this is let fall,
         // or it is performed again.
@@ -182,21 +208,35 @@ impl Executor {
         if let Some(until) = cancelled {
             return Ok(Acted { event: Event::Parked { until }, spent: Spent::new() });
         }
-        let Told { output, first_error, failed } = told(&driven);
-        let event = match first_error.filter(|_| rule.on_error == OnError::Fail) {
-            None => Event::Done { started_at, input: Value::Null, output },
-            Some((index, error)) => {
-                let count = items.len();
-                let message =
-                    format!("{failed} of {count} items failed; the first was item {index}: {error}");
-                log.push(self.line(Some(compiled.id.clone()), LogLevel::Error, message.clone()));
-                let error = CallError::Other { code: "items_failed".to_owned(), message };
-                // Going on with this run later is going on with these.
-                spent.clear();
-                Event::Failed { started_at, input: output, error, jitter: 0 }
-            }
+        let brief = if matches!(given, Items::OfPage) { Brief::Yes } else { Brief::No };
+        let told = match group {
+            Some(_) => told_of_groups(&driven, &items, brief),
+            None => told(&driven, brief),
         };
+        let event = self.came_to(told, rule.on_error, &compiled.id, started_at, log);
+        if matches!(event, Event::Failed { .. }) {
+            // Going on with this run later is going on with these.
+            spent.clear();
+        }
         Ok(Acted { event, spent })
+    }
+
+    /// What a loop's end is to the machine.
+    fn came_to(
+        &self,
+        Told { output, first_error, failed, count }: Told,
+        on_error: OnError,
+        id: &str,
+        started_at: Timestamp,
+        log: &mut Vec<LogLine>,
+    ) -> Event {
+        let Some((which, error)) = first_error.filter(|_| on_error == OnError::Fail) else {
+            return Event::Done { started_at, input: Value::Null, output };
+        };
+        let message = format!("{failed} of {count} items failed; the first was {which}: {error}");
+        log.push(self.line(Some(id.to_owned()), LogLevel::Error, message.clone()));
+        let error = CallError::Other { code: "items_failed".to_owned(), message };
+        Event::Failed { started_at, input: output, error, jitter: 0 }
     }
 
     /// The items that were stored, by index.
@@ -215,8 +255,7 @@ impl Executor {
         around: Place<'_>,
         body: &Program,
         path: &str,
-        (item, index): (&Value, usize),
-        known: Option<(LiveItem, Version)>,
+        Start { index, item, page, known, mut spent }: Start<'_>,
     ) -> Result<Driven> {
         let now = self.context.now();
         let redrives = around.run.state.redrives;
@@ -227,14 +266,13 @@ impl Executor {
                 let redriven =
                     machine::redrive(&state, &body.rules, now).filter(|_| state.redrives < redrives);
                 let state = redriven.map_or(state, |state| RunState { redrives, ..state });
-                Driven { index, state, log: known.log, version: Some(version) }
+                Driven { index, state, log: known.log, version: Some(version), page }
             }
             None => {
                 let state = RunState { redrives, ..RunState::queued(now) };
-                Driven { index, state, log: Vec::new(), version: None }
+                Driven { index, state, log: Vec::new(), version: None, page }
             }
         };
-        let mut spent = Spent::new();
         let mut event = if self.queue.is_cancelled(around.run.id) {
             Event::Cancel
         } else if driven.waits_to_be_woken() {
@@ -252,6 +290,7 @@ impl Executor {
             let Decision { state, next, journal } =
                 machine::apply(driven.state, &body.rules, event, self.context.now());
             driven.state = state;
+            let_go_of_items(&mut driven.state, body);
             // Of an item that is not stored yet, nothing is known to have begun: where that may be repeated
             // unknown, its end is all that need be durable.
             let repeatable = matches!(next, Next::Perform(step) if may_repeat(body, step));
@@ -273,13 +312,14 @@ impl Executor {
                 program: body,
                 state: &driven.state,
                 outer: Some(&outer),
-                item: Some((item, index)),
+                item,
                 path: &inner,
+                cursor: driven.page.as_ref().and_then(|page| page.cursor.as_deref()),
                 ..around
             };
             let mut log = Vec::new();
             let acted = self.act_at(place, step, doing, self.context.now(), &mut log).await?;
-            spent = acted.spent;
+            spent.extend(acted.spent);
             event = acted.event;
             for line in log {
                 push_line(&mut driven.log, line);
@@ -295,7 +335,12 @@ impl Executor {
         spent: Spent,
     ) -> Result<()> {
         let key = (around.run.id, path.to_owned(), narrow(driven.index)?);
-        let record = LiveItem { user: around.run.user, state: driven.state.clone(), log: driven.log.clone() };
+        let record = LiveItem {
+            user: around.run.user,
+            state: driven.state.clone(),
+            log: driven.log.clone(),
+            page: driven.page.clone(),
+        };
         let version = driven.version;
         let stored = persist(&self.context.store, around.run.id, || {
             let mut batch = Batch::new();
@@ -337,42 +382,4 @@ fn may_repeat(body: &Program, step: usize) -> bool {
 
 fn narrow(index: usize) -> Result<u32> {
     u32::try_from(index).map_err(|_| Error::Internal(format!("item {index} is beyond what can be counted")))
-}
-
-/// What a `for_each` came to.
-struct Told {
-    output: Value,
-    first_error: Option<(usize, CallError)>,
-    failed: usize,
-}
-
-/// Per item how it ended and what its steps gave, with counts.
-fn told(items: &[Driven]) -> Told {
-    let (mut results, mut first_error) = (Vec::with_capacity(items.len()), None);
-    let (mut succeeded, mut failed, mut filtered) = (0, 0, 0);
-    for item in items {
-        let steps: Map<String, Value> =
-            item.state.results.iter().map(|result| (result.id.clone(), result.output.clone())).collect();
-        let (status, error) = match &item.state.status {
-            Status::Ended { outcome: Outcome::Succeeded, .. } => {
-                succeeded += 1;
-                ("succeeded", None)
-            }
-            Status::Ended { outcome: Outcome::Filtered { .. }, .. } => {
-                filtered += 1;
-                ("filtered", None)
-            }
-            Status::Ended { outcome: Outcome::Failed { error, .. }, .. } => {
-                failed += 1;
-                first_error = first_error.or_else(|| Some((item.index, error.clone())));
-                ("failed", Some(json!({ "kind": error.kind(), "message": error.to_string() })))
-            }
-            Status::Ended { outcome: Outcome::Cancelled, .. } => ("cancelled", None),
-            Status::Queued { .. } | Status::Leased { .. } => ("waiting", None),
-        };
-        results.push(json!({ "index": item.index, "status": status, "steps": steps, "error": error }));
-    }
-    let output =
-        json!({ "results": results, "succeeded": succeeded, "failed": failed, "filtered": filtered });
-    Told { output, first_error, failed }
 }

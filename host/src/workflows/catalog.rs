@@ -51,20 +51,20 @@ impl Catalog {
             catalog.samples.insert(event.clone(), schema.record.sample);
         }
         for (_, step) in definition.every_step() {
+            for (_, _, name) in step.own_connections() {
+                for environment in Environment::ALL {
+                    let place = Scope::new(scope.workspace, environment);
+                    if let Some(own) = store.get::<OwnConnections>(&place, &name.to_owned()).await? {
+                        catalog.connections.insert(name.to_owned(), own.record.app);
+                    }
+                }
+            }
             match &step.kind {
                 StepKind::Stream { destination, .. } => {
                     for environment in Environment::ALL {
                         let place = Scope::new(scope.workspace, environment);
                         if store.get::<StreamDestinations>(&place, destination).await?.is_some() {
                             catalog.destinations.push(destination.clone());
-                        }
-                    }
-                }
-                StepKind::Action { connection: Some(name), .. } => {
-                    for environment in Environment::ALL {
-                        let place = Scope::new(scope.workspace, environment);
-                        if let Some(own) = store.get::<OwnConnections>(&place, name).await? {
-                            catalog.connections.insert(name.clone(), own.record.app);
                         }
                     }
                 }

@@ -100,9 +100,22 @@ const STEP: Shape = Shape::Tagged {
         (
             "for_each",
             &[
-                required("items", Shape::Any),
+                optional("items", Shape::Any),
+                nullable("from", LISTING),
                 optional("concurrency", Shape::Whole(u32::MAX as u64)),
                 required("steps", STEPS),
+            ],
+        ),
+        (
+            "batch",
+            &[
+                required("app", Shape::Text),
+                required("action", Shape::Text),
+                nullable("connection", Shape::Text),
+                optional("items", Shape::Any),
+                nullable("from", LISTING),
+                required("input", Shape::Any),
+                optional("concurrency", Shape::Whole(u32::MAX as u64)),
             ],
         ),
         ("set", &[required("value", Shape::Any)]),
@@ -114,6 +127,13 @@ const STEP: Shape = Shape::Tagged {
         ),
     ],
 };
+
+const LISTING: Shape = Shape::Object(&[
+    required("app", Shape::Text),
+    required("action", Shape::Text),
+    nullable("connection", Shape::Text),
+    optional("input", Shape::Any),
+]);
 
 const RETRY: Shape = Shape::Object(&[
     required("attempts", Shape::Whole(u32::MAX as u64)),

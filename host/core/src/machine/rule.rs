@@ -24,7 +24,7 @@ pub struct StepRule {
     pub on_error: OnError,
     /// The index of the step that follows; past the last one, the run ends.
     pub next: usize,
-    /// The index of the step that follows where a guard does not hold.
+    /// The index of the step that follows where a guard does not hold, or where a step left nothing for the next one.
     pub otherwise: usize,
 }
 

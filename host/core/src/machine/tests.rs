@@ -615,3 +615,21 @@ proptest! {
         prop_assert!(state.ended());
     }
 }
+
+#[test]
+fn a_step_that_leaves_nothing_for_the_next_one_goes_where_its_rule_says() {
+    let mut rules = in_order([rule("send", Act::Outside(Repeat::Key)), rule("refused", Act::Resumable)]);
+    rules[0].otherwise = 2;
+    let held = || RunState { step: 0, ..state("held") };
+    let (started_at, input, output) = (NOW, json!(1), json!(2));
+    let sufficed = Event::Sufficed { started_at, input: input.clone(), output: output.clone() };
+    let decision = apply(held(), &rules, sufficed, NOW);
+    assert_eq!(decision.next, Next::End);
+    assert!(
+        matches!(decision.state.status, Status::Ended { outcome: Outcome::Succeeded, .. }),
+        "{decision:?}"
+    );
+    assert_eq!(decision.state.results[0].output, output);
+    let decision = apply(held(), &rules, Event::Done { started_at, input, output }, NOW);
+    assert_eq!((decision.next, decision.journal), (Next::Perform(1), Journal::First));
+}

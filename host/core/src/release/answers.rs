@@ -58,6 +58,7 @@ impl Walk {
             }
             StepKind::Action { .. }
             | StepKind::Stream { .. }
+            | StepKind::Batch { .. }
             | StepKind::Filter { .. }
             | StepKind::Set { .. }
             | StepKind::Call { .. }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{
-    AnswerTemplate, Callee, Catalog, CompiledKind, Concurrent, Program, answers,
+    AnswerTemplate, Callee, Catalog, CompiledKind, Concurrent, Items, Program, Target, answers,
     fit::{Fit, Known, Sources},
     program::action_of,
 };
@@ -184,6 +184,9 @@ impl Check<'_> {
 
     /// The rules of one kind of step.
     fn step(&mut self, at: &str, step: &Step) {
+        for (below, app, name) in step.own_connections() {
+            self.own_connection(&format!("{at}{below}"), app, name);
+        }
         match &step.kind {
             StepKind::Stream { destination, .. } if !self.catalog.destination(destination) => self.problem(
                 format!("{at}/destination"),
@@ -191,7 +194,6 @@ impl Check<'_> {
                     "there is no stream destination `{destination}`; create it first, or correct its name"
                 ),
             ),
-            StepKind::Action { app, connection: Some(name), .. } => self.own_connection(at, app, name),
             StepKind::Call { workflow, .. } => self.call(&format!("{at}/workflow"), workflow),
             StepKind::Branch { branches, .. } if branches.is_empty() => {
                 self.problem(
@@ -199,11 +201,25 @@ impl Check<'_> {
                     "a branch has no way to go; add one with its condition",
                 );
             }
-            StepKind::ForEach { concurrency, .. } if !(1..=MOST_ITEMS_AT_ONCE).contains(concurrency) => self
-                .problem(
+            StepKind::ForEach { items, from, .. } | StepKind::Batch { items, from, .. }
+                if items.is_null() == from.is_none() =>
+            {
+                self.problem(
+                    at,
+                    format!(
+                        "`{}` needs its items from one place; write `items`, or `from` with a vendor's listing",
+                        step.id
+                    ),
+                );
+            }
+            StepKind::ForEach { concurrency, .. } | StepKind::Batch { concurrency, .. }
+                if !(1..=MOST_ITEMS_AT_ONCE).contains(concurrency) =>
+            {
+                self.problem(
                     format!("{at}/concurrency"),
                     format!("is {concurrency}; write 1 (one after the other) to {MOST_ITEMS_AT_ONCE}"),
-                ),
+                )
+            }
             StepKind::ForEach { steps, .. } if steps.is_empty() => {
                 self.problem(format!("{at}/steps"), "there is no step to do for each item; add at least one");
             }
@@ -216,7 +232,8 @@ impl Check<'_> {
             _ => {}
         }
         let Some(retry) = &step.retry else { return };
-        let outside = matches!(step.kind, StepKind::Action { .. } | StepKind::Stream { .. });
+        let outside =
+            matches!(step.kind, StepKind::Action { .. } | StepKind::Stream { .. } | StepKind::Batch { .. });
         if !outside {
             self.problem(
                 format!("{at}/retry"),
@@ -345,9 +362,29 @@ impl Check<'_> {
                     self.fit(sources, &Value::Bool(true), body.root(), &format!("{at}/body"));
                 }
                 CompiledKind::ForEach { items, body, .. } => {
-                    self.fit(sources, &json!({ "type": "array" }), items.root(), &format!("{at}/items"));
+                    if let Items::Given(items) = items {
+                        let list = json!({ "type": "array" });
+                        self.fit(sources, &list, items.root(), &format!("{at}/items"));
+                    }
                     self.mappings(body, sources);
                 }
+                CompiledKind::Pages { body } => self.mappings(body, sources),
+                CompiledKind::Page { target: Target { app, action, .. }, input } => {
+                    let Ok(spec) = action_of(self.catalog, app, action, at) else { continue };
+                    if !spec.pages {
+                        self.problem(
+                            format!("{at}/action"),
+                            format!("`{action}` of `{app}` gives no pages; name one of its listings"),
+                        );
+                    }
+                    self.fit(sources, &spec.input, input.root(), &format!("{at}/input"));
+                }
+                CompiledKind::Send { target: Target { app, action, .. }, input } => {
+                    let Ok(spec) = action_of(self.catalog, app, action, at) else { continue };
+                    self.fit(sources, &spec.input, input.root(), &format!("{at}/input"));
+                }
+                // The same input as that of the group.
+                CompiledKind::Again { .. } => {}
                 CompiledKind::Filter { .. } | CompiledKind::Guard { .. } | CompiledKind::Route => {}
             }
         }

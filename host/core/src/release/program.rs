@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Catalog, check};
 use crate::{
-    definition::{Branch, Definition, Pick, Step, StepKind, Trigger},
+    definition::{Branch, Definition, Listing, Pick, Step, StepKind, Trigger},
     id::WorkflowId,
     machine::{Act, OnError, StepRule},
     manifest::{ActionSpec, Repeat},
@@ -71,12 +71,40 @@ pub enum CompiledKind {
     },
     /// Performs a program for each item of a list.
     ForEach {
-        /// Gives the list.
-        items: Template,
-        /// Items under way at once.
+        /// What gives the list.
+        items: Items,
+        /// How many items make one, at most; each stands for itself where absent.
+        group: Option<usize>,
+        /// Items, or groups of them, under way at once.
         concurrency: usize,
         /// What is performed for each.
         body: Program,
+    },
+    /// Performs a program for each page of a vendor's list, one after the other.
+    Pages {
+        /// Reads the page, then does what is done for its items.
+        body: Program,
+    },
+    /// Reads one page of a vendor's list.
+    Page {
+        /// Whom it asks.
+        target: Target,
+        /// Gives the input.
+        input: Template,
+    },
+    /// Has an action done for the items of a group at once.
+    Send {
+        /// Whom it asks.
+        target: Target,
+        /// Gives the input for each.
+        input: Template,
+    },
+    /// Has an action done for one item that was refused of a group, once somebody says so.
+    Again {
+        /// Whom it asks.
+        target: Target,
+        /// Gives the input.
+        input: Template,
     },
     /// Computes a value.
     Set {
@@ -104,6 +132,28 @@ pub enum CompiledKind {
     },
 }
 
+/// A connector's action, and on whose connection.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The app.
+    pub app: String,
+    /// The manifest's action.
+    pub action: String,
+    /// The environment's own connection, where it is not the user's.
+    pub connection: Option<String>,
+}
+
+/// What gives the items of a list.
+#[derive(Debug)]
+pub enum Items {
+    /// The definition.
+    Given(Template),
+    /// The page that was read just before.
+    OfPage,
+    /// The group that was sent just before: what was refused of it.
+    Refused,
+}
+
 /// What gives an answer.
 #[derive(Debug)]
 pub struct AnswerTemplate {
@@ -117,6 +167,16 @@ pub struct AnswerTemplate {
 
 /// The id of the step that a pre-process flow ends with; no definition can have it.
 pub const ROUTED: &str = "routed-to";
+
+/// The ids of what stands inside a `batch`, and around the items of a page; no definition can have them.
+const PAGE: &str = "page-read";
+const OF_PAGE: &str = "page-items";
+const SENT: &str = "batch-sent";
+const REFUSED: &str = "batch-refused";
+const AGAIN: &str = "refused-item";
+
+/// Refused items of one batch that are under way at once.
+const REFUSED_AT_ONCE: usize = 50;
 
 /// How deep blocks may stand in each other.
 const DEEPEST: usize = 8;
@@ -139,6 +199,29 @@ struct Compiler<'a> {
     /// The ids of all steps at any depth.
     every: Vec<String>,
     problems: Vec<Problem>,
+}
+
+/// What is done for each item of a loop.
+struct Each {
+    /// How many items make one, at most.
+    group: Option<usize>,
+    concurrency: u32,
+    body: Program,
+}
+
+/// A step of a program's own, which no definition has.
+fn inner(id: &str) -> Step {
+    Step {
+        id: id.to_owned(),
+        on_error: OnError::Fail,
+        retry: None,
+        kind: StepKind::Set { value: Value::Null },
+    }
+}
+
+/// What stands inside tries again for itself.
+const fn once() -> RetryPolicy {
+    RetryPolicy { attempts: 1, ..RetryPolicy::action() }
 }
 
 /// Where a step stands: what it can see, and how deep.
@@ -183,17 +266,20 @@ impl Compiler<'_> {
                     let seen = self.branch(program, step, (*pick, branches, otherwise), &at, &inside);
                     place.seen = seen;
                 }
-                StepKind::ForEach { items, concurrency, steps } => {
+                StepKind::ForEach { items, from, concurrency, steps } => {
                     let inside = Place { depth: place.depth + 1, in_items: true, ..place.clone() };
                     let mut body = Program::default();
                     self.block(&mut body, steps, &format!("{at}/steps"), &inside);
-                    let items = self.template(items, &format!("{at}/items"), &place);
-                    let concurrency = usize::try_from(*concurrency).unwrap_or(usize::MAX);
-                    if let Some(items) = items {
-                        let kind = CompiledKind::ForEach { items, concurrency, body };
-                        // Its items try again for themselves.
-                        let once = RetryPolicy { attempts: 1, ..RetryPolicy::action() };
-                        self.push(program, step, &at, kind, Act::Resumable, once);
+                    let each = Each { group: None, concurrency: *concurrency, body };
+                    self.loops(program, step, &at, &place, (items, from.as_ref()), each);
+                    place.seen.push(step.id.clone());
+                }
+                StepKind::Batch { app, action, connection, items, from, input, concurrency } => {
+                    let (app, action, connection) = (app.clone(), action.clone(), connection.clone());
+                    let target = Target { app, action, connection };
+                    if let Some((group, body)) = self.batch(step, &at, &place, target, input) {
+                        let each = Each { group: Some(group), concurrency: *concurrency, body };
+                        self.loops(program, step, &at, &place, (items, from.as_ref()), each);
                     }
                     place.seen.push(step.id.clone());
                 }
@@ -204,6 +290,91 @@ impl Compiler<'_> {
             }
         }
         place
+    }
+
+    /// A loop over what the definition gives, or over a vendor's pages.
+    fn loops(
+        &mut self,
+        program: &mut Program,
+        step: &Step,
+        at: &str,
+        place: &Place,
+        (items, from): (&Value, Option<&Listing>),
+        Each { group, concurrency, body }: Each,
+    ) {
+        let concurrency = usize::try_from(concurrency).unwrap_or(usize::MAX);
+        let Some(Listing { app, action, connection, input }) = from else {
+            // What is not there at all is said elsewhere.
+            let items = Some(items).filter(|items| !items.is_null());
+            if let Some(items) = items.and_then(|items| self.template(items, &format!("{at}/items"), place)) {
+                let kind = CompiledKind::ForEach { items: Items::Given(items), group, concurrency, body };
+                self.push(program, step, at, kind, Act::Resumable, once());
+            }
+            return;
+        };
+        let at_listing = format!("{at}/from");
+        if let Err(problem) = action_of(self.catalog, app, action, &at_listing) {
+            self.problems.push(problem);
+        }
+        let Some(input) = self.template(input, &format!("{at_listing}/input"), place) else { return };
+        let mut pages = Program::default();
+        let (app, action, connection) = (app.clone(), action.clone(), connection.clone());
+        let read = CompiledKind::Page { target: Target { app, action, connection }, input };
+        // Reading again what is there changes nothing, whatever the action says of itself.
+        let act = Act::Outside(Repeat::Safe);
+        let retry = step.retry.clone().unwrap_or_else(RetryPolicy::action);
+        self.push(&mut pages, &inner(PAGE), &at_listing, read, act, retry);
+        let each = CompiledKind::ForEach { items: Items::OfPage, group, concurrency, body };
+        self.push(&mut pages, &inner(OF_PAGE), at, each, Act::Resumable, once());
+        self.push(program, step, at, CompiledKind::Pages { body: pages }, Act::Resumable, once());
+    }
+
+    /// What is done for a group of items: it is sent, then what was refused of it fails one by one. With how many items
+    /// make a group.
+    fn batch(
+        &mut self,
+        step: &Step,
+        at: &str,
+        place: &Place,
+        target: Target,
+        input: &Value,
+    ) -> Option<(usize, Program)> {
+        let inside = Place { in_items: true, ..place.clone() };
+        let at_input = format!("{at}/input");
+        let whole = self.template(input, &at_input, &inside);
+        let alone = Template::compile(input, &self.definition.maps, &self.names(&inside)).ok();
+        let Target { app, action, .. } = &target;
+        let spec = match action_of(self.catalog, app, action, at) {
+            Ok(spec) => spec,
+            Err(problem) => {
+                self.problems.push(problem);
+                return None;
+            }
+        };
+        let Some(size) = spec.batch else {
+            let message =
+                format!("`{action}` of `{app}` takes one item at a time; use it in a `for_each` instead");
+            self.problem(format!("{at}/action"), message);
+            return None;
+        };
+        let (whole, alone) = whole.zip(alone)?;
+        let retry = step.retry.clone().unwrap_or_else(RetryPolicy::action);
+        let mut body = Program::default();
+        let send = CompiledKind::Send { target: target.clone(), input: whole };
+        self.push(&mut body, &inner(SENT), at, send, Act::Outside(spec.repeat), retry.clone());
+        // Its key is not the group's, under which the vendor may know it: only what may be done twice is repeated unknown.
+        let repeat = if spec.repeat == Repeat::Safe { Repeat::Safe } else { Repeat::Never };
+        let again = CompiledKind::Again { target, input: alone };
+        let mut refused = Program::default();
+        self.push(&mut refused, &inner(AGAIN), at, again, Act::Outside(repeat), retry);
+        let (items, concurrency) = (Items::Refused, REFUSED_AT_ONCE);
+        let each = CompiledKind::ForEach { items, group: None, concurrency, body: refused };
+        self.push(&mut body, &inner(REFUSED), at, each, Act::Resumable, once());
+        let end = body.rules.len();
+        if let Some(send) = body.rules.first_mut() {
+            send.otherwise = end;
+        }
+        Some((usize::try_from(size).unwrap_or(usize::MAX), body))
     }
 
     /// A guard before each way. Ids inside the ways can be seen behind the branch: whether they are there
@@ -273,8 +444,7 @@ impl Compiler<'_> {
         conditions: Vec<Condition>,
     ) -> usize {
         let index = program.rules.len();
-        let once = RetryPolicy { attempts: 1, ..RetryPolicy::action() };
-        self.push(program, step, at, CompiledKind::Guard { way, conditions }, Act::Pure, once);
+        self.push(program, step, at, CompiledKind::Guard { way, conditions }, Act::Pure, once());
         index
     }
 
@@ -328,8 +498,7 @@ impl Compiler<'_> {
                 let kind =
                     input.zip(workflow.ok()).map(|(input, workflow)| CompiledKind::Call { workflow, input });
                 // The called run tries again for itself.
-                let once = RetryPolicy { attempts: 1, ..RetryPolicy::action() };
-                kind.map(|kind| (kind, Act::Resumable, once))
+                kind.map(|kind| (kind, Act::Resumable, once()))
             }
             StepKind::Respond { status, headers, body } => {
                 let status = self.template(status, &below("status"), place);
@@ -341,7 +510,7 @@ impl Compiler<'_> {
                 // So that what is answered is durable first: whoever asks again is answered the same.
                 kind.map(|kind| (kind, Act::Resumable, RetryPolicy::action()))
             }
-            StepKind::Branch { .. } | StepKind::ForEach { .. } => None,
+            StepKind::Branch { .. } | StepKind::ForEach { .. } | StepKind::Batch { .. } => None,
         };
         if let Some((kind, act, retry)) = compiled {
             self.push(program, step, at, kind, act, retry);
@@ -369,14 +538,7 @@ impl Compiler<'_> {
 
     /// What a pre-process flow ends with, whatever its steps are.
     fn route(&mut self, program: &mut Program) {
-        let step = Step {
-            id: ROUTED.to_owned(),
-            on_error: OnError::Fail,
-            retry: None,
-            kind: StepKind::Set { value: Value::Null },
-        };
-        let once = RetryPolicy { attempts: 1, ..RetryPolicy::action() };
-        self.push(program, &step, "/trigger", CompiledKind::Route, Act::Resumable, once);
+        self.push(program, &inner(ROUTED), "/trigger", CompiledKind::Route, Act::Resumable, once());
     }
 
     fn template(&mut self, value: &Value, at: &str, place: &Place) -> Option<Template> {

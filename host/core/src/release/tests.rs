@@ -49,6 +49,14 @@ impl Workspace {
                 "output": {"type": "object", "properties": {"id": {"type": "integer"}}},
                 "sample_input": {"order_id": 1, "status_id": 2}, "sample_output": {"id": 1, "date": "today"}, "repeat": "lookup"
             }, {
+                "id": "put_row", "title": "Put a row",
+                "input": {"type": "object", "required": ["row"], "properties": {"row": {"type": "object"}}}, "output": {},
+                "sample_input": {"row": {}}, "sample_output": {}, "repeat": "key", "batch": 500
+            }, {
+                "id": "list_orders", "title": "List orders",
+                "input": {"type": "object", "properties": {"since": {"type": "string"}}, "additionalProperties": false},
+                "output": {}, "sample_input": {}, "sample_output": {"items": [], "next": null}, "repeat": "safe", "pages": true
+            }, {
                 "id": "anything", "title": "Anything", "input": {}, "output": {}, "sample_input": {}, "sample_output": {}, "repeat": "never"
             }]
         });
@@ -376,7 +384,7 @@ fn every_problem_is_said_at_once() {
     );
     assert_eq!(
         message("/steps/1/action"),
-        "`shop` 1.0.0 has no action `nope`; it has `update_order`, `anything`"
+        "`shop` 1.0.0 has no action `nope`; it has `update_order`, `put_row`, `list_orders`, `anything`"
     );
     assert!(message("/steps/0/app").contains("no active connector for the app `nope`"));
     assert!(message("/steps/2/destination").contains("no stream destination `nope`"));
@@ -582,6 +590,85 @@ fn what_blocks_may_not_do() {
     }
     let problems = outcome(&definition(json!([deep]))).unwrap_err();
     assert!(problems.iter().any(|(_, message)| message.contains("blocks deep")), "{problems:?}");
+}
+
+#[test]
+fn a_batch_sends_groups_and_lets_each_refused_item_fail_for_itself() {
+    let listing =
+        json!({"app": "shop", "action": "list_orders", "input": {"since": "{{ trigger.orderId }}"}});
+    let program = program(json!([
+        {"id": "rows", "type": "batch", "app": "shop", "action": "put_row", "items": "{{ trigger.lines }}", "concurrency": 3,
+         "input": {"row": "{{ item }}"}},
+        {"id": "all", "type": "batch", "app": "shop", "action": "put_row", "from": listing, "input": {"row": "{{ item }}"}},
+        {"id": "each", "type": "for_each", "from": listing, "steps": [set("one")]},
+    ]));
+    assert_eq!(walked(&program, &[]), ["rows", "all", "each"]);
+    assert!(program.rules.iter().all(|rule| rule.act == Act::Resumable));
+    let CompiledKind::ForEach { group: Some(500), concurrency: 3, body, .. } = &program.steps[0].kind else {
+        panic!("{:?}", program.steps[0])
+    };
+    // A group of which nothing was refused is over; what was refused is not sent again unknown.
+    assert_eq!(
+        (body.rules[0].act, body.rules[0].next, body.rules[0].otherwise),
+        (Act::Outside(Repeat::Key), 1, 2)
+    );
+    let CompiledKind::ForEach { items: Items::Refused, body, .. } = &body.steps[1].kind else {
+        panic!("{body:?}")
+    };
+    assert_eq!(body.rules[0].act, Act::Outside(Repeat::Never));
+    for (place, grouped) in [(1, Some(500)), (2, None)] {
+        let CompiledKind::Pages { body } = &program.steps[place].kind else {
+            panic!("{:?}", program.steps[place])
+        };
+        assert_eq!(body.rules[0].act, Act::Outside(Repeat::Safe), "a page may be read again");
+        let CompiledKind::ForEach { items: Items::OfPage, group, .. } = &body.steps[1].kind else {
+            panic!("{body:?}")
+        };
+        assert_eq!(*group, grouped);
+    }
+}
+
+#[test]
+fn what_batches_and_listings_may_not_do() {
+    let batch = |members: Value| {
+        let mut step = json!({"id": "a", "type": "batch", "app": "shop", "action": "put_row", "items": [], "input": {"row": {}}});
+        for (name, value) in members.as_object().unwrap() {
+            step[name] = value.clone();
+        }
+        json!([step])
+    };
+    let from = |action: &str, input: Value| json!({"items": null, "from": {"app": "shop", "action": action, "input": input}});
+    let table = [
+        (
+            batch(json!({"action": "update_order", "input": {"order_id": 1, "status_id": 2}})),
+            "/steps/0/action",
+            "use it in a `for_each`",
+        ),
+        (batch(json!({"items": null})), "/steps/0", "needs its items from one place"),
+        (
+            batch(json!({"from": {"app": "shop", "action": "list_orders"}})),
+            "/steps/0",
+            "needs its items from one place",
+        ),
+        (batch(from("put_row", json!({"row": {}}))), "/steps/0/from/action", "gives no pages"),
+        (batch(from("list_customers", json!({}))), "/steps/0/from/action", "has no action `list_customers`"),
+        (batch(from("list_orders", json!({"until": "x"}))), "/steps/0/from/input/until", "no `until`"),
+        (
+            batch(from("list_orders", json!({"since": "{{ item }}"}))),
+            "/steps/0/from/input/since",
+            "only there inside",
+        ),
+        (batch(json!({"input": {}})), "/steps/0/input", "row"),
+        (batch(json!({"concurrency": 51})), "/steps/0/concurrency", "write 1"),
+        (
+            json!([{"id": "a", "type": "for_each", "steps": [set("b")]}]),
+            "/steps/0",
+            "needs its items from one place",
+        ),
+    ];
+    for (steps, at, words) in table {
+        refused(&definition(steps), at, words);
+    }
 }
 
 #[test]

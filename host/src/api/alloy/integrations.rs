@@ -120,11 +120,18 @@ fn blocks(services: &Services, workflow: WorkflowId, definition: &Definition) ->
         Trigger::Request { .. } => block(services, workflow, "trigger", "Request", "request"),
     };
     // A step with the environment's own connection is hidden from users.
-    let hidden = |step: &Step| matches!(&step.kind, StepKind::Action { connection: Some(_), .. });
+    let hidden = |step: &Step| {
+        matches!(
+            &step.kind,
+            StepKind::Action { connection: Some(_), .. } | StepKind::Batch { connection: Some(_), .. }
+        )
+    };
     let shown = definition.every_step().into_iter().filter(|(_, step)| !hidden(step));
     let steps = shown.map(|(_, step)| {
         let (name, kind) = match &step.kind {
-            StepKind::Action { app, action, .. } => (action, app.as_str()),
+            StepKind::Action { app, action, .. } | StepKind::Batch { app, action, .. } => {
+                (action, app.as_str())
+            }
             StepKind::Stream { destination, .. } => (destination, "dataStream"),
             StepKind::Filter { .. } => (&step.id, "filter"),
             StepKind::Branch { .. } => (&step.id, "branch"),

@@ -151,10 +151,12 @@ pub fn lane_of(run: &LiveRun, program: &Program, state: &RunState) -> Lane {
 #[must_use]
 pub fn lane_of_step(run: &LiveRun, step: &CompiledStep) -> Lane {
     match &step.kind {
-        CompiledKind::Action { connection: Some(name), .. } => destination_lane(name),
-        CompiledKind::Action { app, .. } => connection_lane(run.connections.get(app)),
+        CompiledKind::Action { app, connection, .. } => asked_lane(run, app, connection.as_deref()),
+        CompiledKind::Page { target, .. }
+        | CompiledKind::Send { target, .. }
+        | CompiledKind::Again { target, .. } => asked_lane(run, &target.app, target.connection.as_deref()),
         CompiledKind::Stream { destination, .. } => destination_lane(destination),
-        CompiledKind::ForEach { body, .. } => {
+        CompiledKind::ForEach { body, .. } | CompiledKind::Pages { body } => {
             let lanes = body.steps.iter().map(|step| lane_of_step(run, step));
             lanes.into_iter().find(|lane| *lane != Lane::Open).unwrap_or(Lane::Open)
         }
@@ -174,6 +176,11 @@ pub fn likely_lane(run: &LiveRun) -> Lane {
 
 /// The lane of a user's callbacks: slow receivers do not take all workers.
 pub const CALLBACKS: Lane = Lane::Destination(0);
+
+/// The lane of a call on the user's connection to `app`, or on one of the environment's own.
+fn asked_lane(run: &LiveRun, app: &str, own: Option<&str>) -> Lane {
+    own.map_or_else(|| connection_lane(run.connections.get(app)), destination_lane)
+}
 
 fn connection_lane(connection: Option<&ConnectionId>) -> Lane {
     connection.map_or(Lane::Open, |connection| Lane::Connection(*connection))

@@ -1,0 +1,191 @@
+//! Many items at once: a group is sent, and what the vendor refuses of it is told apart from what it took.
+//!
+//! Invariant: an item that was refused is not sent again by itself, unless its error says that it may be. Once somebody
+//! has the run go on, it is, alone.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use trunnion_core::{
+    call::CallError,
+    mapping::{Environment, Template},
+};
+
+use super::{
+    Actor, Effect, Performed, Place, unmapped,
+    vendor::{Asked, Whom},
+};
+use crate::error::{Error, Result};
+
+/// Bytes of JSON in one group, roughly: what a vendor and a guest's memory can take.
+const MOST_BYTES: usize = 4 << 20;
+
+/// Items that are sent together.
+#[derive(Default)]
+struct Group {
+    /// The place of the first in the whole list.
+    first: usize,
+    items: Vec<Value>,
+}
+
+impl From<Group> for Value {
+    fn from(Group { first, items }: Group) -> Self {
+        // Moved: a list may be large.
+        let members = [("first", Self::from(first)), ("items", Self::Array(items))];
+        members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>().into()
+    }
+}
+
+/// What came of a group that was sent.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(in crate::runs) struct Sent {
+    /// What was given for those that went well, where it was not null, with their places in the whole list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::runs) outputs: Vec<(usize, Value)>,
+    /// Those that were refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::runs) refused: Vec<Refused>,
+}
+
+/// An item that was refused.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::runs) struct Refused {
+    /// Its place in the whole list.
+    pub(in crate::runs) index: usize,
+    /// The item.
+    item: Value,
+    /// With what.
+    error: CallError,
+    /// How often somebody had had the run go on by then.
+    #[serde(default)]
+    redrives: u32,
+}
+
+/// Divides a list: the same list always gives the same groups, by which they are known over any stop.
+pub(in crate::runs) fn groups(items: Vec<Value>, most: usize) -> Vec<Value> {
+    let mut groups = Vec::new();
+    let (mut group, mut bytes) = (Group::default(), 0);
+    for item in items {
+        let size = size_of(&item);
+        if !group.items.is_empty() && (group.items.len() >= most || bytes + size > MOST_BYTES) {
+            let next = Group { first: group.first + group.items.len(), items: Vec::new() };
+            groups.push(std::mem::replace(&mut group, next).into());
+            bytes = 0;
+        }
+        bytes += size;
+        group.items.push(item);
+    }
+    if !group.items.is_empty() {
+        groups.push(group.into());
+    }
+    groups
+}
+
+/// About how many bytes a value has as JSON.
+fn size_of(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) => 5,
+        Value::Number(_) => 10,
+        Value::String(text) => text.len() + 3,
+        Value::Array(items) => items.iter().map(size_of).sum::<usize>() + 2,
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| name.len() + 4 + size_of(value)).sum::<usize>() + 2
+        }
+    }
+}
+
+impl Actor {
+    /// Sends the group that the place stands in.
+    pub(super) async fn send(
+        &self,
+        place: &Place<'_>,
+        step: &str,
+        whom: Whom<'_>,
+        input: &Template,
+        environment: &Environment<'_>,
+    ) -> Result<Performed> {
+        let group = place.item.map(|(group, _)| group);
+        let items = group.and_then(|group| group.get("items")?.as_array());
+        let first = group.and_then(|group| usize::try_from(group.get("first")?.as_u64()?).ok());
+        let (Some(items), Some(first)) = (items, first) else {
+            return Err(Error::Internal(format!("step `{step}` stands in no group")));
+        };
+        let mut texts = Vec::with_capacity(items.len());
+        let unmapped: Vec<Option<CallError>> = items
+            .iter()
+            .enumerate()
+            .map(|(offset, item)| {
+                let environment = Environment { item: Some((item, first + offset)), ..*environment };
+                let rendered = input.render(&environment).map_err(unmapped);
+                rendered.map(|input| texts.push(input.to_string())).err()
+            })
+            .collect();
+        let redrives = place.run.state.redrives;
+        let judge = |answers: Vec<Result<String, CallError>>| {
+            let mut answers = answers.into_iter();
+            let mut sent = Sent::default();
+            for ((offset, item), unmapped) in items.iter().enumerate().zip(&unmapped) {
+                let index = first + offset;
+                let answer = match unmapped {
+                    Some(error) => Err(error.clone()),
+                    None => {
+                        answers.next().unwrap_or_else(|| Err(unanswered())).and_then(|text| parsed(&text))
+                    }
+                };
+                match answer {
+                    Ok(Value::Null) => {}
+                    Ok(output) => sent.outputs.push((index, output)),
+                    Err(error) => {
+                        sent.refused.push(Refused { index, item: item.clone(), error, redrives });
+                    }
+                }
+            }
+            let nothing_left = sent.refused.is_empty();
+            let output = json!(sent);
+            if nothing_left { Effect::Sufficed(output) } else { Effect::Output(output) }
+        };
+        let (result, log) = if texts.is_empty() {
+            (Ok(judge(Vec::new())), Vec::new())
+        } else {
+            self.ask(place, step, whom, Asked::Each(&texts, &judge)).await?
+        };
+        Ok(Performed { input: json!({ "items": items.len() }), result, log })
+    }
+
+    /// Fails as the group's item did; once somebody had the run go on, or the error says that it can help, the item is
+    /// sent alone.
+    pub(super) async fn again(
+        &self,
+        place: &Place<'_>,
+        step: &str,
+        whom: Whom<'_>,
+        input: &Template,
+        environment: &Environment<'_>,
+    ) -> Result<Performed> {
+        let refused = place.item.and_then(|(item, _)| Refused::deserialize(item).ok());
+        let Some(Refused { index, item, error, redrives }) = refused else {
+            return Err(Error::Internal(format!("step `{step}` stands in nothing that was refused")));
+        };
+        if place.state.attempt <= 1 && place.run.state.redrives <= redrives {
+            return Ok(Performed::early(item, error));
+        }
+        let environment = Environment { item: Some((&item, index)), ..*environment };
+        match input.render(&environment) {
+            Err(error) => Ok(Performed::early(item, unmapped(error))),
+            Ok(input) => {
+                let (result, log) = self.ask(place, step, whom, Asked::Run(&input.to_string())).await?;
+                Ok(Performed { input, result, log })
+            }
+        }
+    }
+}
+
+fn parsed(text: &str) -> Result<Value, CallError> {
+    let not_json =
+        |error| CallError::Trapped { message: format!("the action's output is not JSON: {error}") };
+    serde_json::from_str(text).map_err(not_json)
+}
+
+/// The sandbox has counted the answers; what it let pass without one is in doubt.
+fn unanswered() -> CallError {
+    CallError::Uncertain { message: "the connector did not say what became of the item".to_owned() }
+}
