@@ -67,6 +67,7 @@ enum Pattern {
     HostLabel,
     Identifier,
     Digits,
+    HostNames,
 }
 
 impl Parameter {
@@ -90,6 +91,13 @@ impl Parameter {
     #[must_use]
     pub fn digits(name: &str, title: &str) -> Self {
         Self::new(name, title, Pattern::Digits)
+    }
+
+    /// Up to 20 whole host names with commas between them. Only for a host pattern that is this parameter and nothing
+    /// else, as in `{hosts}`: whoever connects says where the connector may send.
+    #[must_use]
+    pub fn host_names(name: &str, title: &str) -> Self {
+        Self::new(name, title, Pattern::HostNames)
     }
 
     /// Says how to find the value.

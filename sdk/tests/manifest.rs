@@ -176,11 +176,12 @@ trunnion_sdk::connector! {
     id: "acme",
     title: "Acme",
     help: "Tasks.",
-    hosts: ["api.acme.com", "{shop}.acme.com"],
+    hosts: ["api.acme.com", "{shop}.acme.com", "{hosts}"],
     connection: Connection::new()
         .parameter(Parameter::host_label("shop", "Shop").help("Your shop's name."))
         .parameter(Parameter::identifier("store", "Store"))
         .parameter(Parameter::digits("number", "Number"))
+        .parameter(Parameter::host_names("hosts", "Hosts"))
         .scheme(Scheme::fields("key", "API key")
             .field("api_key", "API key", "Settings")
             .field("client_secret", "Client secret", "")
@@ -273,11 +274,11 @@ fn the_host_reads_everything_that_can_be_declared() {
     trunnion_sdk::test::assert_sound(&connector());
     let manifest = host::Manifest::parse(&connector().manifest()).unwrap();
     assert_eq!(manifest.version.to_string(), env!("CARGO_PKG_VERSION"));
-    assert_eq!(manifest.hosts, ["api.acme.com", "{shop}.acme.com"]);
+    assert_eq!(manifest.hosts, ["api.acme.com", "{shop}.acme.com", "{hosts}"]);
 
     let patterns: Vec<_> = manifest.connection.parameters.iter().map(|parameter| parameter.pattern).collect();
-    use host::ParameterPattern::{Digits, HostLabel, Identifier};
-    assert_eq!(patterns, [HostLabel, Identifier, Digits]);
+    use host::ParameterPattern::{Digits, HostLabel, HostNames, Identifier};
+    assert_eq!(patterns, [HostLabel, Identifier, Digits, HostNames]);
 
     let scheme = manifest.scheme("key").unwrap();
     let value = || "{{secret:api_key}}".to_owned();

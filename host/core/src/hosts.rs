@@ -6,7 +6,10 @@
 //! or behind it (`{dc}-api.example.com`). An optional `:port` limits the port; without one, 443 only.
 //! Matching ignores case and one trailing dot.
 //!
-//! Invariants: a pattern always ends in two fixed labels, so that neither `*` nor a parameter's value can
+//! A pattern that is nothing but a parameter (`{hosts}`) allows the hosts that the connection names there, whole
+//! ones: for a connector without a vendor, whose connections say where it may send.
+//!
+//! Invariants: any other pattern ends in two fixed labels, so that neither `*` nor a parameter's value can
 //! ever choose the domain; a parameter's value stays inside its label; an IP address, in any of the
 //! spellings that resolvers read, matches no pattern.
 
@@ -25,6 +28,8 @@ pub struct HostPattern {
     wildcard: bool,
     labels: Vec<Label>,
     port: Option<u16>,
+    /// The connection parameter that names whole hosts, where the pattern is nothing else.
+    named_by: Option<String>,
 }
 
 /// One label of a pattern.
@@ -58,6 +63,13 @@ impl HostPattern {
             ));
         }
         let (host, port) = split_port(text)?;
+        if host.starts_with('{')
+            && !host.contains('.')
+            && let Label::Parameter { name, after, .. } = label_of(text, host)?
+            && after.is_empty()
+        {
+            return Ok(Self { wildcard: false, labels: Vec::new(), port, named_by: Some(name) });
+        }
         let host = host.strip_suffix('.').unwrap_or(host);
         let (wildcard, rest) = match host.strip_prefix("*.") {
             Some(rest) => (true, rest),
@@ -90,7 +102,7 @@ impl HostPattern {
         if text.len() > 253 {
             return Err(format!("`{text}` is longer than the 253 characters of a host name; shorten it"));
         }
-        Ok(Self { wildcard, labels, port })
+        Ok(Self { wildcard, labels, port, named_by: None })
     }
 
     /// Whether a request to `host` on `port` (`None`: the scheme's own, 443) fits, with `parameters` of the
@@ -104,6 +116,10 @@ impl HostPattern {
         if host.len() > 253 || !host.split('.').all(is_label) {
             return false;
         }
+        if let Some(name) = &self.named_by {
+            let names = parameters.get(name).filter(|names| are_names(names));
+            return names.is_some_and(|names| names.split(',').any(|name| name.eq_ignore_ascii_case(host)));
+        }
         let mut given = host.rsplit('.');
         for label in self.labels.iter().rev() {
             match given.next() {
@@ -116,10 +132,17 @@ impl HostPattern {
 
     /// The connection parameters that the pattern names, in order.
     pub fn parameters(&self) -> impl Iterator<Item = &str> {
-        self.labels.iter().filter_map(|label| match label {
+        let inside = self.labels.iter().filter_map(|label| match label {
             Label::Parameter { name, .. } => Some(name.as_str()),
             Label::Fixed(_) => None,
-        })
+        });
+        inside.chain(self.named_by.as_deref())
+    }
+
+    /// Whether the pattern is nothing but a parameter, which names whole hosts.
+    #[must_use]
+    pub const fn is_parameter(&self) -> bool {
+        self.named_by.is_some()
     }
 }
 
@@ -209,8 +232,31 @@ fn is_ip_address(host: &str) -> bool {
     }
 }
 
+/// Top-level labels that no public host has: names of local networks, and those reserved for other uses.
+const NOT_PUBLIC: [&str; 8] = ["localhost", "local", "internal", "lan", "home", "corp", "onion", "arpa"];
+
+/// Most names of one parameter.
+const MOST_NAMES: usize = 20;
+
+/// Whether a text is whole host names with commas between them, each of at least two labels and none of a local network.
+#[must_use]
+pub(crate) fn are_names(text: &str) -> bool {
+    let is_name = |name: &str| {
+        let last = name.rsplit('.').next().unwrap_or(name);
+        name.len() <= 253
+            && name.contains('.')
+            && name.split('.').all(is_label)
+            && !is_ip_address(name)
+            && !NOT_PUBLIC.iter().any(|local| local.eq_ignore_ascii_case(last))
+    };
+    text.split(',').count() <= MOST_NAMES && text.split(',').all(is_name)
+}
+
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(name) = &self.named_by {
+            write!(f, "{{{name}}}")?;
+        }
         if self.wildcard {
             f.write_str("*.")?;
         }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::auth::{AuthKind, AuthScheme, Placement, SecretField};
-use crate::problem::Problems;
+use crate::{hosts, problem::Problems};
 
 /// The manifest versions this host reads.
 pub const MANIFEST_VERSION: u32 = 1;
@@ -96,6 +96,8 @@ pub enum ParameterPattern {
     Identifier,
     /// ASCII digits, at most 20.
     Digits,
+    /// Whole host names with commas between them, at most 20; for a host pattern that is nothing else.
+    HostNames,
 }
 
 impl ParameterPattern {
@@ -115,6 +117,7 @@ impl ParameterPattern {
                     && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
             }
             Self::Digits => (1..=20).contains(&length) && value.bytes().all(|byte| byte.is_ascii_digit()),
+            Self::HostNames => hosts::are_names(value),
         }
     }
 
@@ -125,6 +128,10 @@ impl ParameterPattern {
             Self::HostLabel => "letters, digits and inner hyphens, at most 63 characters",
             Self::Identifier => "letters, digits, `_` and `-`, at most 128 characters",
             Self::Digits => "digits, at most 20",
+            Self::HostNames => {
+                "whole host names such as `api.example.com` with commas between them, at most 20, none of them an address \
+                 or a name of a local network"
+            }
         }
     }
 }

@@ -65,7 +65,6 @@ fn what_patterns_are_refused_and_why() {
         ("*.", "every host"),
         ("*.com", "leaves the domain open"),
         ("*.{shop}", "leaves the domain open"),
-        ("{shop}", "leaves the domain open"),
         ("{shop}.com", "leaves the domain open"),
         ("api.{domain}", "leaves the domain open"),
         ("api.{domain}.com", "leaves the domain open"),
@@ -168,4 +167,56 @@ proptest! {
             prop_assert!(!HostPattern::parse("*.example.com").unwrap().matches(&host, None, &BTreeMap::new()));
         }
     }
+}
+
+#[test]
+fn a_pattern_that_is_a_parameter_allows_the_hosts_it_names_and_no_others() {
+    let pattern = HostPattern::parse("{hosts}").unwrap();
+    assert!(pattern.is_parameter());
+    assert_eq!(
+        (pattern.to_string().as_str(), pattern.parameters().collect::<Vec<_>>()),
+        ("{hosts}", vec!["hosts"])
+    );
+    let matches =
+        |names: &str, host: &str, port| pattern.matches(host, port, &parameters(&[("hosts", names)]));
+    assert!(matches("api.example.com,Files.example.com", "files.EXAMPLE.com.", None));
+    assert!(matches("api.example.com", "api.example.com", Some(443)));
+    for (names, host, port) in [
+        ("api.example.com", "evil.com", None),
+        ("api.example.com", "x.api.example.com", None),
+        ("api.example.com", "api.example.com", Some(8443)),
+        ("api.example.com", "", None),
+        ("", "", None),
+        ("127.0.0.1", "127.0.0.1", None),
+        ("api.example.com,127.0.0.1", "api.example.com", None),
+    ] {
+        assert!(!matches(names, host, port), "{names} {host}");
+    }
+    assert!(!pattern.matches("hosts", None, &parameters(&[])));
+    for refused in [
+        "localhost",
+        "single",
+        "db.local",
+        "vault.INTERNAL",
+        "10.0.0.1",
+        "0x7f.1",
+        "[::1]",
+        "*.example.com",
+        "a..b",
+        "a.example.com/x",
+        "a.example.com:8443",
+        "a.example.com, b.example.com",
+        "user@a.example.com",
+        ",a.example.com",
+    ] {
+        assert!(!are_names(refused), "{refused}");
+    }
+    assert!(
+        are_names(&vec!["a.example.com"; 20].join(",")) && !are_names(&vec!["a.example.com"; 21].join(","))
+    );
+    assert!(
+        HostPattern::parse("{a}.{b}").is_err()
+            && HostPattern::parse("{a}.com").is_err()
+            && HostPattern::parse("*.{a}").is_err()
+    );
 }

@@ -197,6 +197,17 @@ impl<'a> Check<'a> {
                         at.as_str(),
                         format!("`{{{name}}}` is not a connection parameter; declare it in `connection.parameters`"),
                     ),
+                    Some(parameter)
+                        if (parameter.pattern == ParameterPattern::HostNames) != pattern.is_parameter() =>
+                    {
+                        self.problem(
+                            at.as_str(),
+                            format!(
+                                "whole hosts come from a parameter of the pattern `host_names` that stands alone, and from no other; \
+                                 give `{{{name}}}` that pattern and nothing around it, or `host_label` and a domain behind it"
+                            ),
+                        );
+                    }
                     Some(parameter) if parameter.pattern == ParameterPattern::Identifier => self.problem(
                         at.as_str(),
                         format!("`{{{name}}}` may hold `_`, which no host label has; give it the pattern `host_label`"),

@@ -30,7 +30,7 @@ const PARAMETER: Shape = Shape::Object(&[
     required("name", Shape::Text),
     required("title", Shape::Text),
     optional("help", Shape::Text),
-    required("pattern", Shape::Word(&["host_label", "identifier", "digits"])),
+    required("pattern", Shape::Word(&["host_label", "identifier", "digits", "host_names"])),
 ]);
 
 const SCHEME: Shape = Shape::Tagged {

@@ -397,6 +397,17 @@ fn an_action_draws_from_limits_that_are_declared() {
 }
 
 #[test]
+fn only_a_parameter_of_whole_hosts_stands_alone_as_a_host() {
+    let mut value = whole();
+    value["hosts"] = json!(["{shop}"]);
+    assert_eq!(places(&value), ["/hosts/0"]);
+    value["connection"]["parameters"][0]["pattern"] = json!("host_names");
+    assert!(parse(&value).is_ok());
+    value["hosts"] = json!(["{shop}.acme.example"]);
+    assert_eq!(places(&value), ["/hosts/0"]);
+}
+
+#[test]
 fn an_action_that_is_looked_up_takes_no_batches() {
     let value = with("/actions/0/repeat", Some(json!("lookup")));
     assert_eq!(places(&value), ["/actions/0/batch"]);
