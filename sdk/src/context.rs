@@ -12,10 +12,13 @@
 
 use std::{rc::Rc, time::Duration};
 
+use serde::de::DeserializeOwned;
+
 use crate::{
     error::{Error, Result},
     host::{Host, Level},
     http::Client,
+    json,
 };
 
 /// On whose behalf, and how, the connector is being called.
@@ -37,6 +40,8 @@ pub struct Call {
 
 /// Name of the text that says when the host began to poll, in milliseconds since 1970.
 const POLLING_SINCE: &str = "polling-since-ms";
+/// Name of the text that holds what the workflow says beside which trigger it is.
+const OPTIONS: &str = "trigger-options";
 /// Name of the text that asks a poll for a deeper look, in milliseconds.
 const LOOK_BACK: &str = "look-back-ms";
 
@@ -96,8 +101,20 @@ impl Context {
         self.number(LOOK_BACK).map(Duration::from_millis)
     }
 
+    /// In a poll of a trigger with options: what the workflow says.
+    ///
+    /// # Errors
+    /// `InvalidInput` naming the option that does not fit.
+    pub fn options<T: DeserializeOwned>(&self) -> Result<T> {
+        json::input(self.text(OPTIONS).unwrap_or("{}"))
+    }
+
     fn number(&self, name: &str) -> Option<u64> {
-        self.call.ext.iter().find(|(known, _)| known == name)?.1.parse().ok()
+        self.text(name)?.parse().ok()
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.call.ext.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str())
     }
 
     /// The way out to the vendor.

@@ -54,6 +54,10 @@ struct TriggerEntry {
     source: SourceEntry,
     schema: Value,
     sample: Value,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    options: Value,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    sample_options: Value,
 }
 
 #[derive(Serialize)]
@@ -122,6 +126,8 @@ impl From<Trigger> for TriggerEntry {
             source: SourceEntry::from(trigger.source),
             schema: (trigger.schema)(),
             sample: sample(trigger.sample),
+            options: trigger.options.as_ref().map_or(Value::Null, |options| (options.schema)()),
+            sample_options: trigger.options.map_or(Value::Null, |options| sample(options.sample)),
         }
     }
 }

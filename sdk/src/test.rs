@@ -52,6 +52,7 @@ pub struct FakeHost {
     state: Rc<State>,
     parameters: Vec<(String, String)>,
     account: String,
+    options: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -69,7 +70,7 @@ impl FakeHost {
     pub fn new() -> Self {
         let state = State::default();
         state.now_ms.set(1_767_225_600_000);
-        Self { state: Rc::new(state), parameters: Vec::new(), account: String::new() }
+        Self { state: Rc::new(state), parameters: Vec::new(), account: String::new(), options: None }
     }
 
     /// Gives the connection a parameter.
@@ -83,6 +84,13 @@ impl FakeHost {
     #[must_use]
     pub fn with_account(mut self, account: &str) -> Self {
         self.account = account.into();
+        self
+    }
+
+    /// Says what the workflow says beside which trigger it is, as JSON.
+    #[must_use]
+    pub fn with_options(mut self, options: &str) -> Self {
+        self.options = Some(options.into());
         self
     }
 
@@ -116,7 +124,8 @@ impl FakeHost {
         self.surroundings(name, vec![("look-back-ms".into(), look_back.as_millis().to_string())])
     }
 
-    fn surroundings(&self, name: &str, ext: Vec<(String, String)>) -> Context {
+    fn surroundings(&self, name: &str, mut ext: Vec<(String, String)>) -> Context {
+        ext.extend(self.options.as_ref().map(|options| ("trigger-options".into(), options.clone())));
         let call = Call {
             name: name.into(),
             parameters: self.parameters.clone(),

@@ -235,9 +235,18 @@ pub struct Trigger {
     pub(crate) help: &'static str,
     pub(crate) schema: fn() -> Value,
     pub(crate) sample: &'static str,
+    pub(crate) options: Option<Options>,
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) accepts: fn(&str) -> Result<()>,
     pub(crate) source: Source,
+}
+
+/// What a workflow has to say beside which trigger it is.
+pub(crate) struct Options {
+    pub(crate) schema: fn() -> Value,
+    pub(crate) sample: &'static str,
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) accepts: fn(&str) -> Result<()>,
 }
 
 /// How occurrences arrive.
@@ -292,6 +301,7 @@ impl Trigger {
             help: "",
             schema: json::output_schema::<W::Data>(),
             sample: "",
+            options: None,
             #[cfg(not(target_arch = "wasm32"))]
             accepts: |text| json::input::<W::Data>(text).map(drop),
             source: Source::Webhook(hook::<W>(verify, dedup)),
@@ -309,6 +319,19 @@ impl Trigger {
     #[must_use]
     pub const fn sample(mut self, data: &'static str) -> Self {
         self.sample = json::said(data);
+        self
+    }
+
+    /// What a workflow has to say beside which trigger it is, as `T`, with an example: which table, which kind of
+    /// record. Polls read it by [`Context::options`], and [`Webhook`]s are given it in their [`Target`].
+    #[must_use]
+    pub fn options<T: DeserializeOwned + JsonSchema>(mut self, sample: &'static str) -> Self {
+        self.options = Some(Options {
+            schema: json::input_schema::<T>(),
+            sample: json::said(sample),
+            #[cfg(not(target_arch = "wasm32"))]
+            accepts: |text| json::input::<T>(text).map(drop),
+        });
         self
     }
 

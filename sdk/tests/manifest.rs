@@ -205,7 +205,12 @@ trunnion_sdk::connector! {
         Trigger::app_webhook::<TaskSeen>("task_seen", "Task seen", app_hmac(), Dedup::BodyHash).sample(TASK),
         Trigger::manual_webhook::<TaskSeen>("task_told", "Task told",
             Verification::secret_header("x-s", "subscription"), Dedup::BodyHash).sample(TASK),
-        Trigger::poll::<TaskChanged>("task_changed", "Task changed").sample(TASK),
+        Trigger::poll::<TaskChanged>("task_changed", "Task changed").options::<File>(r#"{"board":7}"#).sample(TASK),
+        Trigger::manual_webhook::<TaskSeen>("task_posted", "Task posted", Verification::Configured, Dedup::Configured)
+            .options::<BTreeMap<String, Value>>(
+                r#"{"verify":{"method":"secret_header","header":"x-s","secret":"subscription"}}"#,
+            )
+            .sample(TASK),
     ],
     actions: [
         Action::new("never", "Never", set).sample(TASK, TASK),
@@ -412,6 +417,11 @@ fn verification_and_dedup_say_the_same_on_both_sides() {
     assert_eq!(of("task_made").dedup, host::DedupKey::Body { pointer: "/id".into() });
     assert_eq!(of("task_gone").dedup, host::DedupKey::BodyHash);
     assert_eq!(of("task_told").registration, host::Registration::Manual);
+    let posted = of("task_posted");
+    assert_eq!((posted.verify, posted.dedup), (host::Verification::Configured, host::DedupKey::Configured));
+    let changed = manifest.trigger("task_changed").unwrap();
+    assert_eq!(changed.options["properties"]["board"]["x-lookup"], "boards");
+    assert_eq!(changed.sample_options, json!({"board": 7}));
     assert_eq!(of("task_seen").registration, host::Registration::PerApp);
     let host::Verification::Hmac { parts, .. } = of("task_seen").verify else { panic!("it is signed") };
     assert_eq!(parts, [host::SignedPart::UrlDecoded(":/".into()), host::SignedPart::Body]);

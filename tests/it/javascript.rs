@@ -58,7 +58,8 @@ fn booking() -> Value {
 }
 
 async fn poll(connector: &Connector, cursor: Option<&str>) -> Polled {
-    let poll = Poll { cursor, since: Timestamp::from_millis(1_700_000_000_000), look_back: None };
+    let poll =
+        Poll { cursor, since: Timestamp::from_millis(1_700_000_000_000), look_back: None, options: None };
     connector.poll(call("parcel_changed", KEY), poll).await.unwrap().value
 }
 

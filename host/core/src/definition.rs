@@ -73,6 +73,9 @@ pub enum Trigger {
         /// How often a polling trigger polls, such as `5m`; its own interval where absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         every: Option<String>,
+        /// What the trigger has to be told: JSON in which `{{ config.NAME }}` may stand for a field.
+        #[serde(default = "no_members", skip_serializing_if = "is_empty")]
+        options: Value,
     },
     /// A custom event, by `POST /run/event`.
     Event {

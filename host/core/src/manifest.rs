@@ -6,6 +6,7 @@
 
 pub mod auth;
 mod check;
+pub mod options;
 mod shape;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,9 @@ use crate::{hosts, problem::Problems};
 
 /// The manifest versions this host reads.
 pub const MANIFEST_VERSION: u32 = 1;
+
+/// The secret that the host makes for each subscription; it is not a credential's.
+pub(crate) const SUBSCRIPTION: &str = "subscription";
 
 /// A connector's description of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -154,6 +158,20 @@ pub struct TriggerSpec {
     pub schema: Value,
     /// An example of `data`.
     pub sample: Value,
+    /// JSON Schema of what a workflow says beside which trigger it starts by; null where there is nothing to say.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub options: Value,
+    /// An example of the options.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub sample_options: Value,
+}
+
+impl TriggerSpec {
+    /// The example of the options as JSON text, where there are any.
+    #[must_use]
+    pub fn sample_options_text(&self) -> Option<String> {
+        (!self.sample_options.is_null()).then(|| self.sample_options.to_string())
+    }
 }
 
 /// How occurrences arrive.
@@ -269,14 +287,18 @@ pub enum Verification {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timestamp: Option<SignedTime>,
     },
+    /// As the trigger's option `verify` says, in this very form.
+    Configured,
 }
 
 impl Verification {
-    /// The secret's name.
+    /// The secret's name; where the options say it, the host's own until they do.
     #[must_use]
     pub fn secret(&self) -> &str {
-        let (Self::SecretHeader { secret, .. } | Self::Hmac { secret, .. }) = self;
-        secret
+        match self {
+            Self::SecretHeader { secret, .. } | Self::Hmac { secret, .. } => secret,
+            Self::Configured => SUBSCRIPTION,
+        }
     }
 }
 
@@ -358,6 +380,8 @@ pub enum DedupKey {
     },
     /// The whole body's SHA-256.
     BodyHash,
+    /// As the trigger's option `dedup` says, in this very form; the body's hash where it says nothing.
+    Configured,
 }
 
 /// Something a workflow can do at the vendor.

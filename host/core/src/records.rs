@@ -493,6 +493,9 @@ pub struct Poller {
     /// How often the workflow wants it to poll, where it says so.
     #[serde(default)]
     pub every: Option<String>,
+    /// What the trigger is told, with the installation's values in it; null where that is nothing.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub options: Value,
     /// Where the next round starts; none before the first.
     #[serde(default)]
     pub cursor: Option<Cursor>,

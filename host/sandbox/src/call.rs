@@ -134,7 +134,8 @@ pub struct Occurrence {
     pub ext: Vec<(String, String)>,
 }
 
-/// What a poll is asked. The moments reach the guest as named texts of its call, `polling-since-ms` and `look-back-ms`.
+/// What a poll is asked. What is not the cursor reaches the guest as named texts of its call: `polling-since-ms`,
+/// `look-back-ms` and `trigger-options`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Poll<'a> {
     /// Where it starts, JSON text; absent at the first.
@@ -143,6 +144,8 @@ pub struct Poll<'a> {
     pub since: Timestamp,
     /// How far to look behind what was seen, where that is further than the trigger's overlap.
     pub look_back: Option<Duration>,
+    /// What the workflow says beside which trigger it is, JSON text.
+    pub options: Option<&'a str>,
 }
 
 /// What a poll brought.

@@ -108,7 +108,8 @@ pub(crate) fn occurrence(occurrence: types::Occurrence) -> Occurrence {
 pub(crate) fn poll(poll: &Poll<'_>) -> Vec<(String, String)> {
     let since = ("polling-since-ms".to_owned(), poll.since.as_millis().to_string());
     let look_back = poll.look_back.map(|back| ("look-back-ms".to_owned(), back.as_millis().to_string()));
-    std::iter::once(since).chain(look_back).collect()
+    let options = poll.options.map(|options| ("trigger-options".to_owned(), options.to_owned()));
+    std::iter::once(since).chain(look_back).chain(options).collect()
 }
 
 pub(crate) fn polled(page: triggers::Page) -> Polled {

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde::Deserialize;
-use trunnion_core::manifest::{AuthScheme, Manifest, TriggerSource};
+use trunnion_core::manifest::{AuthScheme, Manifest, ParameterPattern, TriggerSource};
 use trunnion_sandbox::Secrets;
 
 /// What every variable of a connection begins with.
@@ -140,9 +140,13 @@ impl Credential {
     #[must_use]
     pub fn stand_in(manifest: &Manifest, scheme: Option<&AuthScheme>) -> Self {
         let parameters = manifest.connection.parameters.iter().map(|parameter| {
-            let digits = trunnion_core::manifest::ParameterPattern::Digits;
-            let value = if parameter.pattern == digits { "4711".to_owned() } else { "standin".to_owned() };
-            (parameter.name.clone(), value)
+            let value = match parameter.pattern {
+                ParameterPattern::Digits => "4711",
+                // As in samples.
+                ParameterPattern::HostNames => "api.example.com",
+                ParameterPattern::HostLabel | ParameterPattern::Identifier => "standin",
+            };
+            (parameter.name.clone(), value.to_owned())
         });
         let names = scheme.map(secret_names).unwrap_or_default().into_iter().chain(verifying(manifest));
         // Registering a webhook gives the vendor the host's own.

@@ -56,6 +56,16 @@ pub fn lint(manifest: &Manifest, size: usize) -> Vec<Finding> {
         let at = format!("/triggers/{index}");
         found.help(&at, "trigger", &trigger.id, &trigger.help);
         found.agree(&format!("{at}/sample"), &format!("{at}/schema"), &trigger.schema, &trigger.sample);
+        if !trigger.options.is_null() {
+            let schema_at = format!("{at}/options");
+            found.agree(
+                &format!("{at}/sample_options"),
+                &schema_at,
+                &trigger.options,
+                &trigger.sample_options,
+            );
+            found.fields(&schema_at, &trigger.options);
+        }
     }
     for (index, action) in manifest.actions.iter().enumerate() {
         let at = format!("/actions/{index}");

@@ -83,8 +83,10 @@ impl Vendor {
     /// What sends everything that a connector may send here.
     #[must_use]
     pub fn rewrites(&self, manifest: &Manifest, credential: &Credential) -> Vec<Rewrite> {
-        let here = |host: &String| Rewrite { host: filled(host, credential), url: self.url.clone() };
-        manifest.hosts.iter().map(here).collect()
+        let filled = manifest.hosts.iter().map(|host| filled(host, credential));
+        // A parameter may name several hosts.
+        let hosts = filled.flat_map(|hosts| hosts.split(',').map(str::to_owned).collect::<Vec<_>>());
+        hosts.map(|host| Rewrite { host, url: self.url.clone() }).collect()
     }
 }
 

@@ -7,6 +7,7 @@ pub mod care;
 
 use std::{fmt, sync::Arc};
 
+use serde_json::Value;
 use trunnion_core::{
     definition::Trigger,
     id::{InstallationId, SubscriptionId},
@@ -72,13 +73,13 @@ impl Subscriptions {
         Self { context, vault }
     }
 
-    /// The subscription for `trigger` on `connection`: the one another installation uses, or a new one.
+    /// The subscription for `trigger` with these options on `connection`: the one another installation uses, or a new one.
     /// `None` for triggers that need none.
     pub async fn feed(
         &self,
         scope: &Scope,
         connection: Option<&Connection>,
-        trigger: &Trigger,
+        (trigger, options): (&Trigger, &Value),
     ) -> Result<Option<Fed>> {
         let Trigger::App { app, trigger, .. } = trigger else { return Ok(None) };
         let manifest = self.context.registry.manifest(app);
@@ -92,11 +93,11 @@ impl Subscriptions {
         if manifest.is_some_and(|manifest| needs_none(&manifest)) {
             return Ok(None);
         }
-        let used = self.used(scope, connection, trigger).await?;
+        let used = self.used(scope, connection, (trigger, options)).await?;
         if let Some(subscription) = used {
             return Ok(Some(Fed { subscription, made: false }));
         }
-        let subscription = self.register(scope, connection, trigger).await?;
+        let subscription = self.register(scope, connection, (trigger, options)).await?;
         Ok(Some(Fed { subscription, made: true }))
     }
 
@@ -105,20 +106,26 @@ impl Subscriptions {
         &self,
         scope: &Scope,
         connection: &Connection,
-        trigger: &str,
+        (trigger, options): (&str, &Value),
     ) -> Result<Option<Subscription>> {
         let store = &self.context.store;
         for entry in store.list::<Installations>(scope, Select::all().prefix(&connection.user)).await? {
             let Some(id) = entry.record.subscription else { continue };
             let Some(stored) = store.get::<Table>(scope, &id).await? else { continue };
-            if stored.record.connection == connection.id && stored.record.trigger == trigger {
+            let Subscription { connection: on, trigger: of, options: with, .. } = &stored.record;
+            if (*on, of.as_str(), with) == (connection.id, trigger, options) {
                 return Ok(Some(stored.record));
             }
         }
         Ok(None)
     }
 
-    async fn register(&self, scope: &Scope, connection: &Connection, trigger: &str) -> Result<Subscription> {
+    async fn register(
+        &self,
+        scope: &Scope,
+        connection: &Connection,
+        (trigger, options): (&str, &Value),
+    ) -> Result<Subscription> {
         let app = &connection.app;
         let settled = self.context.registry.settled().await;
         let connector =
@@ -131,16 +138,20 @@ impl Subscriptions {
                 format!("the connector of `{app}` has no webhook trigger `{trigger}`"),
             ));
         };
+        if let Some(fault) = webhook.faults(connector.manifest(), options).into_iter().next() {
+            let message = format!("the options of `{trigger}` do not fit: {}: {}", fault.at, fault.message);
+            return Err(Error::invalid("trigger-options-unfit", message));
+        }
         let mut subscription = Subscription {
             id: self.context.ids.next(),
             user: connection.user,
             connection: connection.id,
             app: app.clone(),
             trigger: trigger.to_owned(),
-            options: serde_json::Value::Object(serde_json::Map::new()),
+            options: options.clone(),
             path_token: hex::encode(self.context.ids.bytes::<16>()),
             secret: hex::encode(self.context.ids.bytes::<32>()),
-            state: serde_json::Value::Null,
+            state: Value::Null,
             digest: connector.digest().clone(),
             created_at: self.context.now(),
         };
@@ -185,10 +196,11 @@ impl Subscriptions {
     /// What a person has to register for the subscription of this id; none where the connector does that.
     pub async fn by_hand(&self, scope: &Scope, id: SubscriptionId) -> Result<Option<ByHand>> {
         let Some(stored) = self.context.store.recall::<Table>(scope, &id).await? else { return Ok(None) };
-        let Subscription { app, trigger, path_token, secret, .. } = &*stored.record;
+        let Subscription { app, trigger, options, path_token, secret, .. } = &*stored.record;
         let manifest = self.context.registry.manifest(app);
         let webhook = manifest.as_ref().and_then(|manifest| manifest.webhook(trigger));
         let webhook = webhook.filter(|webhook| webhook.registration == Registration::Manual);
+        let webhook = webhook.and_then(|webhook| webhook.with_options(options).ok());
         Ok(webhook.map(|webhook| {
             let named = webhook.verify.secret();
             ByHand {

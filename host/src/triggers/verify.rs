@@ -50,6 +50,9 @@ pub enum Refusal {
     /// The signed time is too far from now.
     #[error("header `{0}` carries a time too far from now; the delivery may be a replay")]
     Stale(String),
+    /// Nobody has said what proves a delivery.
+    #[error("the workflow does not say how deliveries are verified; say so in its trigger's option `verify`")]
+    Undeclared,
     /// The secret is not known to the host.
     #[error(
         "the secret `{0}` that verifies deliveries is not set; reconnect, reinstall, or set the key of the app's webhook"
@@ -65,6 +68,8 @@ pub fn verify(
     now: Timestamp,
 ) -> Result<(), Refusal> {
     match declared {
+        // Nobody has said how.
+        Verification::Configured => Err(Refusal::Undeclared),
         Verification::SecretHeader { header, secret } => {
             let expected = known(secrets, secret)?;
             let given = request.header(header).ok_or_else(|| Refusal::Missing(header.clone()))?;

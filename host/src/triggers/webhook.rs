@@ -159,15 +159,18 @@ impl Ingress {
         })?;
         let (spec, what) = match hook {
             Hook::Subscription(subscription) => {
-                let trigger = &subscription.trigger;
-                (manifest.webhook(trigger), format!("the webhook `{trigger}`"))
+                let Subscription { trigger, options, .. } = &**subscription;
+                let spec = manifest.webhook(trigger).map(|spec| spec.with_options(options));
+                (spec.transpose(), format!("the webhook `{trigger}`"))
             }
             Hook::App(_) => (
-                manifest.app_webhooks().next().map(|(_, spec)| spec),
+                Ok(manifest.app_webhooks().next().map(|(_, spec)| spec.clone())),
                 "a webhook for all accounts".to_owned(),
             ),
         };
-        spec.cloned().ok_or_else(|| {
+        let unfit =
+            |problem| Error::Internal(format!("the options of {what} of `{app}` do not fit: {problem}"));
+        spec.map_err(unfit)?.ok_or_else(|| {
             Error::Internal(format!("the connector of `{app}` no longer has {what}; bring it back"))
         })
     }
@@ -206,7 +209,7 @@ impl Ingress {
         // A header that proves the vendor by being a secret ends here: guests read deliveries.
         let secret_header = match &spec.verify {
             Verification::SecretHeader { header, .. } => Some(header),
-            Verification::Hmac { .. } => None,
+            Verification::Hmac { .. } | Verification::Configured => None,
         };
         let keep = |name: &str| secret_header.is_none_or(|secret| !secret.eq_ignore_ascii_case(name));
         let leased = self.queue.keeps(scope, hook.user());
@@ -273,7 +276,7 @@ fn delivery_key(
         DedupKey::Body { pointer } => serde_json::from_slice::<Value>(request.body)
             .ok()
             .and_then(|body| body.pointer(pointer).filter(|value| !value.is_null()).map(ToString::to_string)),
-        DedupKey::BodyHash => None,
+        DedupKey::BodyHash | DedupKey::Configured => None,
     };
     let mut name = hook.as_bytes().to_vec();
     match declared {

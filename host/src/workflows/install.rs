@@ -13,6 +13,7 @@ use serde_json::Value;
 use trunnion_core::{
     definition::{ConfigField, Definition, FieldKind, Trigger},
     id::{ConnectionId, InstallSessionId, InstallationId, IntegrationId, SubscriptionId, UserId, WorkflowId},
+    manifest::options,
     records::{
         Connection, Entrance, Hears, InstallSession, Installation, LinePlace, ScheduleMark, StoredRelease,
         Subscription,
@@ -450,7 +451,8 @@ impl Installer {
         // Workflows installed together may share a webhook that none of them has in the store yet.
         let mut made: Vec<Subscription> = Vec::new();
         for plan in planned {
-            let Trigger::App { app, trigger, .. } = &plan.definition.trigger else { continue };
+            let Trigger::App { app, trigger, options, .. } = &plan.definition.trigger else { continue };
+            let options = options::filled(options, &plan.installation.config);
             let connection = match plan.installation.connections.get(app) {
                 Some(id) => Some(self.vault.connection(scope, plan.installation.user, *id).await?.record),
                 None => None,
@@ -460,14 +462,19 @@ impl Installer {
                 plan.installation.hears = self.app_hooks.hears(scope, connection, trigger).await?;
             }
             let shared = connection.as_ref().and_then(|connection: &Connection| {
-                made.iter().find(|known| known.connection == connection.id && known.trigger == *trigger)
+                let same = |known: &&Subscription| {
+                    (known.connection, &known.trigger, &known.options) == (connection.id, trigger, &options)
+                };
+                made.iter().find(same)
             });
             if let Some(subscription) = shared {
                 plan.installation.subscription = Some(subscription.id);
                 continue;
             }
-            if let Some(fed) =
-                self.subscriptions.feed(scope, connection.as_ref(), &plan.definition.trigger).await?
+            if let Some(fed) = self
+                .subscriptions
+                .feed(scope, connection.as_ref(), (&plan.definition.trigger, &options))
+                .await?
             {
                 plan.installation.subscription = Some(fed.subscription.id);
                 made.push(fed.subscription.clone());

@@ -74,6 +74,20 @@ fn problems(connector: &Connector) -> Vec<String> {
         if let Err(error) = (trigger.accepts)(trigger.sample) {
             problems.push(format!("trigger `{id}`: the sample does not fit the data type: {error}"));
         }
+        if let Some(options) = &trigger.options {
+            let mut named = Vec::new();
+            looked_up(&(options.schema)(), &mut named);
+            for name in named.iter().filter(|name| !lookups.contains(&name.as_str())) {
+                problems.push(format!(
+                    "trigger `{id}` names the lookup `{name}`, which `lookups` does not declare"
+                ));
+            }
+            if let Err(error) = (options.accepts)(options.sample) {
+                problems.push(format!(
+                    "trigger `{id}`: the sample of the options does not fit their type: {error}"
+                ));
+            }
+        }
         if let Source::Poll { polling, .. } = &trigger.source
             && !polling.reads.contains(&polling.writes)
         {

@@ -33,6 +33,9 @@ pub enum Verification {
         #[serde(skip_serializing_if = "Option::is_none")]
         timestamp: Option<SignedTime>,
     },
+    /// As the workflow says in the trigger's option `verify`, in the manifest's form. For webhooks of vendors that the
+    /// connector does not know.
+    Configured,
 }
 
 impl Verification {
@@ -120,6 +123,8 @@ pub enum Dedup {
     },
     /// The whole body's SHA-256.
     BodyHash,
+    /// As the workflow says in the trigger's option `dedup`; the body's hash where it says nothing.
+    Configured,
 }
 
 impl Dedup {

@@ -150,7 +150,7 @@ async fn every_request() -> Vec<Recorded> {
         let amid = json!({ "format": 1, "at": { "from_ms": 1, "seen_ms": 1,
             "round": { "since_ms": since.as_millis(), "highest_ms": 1, "behind": 0 } } });
         for cursor in [None, Some(amid.to_string())] {
-            let poll = Poll { cursor: cursor.as_deref(), since, look_back: None };
+            let poll = Poll { cursor: cursor.as_deref(), since, look_back: None, options: None };
             connector.poll(call(&trigger.id), poll).await.unwrap();
         }
     }

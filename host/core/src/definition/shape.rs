@@ -27,7 +27,12 @@ const TRIGGER: Shape = Shape::Tagged {
     cases: &[
         (
             "app",
-            &[required("app", Shape::Text), required("trigger", Shape::Text), nullable("every", Shape::Text)],
+            &[
+                required("app", Shape::Text),
+                required("trigger", Shape::Text),
+                nullable("every", Shape::Text),
+                optional("options", Shape::Any),
+            ],
         ),
         ("event", &[required("event", Shape::Text)]),
         ("schedule", crate::schedule::MEMBERS),

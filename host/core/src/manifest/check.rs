@@ -8,15 +8,16 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{MANIFEST_VERSION, Manifest, ParameterPattern, PollSpec, Repeat, TriggerSource, shape};
+use super::{
+    MANIFEST_VERSION, Manifest, ParameterPattern, PollSpec, Repeat, TriggerSource, TriggerSpec, WebhookSpec,
+    shape,
+};
 use crate::{
     hosts::HostPattern,
     polling,
     problem::{Problem, Problems},
 };
 
-/// The secret that the host makes for each subscription; it is not a credential's.
-const SUBSCRIPTION: &str = "subscription";
 /// The member of a field's schema that names its lookup.
 const LOOKUP: &str = "x-lookup";
 const LONGEST_ID: usize = 64;
@@ -53,6 +54,14 @@ pub(super) fn parse(json: &str) -> Result<Manifest, Problems> {
     if problems.is_empty() { Ok(manifest) } else { Err(Problems(problems)) }
 }
 
+/// What is wrong with how these options have deliveries of a webhook of `manifest` verified and recognised; places inside
+/// the options.
+pub(super) fn configured(manifest: &Manifest, webhook: &WebhookSpec, options: &Value) -> Vec<Problem> {
+    let mut check = Check { manifest, problems: Vec::new() };
+    check.configured("", webhook, options);
+    check.problems
+}
+
 struct Check<'a> {
     manifest: &'a Manifest,
     problems: Vec<Problem>,
@@ -84,6 +93,7 @@ impl<'a> Check<'a> {
             self.title(&at, &trigger.title);
             self.schema(&format!("{at}/schema"), &trigger.schema);
             self.sample(&format!("{at}/sample"), &trigger.sample);
+            self.options(&at, trigger);
             match &trigger.source {
                 TriggerSource::Webhook(webhook) => self.webhook(&at, webhook),
                 TriggerSource::Poll(poll) => self.poll(&at, poll),
@@ -271,6 +281,34 @@ impl<'a> Check<'a> {
                     ),
                 );
             }
+        }
+    }
+
+    fn options(&mut self, at: &str, trigger: &TriggerSpec) {
+        let (schema, sample) = (format!("{at}/options"), format!("{at}/sample_options"));
+        if trigger.options.is_null() {
+            if !trigger.sample_options.is_null() {
+                self.problem(
+                    sample.as_str(),
+                    "is an example of options that are not declared; declare them in `options`",
+                );
+            }
+        } else {
+            self.schema(&schema, &trigger.options);
+            self.looked_up(&schema, &trigger.options);
+            self.sample(&sample, &trigger.sample_options);
+        }
+        let TriggerSource::Webhook(webhook) = &trigger.source else { return };
+        if webhook.is_configured() {
+            self.configured(&sample, webhook, &trigger.sample_options);
+        }
+    }
+
+    /// What a webhook leaves to its options, as these options say it.
+    fn configured(&mut self, at: &str, webhook: &WebhookSpec, options: &Value) {
+        match webhook.with_options(options) {
+            Ok(said) => self.webhook(at, &said),
+            Err(Problem { at: place, message }) => self.problem(format!("{at}{place}"), message),
         }
     }
 

@@ -138,6 +138,8 @@ const TRIGGER: Shape = Shape::Tagged {
         optional("help", Shape::Text),
         required("schema", Shape::Any),
         required("sample", Shape::Any),
+        optional("options", Shape::Any),
+        optional("sample_options", Shape::Any),
     ],
     cases: &[
         (
@@ -185,6 +187,7 @@ const VERIFICATION: Shape = Shape::Tagged {
                 nullable("timestamp", SIGNED_TIME),
             ],
         ),
+        ("configured", &[]),
     ],
 };
 
@@ -210,6 +213,7 @@ const DEDUP: Shape = Shape::Tagged {
         ("header", &[required("name", Shape::Text)]),
         ("body", &[required("pointer", Shape::Text)]),
         ("body_hash", &[]),
+        ("configured", &[]),
     ],
 };
 

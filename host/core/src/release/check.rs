@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     definition::{ConfigField, Definition, FieldKind, Step, StepKind, Trigger},
-    manifest::{Manifest, TriggerSource, TriggerSpec},
-    mapping::{Node, escape},
+    manifest::{Manifest, TriggerSource, TriggerSpec, options},
+    mapping::{Names, Node, Template, escape},
     polling,
     problem::{Problem, Problems},
     schedule::{Schedule, Tick},
@@ -285,7 +285,7 @@ impl Check<'_> {
     /// Checks the trigger; what is known of its payload.
     fn trigger(&mut self) -> Known {
         match &self.definition.trigger {
-            Trigger::App { app, trigger, every } => {
+            Trigger::App { app, trigger, every, options } => {
                 let Some(manifest) = self.catalog.manifest(app) else {
                     self.problem("/trigger/app", unknown_app(app));
                     return Known::default();
@@ -297,6 +297,7 @@ impl Check<'_> {
                 if let Some(message) = every.as_deref().and_then(|every| unfit_interval(spec, every)) {
                     self.problem("/trigger/every", message);
                 }
+                self.options(&manifest, spec, options);
                 Known { schema: Some(spec.schema.clone()), sample: Some(spec.sample.clone()), event: None }
             }
             Trigger::Event { event } => {
@@ -327,6 +328,62 @@ impl Check<'_> {
             Trigger::Call { sample } => {
                 Known { schema: None, sample: (!sample.is_null()).then(|| sample.clone()), event: None }
             }
+        }
+    }
+
+    /// Whether a trigger's options can be what it takes: values, with fields of `config` among them, since there is no
+    /// event yet.
+    fn options(&mut self, manifest: &Manifest, spec: &TriggerSpec, given: &Value) {
+        const AT: &str = "/trigger/options";
+        if spec.options.is_null() {
+            if *given != options::none() {
+                self.problem(AT, format!("`{}` has no options; remove them", spec.id));
+            }
+            return;
+        }
+        self.only_fields(AT, given);
+        let names = Names {
+            config: self.definition.fields.iter().map(|field| field.name.clone()).collect(),
+            ..Names::default()
+        };
+        match Template::compile(given, &self.definition.maps, &names) {
+            Ok(template) => {
+                let sources = Sources::new(Known::default(), &self.definition.fields);
+                self.fit(&sources, &spec.options, template.root(), AT);
+            }
+            Err(problems) => {
+                let placed = problems.into_iter();
+                self.problems
+                    .extend(placed.map(|problem| Problem { at: format!("{AT}{}", problem.at), ..problem }));
+            }
+        }
+        // What a user fills in is only known when the workflow is installed, and looked at then.
+        if let TriggerSource::Webhook(webhook) = &spec.source
+            && !has_expression(given)
+        {
+            let faults = webhook.faults(manifest, given).into_iter();
+            self.problems
+                .extend(faults.map(|problem| Problem { at: format!("{AT}{}", problem.at), ..problem }));
+        }
+    }
+
+    fn only_fields(&mut self, at: &str, given: &Value) {
+        match given {
+            Value::String(text) if text.contains("{{") && options::field_of(text).is_none() => self.problem(
+                at,
+                "holds an expression; in a trigger's options only `{{ config.NAME }}` stands, alone: there is no event yet",
+            ),
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.only_fields(&format!("{at}/{index}"), item);
+                }
+            }
+            Value::Object(members) => {
+                for (name, member) in members {
+                    self.only_fields(&format!("{at}/{}", escape(name)), member);
+                }
+            }
+            _ => {}
         }
     }
 

@@ -30,6 +30,20 @@ impl Workspace {
                 "id": "stock_changed", "title": "Stock changed", "source": "poll", "interval_ms": 300_000,
                 "min_interval_ms": 60_000, "overlap_ms": 120_000, "cursor_format": {"writes": 1, "reads": [1]},
                 "dedup": {"from": "occurrence"}, "schema": {"type": "object"}, "sample": {"id": 1}
+            }, {
+                "id": "rows_added", "title": "Rows added", "source": "poll", "interval_ms": 300_000,
+                "min_interval_ms": 60_000, "overlap_ms": 120_000, "cursor_format": {"writes": 1, "reads": [1]},
+                "dedup": {"from": "occurrence"}, "schema": {"type": "object"}, "sample": {"id": 1},
+                "options": {
+                    "type": "object", "required": ["table"], "additionalProperties": false,
+                    "properties": {"table": {"type": "string"}, "most": {"type": "integer"}}
+                },
+                "sample_options": {"table": "orders"}
+            }, {
+                "id": "posted", "title": "Posted", "source": "webhook", "registration": "manual",
+                "verify": {"method": "configured"}, "dedup": {"from": "configured"}, "schema": {}, "sample": {"id": 1},
+                "options": {"type": "object"},
+                "sample_options": {"verify": {"method": "secret_header", "header": "x-secret", "secret": "subscription"}}
             }],
             "actions": [{
                 "id": "update_order", "title": "Update",
@@ -380,7 +394,7 @@ fn every_problem_is_said_at_once() {
     };
     assert_eq!(
         message("/trigger/trigger"),
-        "`shop` 1.0.0 has no trigger `nope`; it has `order_created`, `stock_changed`"
+        "`shop` 1.0.0 has no trigger `nope`; it has `order_created`, `stock_changed`, `rows_added`, `posted`"
     );
     assert_eq!(
         message("/steps/1/action"),
@@ -940,4 +954,44 @@ fn an_interval_is_for_triggers_that_poll() {
         let problems = with(trigger, every).unwrap_err();
         assert!(problems.0[0].at == "/trigger/every" && problems.0[0].message.contains(phrase), "{problems}");
     }
+}
+
+#[test]
+fn a_triggers_options_are_values_and_fields() {
+    let with = |trigger: &str, options: Value| {
+        let mut definition = definition(json!([{"id": "a", "type": "set", "value": 1}]));
+        definition["trigger"] = json!({"type": "app", "app": "shop", "trigger": trigger, "options": options});
+        definition
+    };
+    outcome(&with("rows_added", json!({"table": "orders", "most": 7}))).unwrap();
+    outcome(&with("rows_added", json!({"table": "{{ config.channel }}"}))).unwrap();
+    let verify = |verify: Value| json!({"verify": verify});
+    let header = json!({"method": "secret_header", "header": "x-token", "secret": "subscription"});
+    outcome(&with("posted", verify(header.clone()))).unwrap();
+    for (trigger, options, at, words) in [
+        ("rows_added", json!({}), "/trigger/options", "table"),
+        ("rows_added", json!({"table": 7}), "/trigger/options/table", "7"),
+        ("rows_added", json!({"table": "a", "colour": "red"}), "/trigger/options/colour", "colour"),
+        ("rows_added", json!({"table": "{{ config.shade }}"}), "/trigger/options/table", "shade"),
+        (
+            "rows_added",
+            json!({"table": "of {{ config.channel }}"}),
+            "/trigger/options/table",
+            "stands, alone",
+        ),
+        ("stock_changed", json!({"table": "orders"}), "/trigger/options", "has no options"),
+        ("posted", json!({}), "/trigger/options/verify", "how deliveries are verified"),
+        ("posted", verify(json!({"method": "hope"})), "/trigger/options/verify", "hope"),
+        (
+            "posted",
+            verify(json!({"method": "secret_header", "header": "x-token", "secret": "other"})),
+            "/trigger/options/verify/secret",
+            "no secret `other`",
+        ),
+    ] {
+        refused(&with(trigger, options), at, words);
+    }
+    let plain = Definition::parse(&with("stock_changed", json!({}))).unwrap();
+    let stored = serde_json::to_value(&plain).unwrap();
+    assert!(stored["trigger"].get("options").is_none(), "what says nothing is not stored");
 }

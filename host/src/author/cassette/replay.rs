@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use trunnion_core::{
     call::CallError,
     clock::{Clock, ManualClock, Random, SeededRandom, Timestamp},
-    manifest::Manifest,
+    manifest::{Manifest, TriggerSpec},
 };
 use trunnion_sandbox::{Answer, Call, EgressOptions, Exchange, Failed, Poll};
 
@@ -158,7 +158,14 @@ pub(super) async fn call(
         Called::Poll(id) => {
             let (mut occurrences, mut cursor) = (Vec::new(), None::<String>);
             for _ in 0..MAX_PAGES {
-                let poll = Poll { cursor: cursor.as_deref(), since: workshop.now(), look_back: None };
+                let sample = || workshop.manifest().trigger(id).and_then(TriggerSpec::sample_options_text);
+                let options = (!cassette.input.is_null()).then(|| input.clone()).or_else(sample);
+                let poll = Poll {
+                    cursor: cursor.as_deref(),
+                    since: workshop.now(),
+                    look_back: None,
+                    options: options.as_deref(),
+                };
                 let polled = connector.poll(new(id), poll).await;
                 let Some(polled) = ended.keep(polled) else { return ended };
                 occurrences.extend(polled.occurrences.iter().map(|one| {

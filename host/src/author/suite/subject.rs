@@ -5,7 +5,7 @@ use std::fmt;
 
 use trunnion_core::{
     call::CallError,
-    manifest::{Manifest, TriggerSource},
+    manifest::{Manifest, TriggerSource, TriggerSpec},
 };
 use trunnion_sandbox::{Answer, Call, Exchange, Failed, LogLine, LookupQuery, Poll, Target};
 
@@ -112,13 +112,16 @@ impl Subject {
             }
             Self::Polling(id) => {
                 let (key, call) = keyed(call(id));
-                let poll = Poll { cursor: None, since: workshop.now(), look_back: None };
+                let options = manifest.trigger(id).and_then(TriggerSpec::sample_options_text);
+                let options = options.as_deref();
+                let poll = Poll { cursor: None, since: workshop.now(), look_back: None, options };
                 done(key, connector.poll(call, poll).await, |polled| polled.cursor)
             }
             Self::Webhook(id) => {
+                let options = manifest.trigger(id).and_then(TriggerSpec::sample_options_text);
                 let target = Target {
                     url: format!("https://trunnion.example/hooks/{}", "standin0".repeat(4)),
-                    options: "{}".to_owned(),
+                    options: options.unwrap_or_else(|| "{}".to_owned()),
                 };
                 let (key, call) = keyed(call(id));
                 done(key, connector.subscribe(call, &target).await, |state| state)

@@ -1,9 +1,10 @@
 //! A poller's part of its installation's own commits: made, kept, paused and removed with it.
 
+use serde_json::Value;
 use trunnion_core::{
     definition::{Definition, Trigger},
     id::InstallationId,
-    manifest::PollSpec,
+    manifest::{PollSpec, options},
     polling,
     records::{Connection, Installation, Poller},
     scope::Scope,
@@ -25,7 +26,8 @@ impl Pollers {
     }
 
     /// Adds to the commit that installs or upgrades `installation` what its poller becomes. One that still polls the
-    /// same trigger of the same account keeps its position, whatever else changes; another account's starts from now.
+    /// same trigger of the same account with the same options keeps its position, whatever else changes; any other starts
+    /// from now.
     pub async fn place(
         &self,
         scope: &Scope,
@@ -35,7 +37,7 @@ impl Pollers {
         batch: &mut Batch,
     ) -> Result<()> {
         let known = self.context.store.get::<Table>(scope, &installation.id).await?;
-        let (Trigger::App { app, trigger, every }, Some(spec), Some(connection)) =
+        let (Trigger::App { app, trigger, every, options }, Some(spec), Some(connection)) =
             (&definition.trigger, self.spec(definition), connection)
         else {
             if let Some(known) = known {
@@ -52,6 +54,7 @@ impl Pollers {
             connection: connection.id,
             account: connection.account.clone(),
             every: every.clone(),
+            options: told(options, installation),
             cursor: None,
             watermark: None,
             highest: None,
@@ -62,7 +65,8 @@ impl Pollers {
             created_at: self.context.now(),
         };
         let same = |known: &Poller| {
-            (&known.app, &known.trigger, &known.account) == (&fresh.app, &fresh.trigger, &fresh.account)
+            (&known.app, &known.trigger, &known.account, &known.options)
+                == (&fresh.app, &fresh.trigger, &fresh.account, &fresh.options)
         };
         match known {
             Some(known) => {
@@ -113,6 +117,12 @@ impl Pollers {
         batch.delete::<Table>(scope, &installation);
         batch.delete::<ActivePollers>(scope, &installation);
     }
+}
+
+/// What the trigger is told; null where that is nothing.
+fn told(options: &Value, installation: &Installation) -> Value {
+    let filled = options::filled(options, &installation.config);
+    if filled == options::none() { Value::Null } else { filled }
 }
 
 /// Where the connector is missing at the moment, the timer is a guess until the first poll.

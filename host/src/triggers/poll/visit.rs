@@ -297,7 +297,8 @@ impl Visitor {
             // A poller comes rarely: kept instances are for what comes often.
             instance: Freshness::Fresh,
         };
-        let poll = Poll { cursor: from, since: poller.created_at, look_back };
+        let options = Some(&poller.options).filter(|options| !options.is_null()).map(ToString::to_string);
+        let poll = Poll { cursor: from, since: poller.created_at, look_back, options: options.as_deref() };
         let (app, installation) = (poller.app.as_str(), poller.installation);
         let said = |line: &dyn fmt::Display| {
             tracing::debug!(app, %installation, message = %line, "the connector said while polling");

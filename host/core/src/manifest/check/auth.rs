@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Check, SUBSCRIPTION};
+use super::{
+    super::{ParameterPattern, SUBSCRIPTION},
+    Check,
+};
 use crate::{
     hosts::HostPattern,
     manifest::auth::{
@@ -234,6 +237,14 @@ impl Check<'_> {
     }
 
     fn parameter(&mut self, at: &str, name: &str) {
+        if let Some(known) = self.manifest.connection.parameters.iter().find(|known| known.name == name)
+            && known.pattern == ParameterPattern::HostNames
+        {
+            self.problem(
+                at,
+                format!("`{{{name}}}` holds several whole hosts, which would change what a URL means; use it in `hosts` only"),
+            );
+        }
         if !self.manifest.connection.parameters.iter().any(|known| known.name == name) {
             self.problem(
                 at,

@@ -399,12 +399,22 @@ fn an_action_draws_from_limits_that_are_declared() {
 #[test]
 fn only_a_parameter_of_whole_hosts_stands_alone_as_a_host() {
     let mut value = whole();
+    let scheme = value["connection"]["schemes"][0].clone();
+    value["connection"]["schemes"] = json!([scheme]);
+    value["triggers"] = json!([]);
     value["hosts"] = json!(["{shop}"]);
     assert_eq!(places(&value), ["/hosts/0"]);
     value["connection"]["parameters"][0]["pattern"] = json!("host_names");
     assert!(parse(&value).is_ok());
     value["hosts"] = json!(["{shop}.acme.example"]);
     assert_eq!(places(&value), ["/hosts/0"]);
+    // In a URL several hosts would change what it means.
+    let several = with("/connection/parameters/0/pattern", Some(json!("host_names")));
+    assert!(
+        places(&several).contains(&"/connection/schemes/1/authorize/url".to_owned()),
+        "{:?}",
+        places(&several)
+    );
 }
 
 #[test]
@@ -453,7 +463,8 @@ fn a_polling_triggers_faults_are_said_at_its_members() {
         "id": "order_changed", "title": "Order changed", "source": "poll", "interval_ms": 300_000,
         "min_interval_ms": 60_000, "overlap_ms": 120_000, "recheck": {"every_ms": 3_600_000, "look_back_ms": 21_600_000},
         "cursor_format": {"writes": 2, "reads": [1, 2]}, "dedup": {"from": "occurrence"},
-        "schema": {"type": "object"}, "sample": {"id": 1}
+        "schema": {"type": "object"}, "sample": {"id": 1},
+        "options": {"type": "object"}, "sample_options": {"table": "orders"}
     });
     let manifest = parse(&with("/triggers/0", Some(trigger.clone()))).unwrap();
     assert_eq!(manifest.poll("order_changed").unwrap().cursor_format.reads, [1, 2]);
@@ -490,4 +501,41 @@ fn an_apps_webhook_is_verified_once_with_a_key_of_the_apps_own() {
     parse(&two).unwrap();
     two["triggers"][second]["dedup"] = json!({"from": "header", "name": "x-id"});
     assert_eq!(places(&two), [format!("/triggers/{second}")]);
+}
+
+#[test]
+fn what_a_webhook_leaves_to_its_options_is_declared_and_shown() {
+    let mut value = whole();
+    let mut left = value["triggers"][0].clone();
+    left["id"] = json!("left_open");
+    left["registration"] = json!("manual");
+    left["verify"] = json!({"method": "configured"});
+    left["dedup"] = json!({"from": "configured"});
+    left["options"] = json!({"type": "object"});
+    left["sample_options"] =
+        json!({"verify": {"method": "secret_header", "header": "x-token", "secret": "subscription"}});
+    value["triggers"].as_array_mut().unwrap().push(left);
+    let at = format!("/triggers/{}", value["triggers"].as_array().unwrap().len() - 1);
+    parse(&value).unwrap();
+    let place = |pointer: &str, changed: Value| {
+        let mut value = value.clone();
+        *value.pointer_mut(&format!("{at}{pointer}")).unwrap() = changed;
+        places(&value)
+    };
+    let sample = "/sample_options/verify";
+    assert_eq!(place(sample, json!(null)), [format!("{at}{sample}")]);
+    assert_eq!(place(&format!("{sample}/secret"), json!("none")), [format!("{at}{sample}/secret")]);
+    assert_eq!(place("/options", json!(null)), [format!("{at}/sample_options")]);
+    assert_eq!(
+        place("/sample_options", json!(null)),
+        [format!("{at}/sample_options"), format!("{at}{sample}")]
+    );
+    assert!(
+        place("/registration", json!("per_app")).contains(&at),
+        "no workflow can say it for an app's own"
+    );
+    assert_eq!(
+        place("/options", json!({"properties": {"a": {"x-lookup": "none"}}})),
+        [format!("{at}/options/properties/a/x-lookup")]
+    );
 }

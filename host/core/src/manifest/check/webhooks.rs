@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 
 use super::{
-    super::{DedupKey, Registration, SignedPart, Verification, WebhookSpec, auth::CLIENT_SECRET},
-    Check, SUBSCRIPTION,
+    super::{
+        DedupKey, Registration, SUBSCRIPTION, SignedPart, Verification, WebhookSpec, auth::CLIENT_SECRET,
+    },
+    Check,
 };
 
 impl<'a> Check<'a> {
@@ -17,7 +19,15 @@ impl<'a> Check<'a> {
             }
             Registration::PerApp => self.app_webhook(at, webhook),
         }
+        if webhook.is_configured() && webhook.registration == Registration::PerApp {
+            self.problem(
+                at,
+                "serves all accounts with one URL, so that no workflow's options can say how it is verified; declare `verify` \
+                 and `dedup` here",
+            );
+        }
         match &webhook.verify {
+            Verification::Configured => {}
             Verification::SecretHeader { header, .. } => {
                 self.header(&format!("{verify}/header"), header);
             }
@@ -59,7 +69,7 @@ impl<'a> Check<'a> {
                 format!("{at}/dedup/pointer"),
                 format!("`{pointer}` is not a JSON pointer to a member; write it as in `/hash`"),
             ),
-            DedupKey::Body { .. } | DedupKey::BodyHash => {}
+            DedupKey::Body { .. } | DedupKey::BodyHash | DedupKey::Configured => {}
         }
     }
 

@@ -1,6 +1,7 @@
 //! Listings and polls: they come to an end, and cursors never go back.
 
 use serde_json::{Value, json};
+use trunnion_core::manifest::TriggerSpec;
 use trunnion_sandbox::{Poll, Polled};
 
 use super::{Tally, Trial};
@@ -76,10 +77,12 @@ impl Trial {
     /// Polls until nothing more is waiting.
     async fn round(&self, id: &str, from: Option<&str>, name: &str, tally: &mut Tally) -> Option<Polled> {
         let since = self.patient.now();
+        let options = self.manifest.trigger(id).and_then(TriggerSpec::sample_options_text);
         let mut cursor = from.map(str::to_owned);
         for _ in 0..MAX_PAGES {
             let call = self.patient.call(id, &self.credential);
-            let poll = Poll { cursor: cursor.as_deref(), since, look_back: None };
+            let (cursor_text, options) = (cursor.as_deref(), options.as_deref());
+            let poll = Poll { cursor: cursor_text, since, look_back: None, options };
             let polled = self.patient.connector().poll(call, poll).await.ok()?.value;
             if !polled.more {
                 return Some(polled);

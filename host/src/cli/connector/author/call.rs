@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Value, json};
-use trunnion_core::manifest::{Manifest, TriggerSource};
+use trunnion_core::manifest::{Manifest, TriggerSource, TriggerSpec};
 use trunnion_sandbox::{Answer, EgressOptions, Exchange, Failed, LogLine, Poll, broker::Rewrite};
 
 use super::{block_on, component_with_lines, open, print, print_json};
@@ -27,8 +27,8 @@ pub(in crate::cli) struct Run {
     /// The action or polling trigger; `check` asks whether the connection works.
     #[arg(value_name = "ACTION|TRIGGER|check")]
     what: String,
-    /// An action's input as JSON, `@FILE` or `-` for standard input; its sample where absent.
-    #[arg(long, value_name = "JSON|@FILE|-", conflicts_with = "cursor")]
+    /// An action's input or a poll's options as JSON, `@FILE` or `-` for standard input; the sample where absent.
+    #[arg(long, value_name = "JSON|@FILE|-")]
     input: Option<String>,
     /// Where a listing or poll starts, as an earlier one answered it; the beginning where absent.
     #[arg(long, value_name = "JSON")]
@@ -160,9 +160,14 @@ async fn call(run: &Run, workshop: &Workshop, credential: &Credential) -> Result
         }
         return told(connector.run_action(call, &input).await, |output| parsed(&output));
     }
-    match manifest.trigger(&run.what).map(|trigger| &trigger.source) {
+    let trigger = manifest.trigger(&run.what);
+    match trigger.map(|trigger| &trigger.source) {
         Some(TriggerSource::Poll(_)) => {
-            let poll = Poll { cursor, since: workshop.now(), look_back: None };
+            let options = match &run.input {
+                Some(given) => Some(document(given)?),
+                None => trigger.and_then(TriggerSpec::sample_options_text),
+            };
+            let poll = Poll { cursor, since: workshop.now(), look_back: None, options: options.as_deref() };
             told(connector.poll(call, poll).await, |polled| {
                 let occurrences: Result<Vec<Value>> = polled
                     .occurrences
