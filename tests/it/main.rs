@@ -13,6 +13,7 @@ mod attention;
 mod author;
 mod author_dev;
 mod bench;
+mod bigquery;
 mod boundaries;
 mod calls;
 mod canary;

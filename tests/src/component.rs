@@ -13,6 +13,12 @@ pub async fn bigcommerce() -> Result<PathBuf> {
     BUILT.get_or_try_init(|| built(workspace().join("connectors/bigcommerce"), "components")).await.cloned()
 }
 
+/// The BigQuery connector's component.
+pub async fn bigquery() -> Result<PathBuf> {
+    static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
+    BUILT.get_or_try_init(|| built(workspace().join("connectors/bigquery"), "components")).await.cloned()
+}
+
 /// The Shopify connector's component.
 pub async fn shopify() -> Result<PathBuf> {
     static BUILT: OnceCell<PathBuf> = OnceCell::const_new();

@@ -7,6 +7,8 @@
 //! Invariant: waiting is done in `wait` alone, for a state, never for a while.
 
 pub mod bigcommerce;
+pub mod bigquery;
+pub mod bqemulator;
 pub mod component;
 pub mod eventual;
 pub mod gate;

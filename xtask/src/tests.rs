@@ -70,6 +70,7 @@ fn components() -> Result<()> {
     let all = [
         ("connectors/bigcommerce", &connectors),
         ("connectors/hubspot", &connectors),
+        ("connectors/bigquery", &connectors),
         ("connectors/shopify", &connectors),
         ("connectors/examples/parcels-js", &connectors),
         ("tests/guests/foreign", &guests),

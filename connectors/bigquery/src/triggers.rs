@@ -1,0 +1,3 @@
+//! The triggers, one file each.
+
+pub(crate) mod rows;
