@@ -36,6 +36,7 @@ mod flows;
 mod foreign;
 mod from_openapi;
 mod hostile;
+mod http;
 mod hubspot;
 mod inside;
 mod javascript;

@@ -19,6 +19,12 @@ pub async fn bigquery() -> Result<PathBuf> {
     BUILT.get_or_try_init(|| built(workspace().join("connectors/bigquery"), "components")).await.cloned()
 }
 
+/// The HTTP connector's component.
+pub async fn http() -> Result<PathBuf> {
+    static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
+    BUILT.get_or_try_init(|| built(workspace().join("connectors/http"), "components")).await.cloned()
+}
+
 /// The Shopify connector's component.
 pub async fn shopify() -> Result<PathBuf> {
     static BUILT: OnceCell<PathBuf> = OnceCell::const_new();

@@ -71,6 +71,7 @@ fn components() -> Result<()> {
         ("connectors/bigcommerce", &connectors),
         ("connectors/hubspot", &connectors),
         ("connectors/bigquery", &connectors),
+        ("connectors/http", &connectors),
         ("connectors/shopify", &connectors),
         ("connectors/examples/parcels-js", &connectors),
         ("tests/guests/foreign", &guests),

@@ -53,6 +53,12 @@ fn the_bigquery_connector_is_a_small_component_that_imports_only_the_contract() 
 }
 
 #[test]
+fn the_http_connector_is_a_small_component_that_imports_only_the_contract() {
+    // As for BigCommerce.
+    assert_small_and_contained("http", 450_000);
+}
+
+#[test]
 fn the_shopify_connector_is_a_small_component_that_imports_only_the_contract() {
     // As for BigCommerce.
     assert_small_and_contained("shopify", 600_000);

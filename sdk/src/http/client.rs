@@ -51,30 +51,32 @@ impl<'c> Client<'c> {
 
     /// Begins a GET.
     pub fn get(self, url: impl Into<String>) -> RequestBuilder<'c> {
-        self.request("GET", url.into())
+        self.request("GET", url)
     }
 
     /// Begins a POST.
     pub fn post(self, url: impl Into<String>) -> RequestBuilder<'c> {
-        self.request("POST", url.into())
+        self.request("POST", url)
     }
 
     /// Begins a PUT.
     pub fn put(self, url: impl Into<String>) -> RequestBuilder<'c> {
-        self.request("PUT", url.into())
+        self.request("PUT", url)
     }
 
     /// Begins a PATCH.
     pub fn patch(self, url: impl Into<String>) -> RequestBuilder<'c> {
-        self.request("PATCH", url.into())
+        self.request("PATCH", url)
     }
 
     /// Begins a DELETE.
     pub fn delete(self, url: impl Into<String>) -> RequestBuilder<'c> {
-        self.request("DELETE", url.into())
+        self.request("DELETE", url)
     }
 
-    fn request(self, method: &'static str, url: String) -> RequestBuilder<'c> {
+    /// Begins a request of any method, in capitals.
+    pub fn request(self, method: &'static str, url: impl Into<String>) -> RequestBuilder<'c> {
+        let url = url.into();
         RequestBuilder {
             client: self,
             repeatable: !matches!(method, "POST" | "PATCH"),
@@ -144,6 +146,14 @@ impl RequestBuilder<'_> {
         self
     }
 
+    /// Adds a query parameter whose value is the secret `secret`, which the host writes there.
+    pub fn query_secret(mut self, name: &str, secret: &str) -> Self {
+        let separator = if self.request.url.contains('?') { '&' } else { '?' };
+        let reference = crate::context::secret(secret);
+        self.request.url.push_str(&format!("{separator}{}={reference}", encode(name)));
+        self
+    }
+
     /// Sends `body` as JSON. What looks like a reference to a secret stays the text it is: data from outside
     /// can never make the host write a secret into it.
     ///
@@ -186,6 +196,12 @@ impl RequestBuilder<'_> {
     pub fn body(mut self, content_type: &str, bytes: impl Into<Vec<u8>>) -> Self {
         self.request.body = Some(bytes.into());
         self.header("Content-Type", content_type)
+    }
+
+    /// Sends these bytes, of the type that a header has named.
+    pub fn bytes(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.request.body = Some(bytes.into());
+        self
     }
 
     /// Gives up after this long; the host's own limit is the longest.
