@@ -24,6 +24,7 @@ mod population;
 mod process;
 mod reference;
 mod report;
+mod rows;
 mod run;
 mod settle;
 mod shop;
@@ -52,6 +53,8 @@ pub(crate) enum Bench {
     Call(call::Call),
     /// Polling installations: how late polls begin, and what each holds of the memory.
     Poll(poll::Poll),
+    /// Rows into a warehouse, as events of 1,000 rows and by pages, with a kill in the middle; beside a bare client.
+    Rows(rows::Rows),
     /// Time until a host is ready, after a stop in good order and after SIGKILL; beside a bare server.
     Start(start::Start),
     /// Memory and processor time of an idle host with many installations; beside a bare server.
@@ -79,6 +82,7 @@ pub(crate) fn run(bench: Bench) -> anyhow::Result<()> {
         Bench::Ingest(ingest) => (ingest.form(), runtime.block_on(until_stopped(ingest.run()))?),
         Bench::Call(call) => (call.form(), runtime.block_on(until_stopped(call.run()))?),
         Bench::Poll(poll) => (poll.form(), runtime.block_on(until_stopped(poll.run()))?),
+        Bench::Rows(rows) => (rows.form(), runtime.block_on(until_stopped(rows.run()))?),
         Bench::Start(start) => (start.form(), runtime.block_on(until_stopped(start.run()))?),
         Bench::Idle(idle) => (idle.form(), runtime.block_on(until_stopped(idle.run()))?),
         Bench::Flat(flat) => (flat.form(), runtime.block_on(until_stopped(flat.run()))?),

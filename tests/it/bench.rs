@@ -108,6 +108,18 @@ async fn pollers_are_watched_while_they_poll() {
     assert!(told.contains("a bare timer"), "{told}");
 }
 
+#[tokio::test]
+async fn rows_reach_a_warehouse_once_over_a_kill() {
+    let component = component::bigquery().await.unwrap();
+    let sizes = ["--rows", "20000", "--page", "500"];
+    let (report, told) =
+        report(&[&["rows", "--component", component.to_str().unwrap()][..], &sizes].concat()).await;
+    assert_figures(&report, &["rows_per_second", "peak_rss_mb"]);
+    assert_eq!((report["failed"].as_u64(), report["rows"].as_u64()), (Some(0), Some(20_000)), "{report}");
+    assert_eq!(report["budgets"].as_array().unwrap().len(), 2, "{report}");
+    assert!(told.contains("killed, and ready again"), "{told}");
+}
+
 /// Both connectors, and as few installations as show that there are several.
 async fn of_a_population(arguments: &[&str]) -> Value {
     let (bigcommerce, shopify) =

@@ -34,6 +34,15 @@ pub(super) const BIGCOMMERCE: Source = Source {
     option: "--component",
 };
 
+/// The connector that takes rows, and gives them by pages.
+pub(super) const BIGQUERY: Source = Source {
+    app: "bigquery",
+    title: "BigQuery",
+    folder: "connectors/bigquery",
+    hosts: "*.googleapis.com",
+    option: "--component",
+};
+
 /// The connector whose deliveries carry the whole order.
 pub(super) const SHOPIFY: Source = Source {
     app: "shopify",
@@ -115,7 +124,7 @@ mod tests {
     #[test]
     fn the_sources_are_found_from_deep_inside_the_tree_and_not_outside() {
         let deep = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bench");
-        for source in [BIGCOMMERCE, SHOPIFY, ECHO, POLLER] {
+        for source in [BIGCOMMERCE, BIGQUERY, SHOPIFY, ECHO, POLLER] {
             assert!(source.upwards(&deep).unwrap().ends_with(source.folder));
             assert_eq!(source.upwards(tempfile::tempdir().unwrap().path()), None);
         }
