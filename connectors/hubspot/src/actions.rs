@@ -12,11 +12,11 @@ use trunnion_sdk::{action::Reconciled, prelude::*};
 use self::records::{Create, Find, Get, Update, Upsert};
 use crate::{
     api::{GENERAL, SEARCH},
-    object::{Contact, Kind, Record},
+    object::{Contact, Kind, Of, Record},
 };
 
 fn making<K: Kind>(id: &'static str, title: &'static str) -> Action {
-    Action::new(id, title, |ctx, input: Create<K>| records::create(ctx, K::NAMES, &input.properties.texts))
+    Action::new(id, title, |ctx, input: Of<K, Create>| records::create(ctx, K::NAMES, &input.input))
         .draws_from(&[GENERAL])
         .sample(K::NAMES.samples.create, K::NAMES.samples.record)
 }
@@ -31,26 +31,24 @@ pub(crate) fn create<K: Kind>(id: &'static str, title: &'static str) -> Action {
 pub(crate) fn create_contact() -> Action {
     making::<Contact>("create_contact", "Create a contact")
         .help("Makes a new contact; an address that another contact has is a conflict.")
-        .reconciled_by(|ctx, input: Create<Contact>, _: &str| -> Result<Reconciled<Record>> {
-            records::made(ctx, &input.properties.texts)
+        .reconciled_by(|ctx, input: Create, _: &str| -> Result<Reconciled<Record>> {
+            records::made(ctx, &input)
         })
 }
 
 /// Sets properties of an object.
 pub(crate) fn update<K: Kind>(id: &'static str, title: &'static str) -> Action {
-    Action::new(id, title, |ctx, input: Update<K>| {
-        records::update(ctx, K::NAMES, &input.record, &input.properties.texts)
-    })
-    .help("Sets the properties that are given, of the record with this id, or with this value of a unique property.")
-    .draws_from(&[GENERAL])
-    .safe_to_repeat()
-    .sample(K::NAMES.samples.update, K::NAMES.samples.record)
+    Action::new(id, title, |ctx, input: Of<K, Update>| records::update(ctx, K::NAMES, &input.input))
+        .help("Sets the properties that are given, of the record with this id, or with this value of a unique property.")
+        .draws_from(&[GENERAL])
+        .safe_to_repeat()
+        .sample(K::NAMES.samples.update, K::NAMES.samples.record)
 }
 
 /// Makes an object or sets its properties, by a unique property.
 pub(crate) fn upsert<K: Kind>(id: &'static str, title: &'static str) -> Action {
-    Action::new(id, title, |ctx, input: Upsert<K>| records::upsert(ctx, input))
-        .batch(batch::MOST, |ctx, records: Vec<Upsert<K>>| records::upsert_all(ctx, records))
+    Action::new(id, title, |ctx, input: Of<K, Upsert>| records::upsert(ctx, K::NAMES, input.input))
+        .batch(batch::MOST, |ctx, records: Vec<Upsert>| records::upsert_all(ctx, K::NAMES, records))
         .help("Makes a record, or sets the properties of the one that has this value of a unique property.")
         .draws_from(&[GENERAL])
         .safe_to_repeat()

@@ -5,7 +5,6 @@
 use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::Error as _;
 use serde_json::Map;
 use trunnion_sdk::{prelude::*, time::parse_rfc3339};
 
@@ -15,8 +14,6 @@ use crate::samples::{self, Samples};
 pub(crate) trait Kind: fmt::Debug + 'static {
     /// What its addresses, events and properties are called.
     const NAMES: &'static Names;
-    /// The schema of its properties, those that every account has.
-    type Properties: JsonSchema;
 }
 
 /// What the addresses, events and properties of a kind are called.
@@ -32,149 +29,89 @@ pub(crate) struct Names {
     pub(crate) modified: &'static str,
     /// The properties that are read where a workflow names none.
     pub(crate) properties: &'static [&'static str],
+    /// Those that a workflow usually sets, and what each is.
+    pub(crate) settable: &'static [(&'static str, &'static str)],
     /// Examples.
     pub(crate) samples: &'static Samples,
 }
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident, $shape:ident: $names:expr;)*) => {$(
+    ($($(#[$doc:meta])* $kind:ident: $names:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Debug)]
         pub(crate) enum $kind {}
 
         impl Kind for $kind {
             const NAMES: &'static Names = &$names;
-            type Properties = $shape;
         }
     )*};
 }
 
 kinds! {
     /// A person.
-    Contact, ContactShape: Names {
+    Contact: Names {
         plural: "contacts", singular: "contact", type_id: "0-1", modified: "lastmodifieddate",
         properties: &["email", "firstname", "lastname", "phone", "company", "jobtitle", "lifecyclestage",
             "hubspot_owner_id", "createdate", "lastmodifieddate"],
+        settable: &[
+            ("email", "The address, by which HubSpot knows a contact again."),
+            ("firstname", "The first name."),
+            ("lastname", "The last name."),
+            ("phone", "The telephone number."),
+            ("company", "The name of the company; associating one is another thing."),
+            ("website", "The web address."),
+            ("jobtitle", "What the person does there."),
+            ("lifecyclestage", "How far the person has come: `lead`, `customer` …"),
+            ("hubspot_owner_id", "Whose contact it is, by the owner's id."),
+        ],
         samples: &samples::CONTACT,
     };
     /// An organisation.
-    Company, CompanyShape: Names {
+    Company: Names {
         plural: "companies", singular: "company", type_id: "0-2", modified: "hs_lastmodifieddate",
         properties: &["name", "domain", "phone", "city", "country", "industry", "lifecyclestage", "hubspot_owner_id",
             "createdate", "hs_lastmodifieddate"],
+        settable: &[
+            ("name", "The name."),
+            ("domain", "The domain, as in `acme.example`; several companies may have the same."),
+            ("phone", "The telephone number."),
+            ("city", "The city."),
+            ("country", "The country or region."),
+            ("industry", "What it does: `COMPUTER_SOFTWARE` …"),
+            ("lifecyclestage", "How far it has come: `lead`, `customer` …"),
+            ("hubspot_owner_id", "Whose company it is, by the owner's id."),
+        ],
         samples: &samples::COMPANY,
     };
     /// A sale under way.
-    Deal, DealShape: Names {
+    Deal: Names {
         plural: "deals", singular: "deal", type_id: "0-3", modified: "hs_lastmodifieddate",
         properties: &["dealname", "amount", "pipeline", "dealstage", "closedate", "hubspot_owner_id", "createdate",
             "hs_lastmodifieddate"],
+        settable: &[
+            ("dealname", "The name."),
+            ("amount", "The amount, as in `1500.00`."),
+            ("pipeline", "The pipeline, by its id; `default` where an account has one."),
+            ("dealstage", "The stage, by its id: `appointmentscheduled`, `closedwon` …"),
+            ("closedate", "When it closes, as in `2026-12-31T00:00:00Z`."),
+            ("hubspot_owner_id", "Whose deal it is, by the owner's id."),
+        ],
         samples: &samples::DEAL,
     };
 }
 
-/// A contact's properties; any other of the account's, by its internal name.
-#[derive(JsonSchema)]
-#[expect(dead_code, reason = "only its schema is used")]
-pub(crate) struct ContactShape {
-    /// The address, by which HubSpot knows a contact again.
-    email: Option<String>,
-    /// The first name.
-    firstname: Option<String>,
-    /// The last name.
-    lastname: Option<String>,
-    /// The telephone number.
-    phone: Option<String>,
-    /// The name of the company; associating one is another thing.
-    company: Option<String>,
-    /// The web address.
-    website: Option<String>,
-    /// What the person does there.
-    jobtitle: Option<String>,
-    /// How far the person has come: `lead`, `customer` …
-    lifecyclestage: Option<String>,
-    /// Whose contact it is, by the owner's id.
-    hubspot_owner_id: Option<String>,
-    #[serde(flatten)]
-    #[schemars(with = "BTreeMap<String, PropertyValue>")]
-    own: BTreeMap<String, Value>,
-}
-
-/// A company's properties; any other of the account's, by its internal name.
-#[derive(JsonSchema)]
-#[expect(dead_code, reason = "only its schema is used")]
-pub(crate) struct CompanyShape {
-    /// The name.
-    name: Option<String>,
-    /// The domain, as in `acme.example`; several companies may have the same.
-    domain: Option<String>,
-    /// The telephone number.
-    phone: Option<String>,
-    /// The city.
-    city: Option<String>,
-    /// The country or region.
-    country: Option<String>,
-    /// What it does: `COMPUTER_SOFTWARE` …
-    industry: Option<String>,
-    /// How far it has come: `lead`, `customer` …
-    lifecyclestage: Option<String>,
-    /// Whose company it is, by the owner's id.
-    hubspot_owner_id: Option<String>,
-    #[serde(flatten)]
-    #[schemars(with = "BTreeMap<String, PropertyValue>")]
-    own: BTreeMap<String, Value>,
-}
-
-/// A deal's properties; any other of the account's, by its internal name.
-#[derive(JsonSchema)]
-#[expect(dead_code, reason = "only its schema is used")]
-pub(crate) struct DealShape {
-    /// The name.
-    dealname: Option<String>,
-    /// The amount, as in `1500.00`.
-    #[schemars(with = "Option<PropertyValue>")]
-    amount: Option<Value>,
-    /// The pipeline, by its id; `default` where an account has one.
-    pipeline: Option<String>,
-    /// The stage, by its id: `appointmentscheduled`, `closedwon` …
-    dealstage: Option<String>,
-    /// When it closes, as in `2026-12-31T00:00:00Z`.
-    closedate: Option<String>,
-    /// Whose deal it is, by the owner's id.
-    hubspot_owner_id: Option<String>,
-    #[serde(flatten)]
-    #[schemars(with = "BTreeMap<String, PropertyValue>")]
-    own: BTreeMap<String, Value>,
-}
-
-/// The schema of a property's value.
-pub(crate) enum PropertyValue {}
-
-impl JsonSchema for PropertyValue {
-    fn schema_name() -> Cow<'static, str> {
-        "PropertyValue".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": ["string", "number", "boolean", "null", "array"],
-            "items": {"type": ["string", "number", "boolean"]},
-            "description": "A value; null or an empty text clears the property, a list sets several choices.",
-        })
-    }
-}
-
 /// Properties that a workflow sets, by their internal names, as the texts that HubSpot takes.
-#[derive(Debug)]
-pub(crate) struct Properties<K> {
-    /// Name and text.
-    pub(crate) texts: BTreeMap<String, String>,
-    kind: PhantomData<K>,
-}
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "Map<String, Value>")]
+pub(crate) struct Properties(pub(crate) BTreeMap<String, String>);
 
-/// As `Properties`, of a kind that is not known.
-pub(crate) fn texts(given: Map<String, Value>) -> Result<BTreeMap<String, String>, String> {
-    given.into_iter().map(|(name, value)| Ok((name.clone(), text(&name, value)?))).collect()
+impl TryFrom<Map<String, Value>> for Properties {
+    type Error = String;
+
+    fn try_from(given: Map<String, Value>) -> Result<Self, String> {
+        let texts = given.into_iter().map(|(name, value)| Ok((name.clone(), text(&name, value)?)));
+        texts.collect::<Result<_, String>>().map(Self)
+    }
 }
 
 fn text(name: &str, value: Value) -> Result<String, String> {
@@ -183,31 +120,98 @@ fn text(name: &str, value: Value) -> Result<String, String> {
         Value::String(text) => Ok(text),
         Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
         // Several choices are one text, as HubSpot's checkboxes have it.
-        Value::Array(items) if items.iter().all(|item| !item.is_object() && !item.is_array()) => {
+        Value::Array(items)
+            if items.iter().all(|item| item.is_string() || item.is_number() || item.is_boolean()) =>
+        {
             let texts: Result<Vec<_>, _> = items.into_iter().map(|item| text(name, item)).collect();
             Ok(texts?.join(";"))
         }
         Value::Array(_) | Value::Object(_) => Err(format!(
-            "`{name}` is an object or a list of such, and HubSpot's properties are texts, numbers, booleans or lists of these; \
-             map one value of it"
+            "`{name}` is an object, or a list with such or with nulls, and HubSpot's properties are texts, numbers, \
+             booleans or lists of these; map one value of it"
         )),
     }
 }
 
-impl<'de, K> Deserialize<'de> for Properties<K> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let texts = texts(Map::deserialize(deserializer)?).map_err(D::Error::custom)?;
-        Ok(Self { texts, kind: PhantomData })
+impl JsonSchema for Properties {
+    fn schema_name() -> Cow<'static, str> {
+        "Properties".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "object", "additionalProperties": {
+            "type": ["string", "number", "boolean", "null", "array"],
+            "items": {"type": ["string", "number", "boolean"]},
+            "description": "A value; null or an empty text clears the property, a list sets several choices.",
+        } })
     }
 }
 
-impl<K: Kind> JsonSchema for Properties<K> {
+/// An input about a kind: read as any other, and described with the properties that records of this kind usually have.
+///
+/// A thin layer, so that what reads an input is there once, and not for each kind.
+#[derive(Debug)]
+pub(crate) struct Of<K, T> {
+    /// The input.
+    pub(crate) input: T,
+    kind: PhantomData<K>,
+}
+
+impl<'de, K, T: Deserialize<'de>> Deserialize<'de> for Of<K, T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self { input: T::deserialize(deserializer)?, kind: PhantomData })
+    }
+}
+
+impl<K: Kind, T: JsonSchema> JsonSchema for Of<K, T> {
     fn schema_name() -> Cow<'static, str> {
-        K::Properties::schema_name()
+        T::schema_name()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        K::Properties::json_schema(generator)
+        let mut schema = T::json_schema(generator);
+        describe(&mut schema, K::NAMES.settable);
+        schema
+    }
+}
+
+/// Names the usual properties in an input's `properties`.
+fn describe(schema: &mut Schema, settable: &[(&str, &str)]) {
+    let known = settable.iter().map(|(name, help)| {
+        let known = json!({ "type": ["string", "number", "boolean", "null"], "description": help });
+        ((*name).to_owned(), known)
+    });
+    let place =
+        schema.ensure_object().get_mut("properties").and_then(|members| members.get_mut("properties"));
+    if let Some(place) = place.and_then(Value::as_object_mut) {
+        place.insert("properties".to_owned(), Value::Object(known.collect()));
+    }
+}
+
+/// A record's id or its value of a unique property, given as a text or a number.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Value")]
+pub(crate) struct Key(pub(crate) String);
+
+impl TryFrom<Value> for Key {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        match value {
+            Value::Number(number) => Ok(Self(number.to_string())),
+            Value::String(text) => Ok(Self(text.trim().to_owned())),
+            other => Err(format!("{other} is no id and no unique value; give a text or a number")),
+        }
+    }
+}
+
+impl JsonSchema for Key {
+    fn schema_name() -> Cow<'static, str> {
+        "Key".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": ["integer", "string"]})
     }
 }
 
@@ -247,33 +251,66 @@ impl JsonSchema for ObjectId {
 }
 
 /// A record, whole as HubSpot gives it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Record {
-    /// Its id.
-    pub(crate) id: String,
-    /// The properties that were asked for, as texts; null where they have no value.
-    pub(crate) properties: BTreeMap<String, Option<String>>,
-    /// When it was made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) created_at: Option<String>,
-    /// When it last changed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) updated_at: Option<String>,
-    /// Whether it is in the recycling bin.
-    #[serde(default)]
-    pub(crate) archived: bool,
-    /// Whatever else HubSpot says of it.
-    #[serde(flatten)]
-    pub(crate) rest: Map<String, Value>,
-}
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Record(Map<String, Value>);
 
 impl Record {
+    /// Its id; empty where HubSpot gives none.
+    pub(crate) fn id(&self) -> &str {
+        self.0.get("id").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Takes a member out of it that only concerns the request.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
+        self.0.remove(name)
+    }
+
+    /// Whether HubSpot says that it was made just now.
+    pub(crate) fn is_new(&self) -> bool {
+        self.0.get("new").and_then(Value::as_bool).unwrap_or_default()
+    }
+
     /// When it last changed, in milliseconds since 1970: by the property that searches go by.
     pub(crate) fn modified_ms(&self, names: &Names) -> Option<u64> {
-        let property = self.properties.get(names.modified).and_then(Option::as_deref);
-        property.or(self.updated_at.as_deref()).and_then(parse_rfc3339)
+        let property = self.0.get("properties").and_then(|properties| properties.get(names.modified));
+        let text = property.and_then(Value::as_str).or_else(|| self.0.get("updatedAt")?.as_str());
+        text.and_then(parse_rfc3339)
     }
+}
+
+impl JsonSchema for Record {
+    fn schema_name() -> Cow<'static, str> {
+        "Record".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        described(&[
+            ("id", "string", "Its id."),
+            (
+                "properties",
+                "object",
+                "The properties that were asked for, as texts; null where they have no value.",
+            ),
+            ("createdAt", "string", "When it was made."),
+            ("updatedAt", "string", "When it last changed."),
+            ("archived", "boolean", "Whether it is in the recycling bin."),
+            (
+                "new",
+                "boolean",
+                "Whether it was made just now; only where it is made or changed by a unique property.",
+            ),
+        ])
+    }
+}
+
+/// The schema of what HubSpot gives: these members, and whatever else it adds.
+pub(crate) fn described(members: &[(&str, &str, &str)]) -> Schema {
+    let one = |(name, kind, help): &(&str, &str, &str)| {
+        ((*name).to_owned(), json!({ "type": kind, "description": help }))
+    };
+    let properties: Map<String, Value> = members.iter().map(one).collect();
+    json_schema!({ "type": "object", "properties": properties })
 }
 
 #[cfg(test)]
@@ -284,11 +321,13 @@ mod tests {
     fn whatever_a_workflow_has_becomes_a_text() {
         let given =
             json!({"email": "ada@example.com", "score": 7.5, "vip": true, "phone": null, "topics": ["a", 2]});
-        let properties: Properties<Contact> = serde_json::from_value(given).unwrap();
-        let texts: Vec<_> = properties.texts.iter().map(|(name, text)| format!("{name}={text}")).collect();
+        let properties: Properties = serde_json::from_value(given).unwrap();
+        let texts: Vec<_> = properties.0.iter().map(|(name, text)| format!("{name}={text}")).collect();
         assert_eq!(texts, ["email=ada@example.com", "phone=", "score=7.5", "topics=a;2", "vip=true"]);
-        for given in [json!({"address": {"street": "x"}}), json!({"address": [[1]]})] {
-            let error = serde_json::from_value::<Properties<Contact>>(given).unwrap_err().to_string();
+        for given in
+            [json!({"address": {"street": "x"}}), json!({"address": [[1]]}), json!({"address": [null]})]
+        {
+            let error = serde_json::from_value::<Properties>(given).unwrap_err().to_string();
             assert!(error.contains("`address`") && error.contains("map one value"), "{error}");
         }
     }

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Map;
 use trunnion_sdk::prelude::*;
 
 use crate::{
     api,
-    object::{self, Record},
+    object::{Properties, Record},
 };
 
 /// Records that one request takes.
@@ -31,7 +30,7 @@ struct Item {
     /// Its value of the unique property.
     id: String,
     /// What it has, or what is set.
-    properties: Map<String, Value>,
+    properties: Properties,
 }
 
 /// What became of them.
@@ -94,8 +93,7 @@ impl Fault {
 }
 
 /// A record to be written.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 pub(crate) struct Input {
     /// The unique property.
     pub(crate) id_property: String,
@@ -108,16 +106,14 @@ pub(crate) struct Input {
 /// Makes or changes records; what became of each, in their order. Where HubSpot does not say which one it refused, none of
 /// those that it did not keep is known to be kept.
 pub(crate) fn write(ctx: &Context, object: &str, inputs: Vec<Input>) -> Result<Vec<Result<Record>>> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Traced {
-        #[serde(flatten)]
-        input: Input,
-        object_write_trace_id: String,
-    }
     let count = inputs.len();
-    let traced = |(index, input): (usize, Input)| Traced { input, object_write_trace_id: index.to_string() };
-    let inputs: Vec<_> = inputs.into_iter().enumerate().map(traced).collect();
+    let traced = |(index, input): (usize, Input)| {
+        json!({
+            "idProperty": input.id_property, "id": input.id, "properties": input.properties,
+            "objectWriteTraceId": index.to_string(),
+        })
+    };
+    let inputs: Vec<Value> = inputs.into_iter().enumerate().map(traced).collect();
     let path = api::objects(&format!("{object}/batch/upsert"));
     let request = api::post(ctx, &path).repeatable().json(&json!({ "inputs": inputs }))?;
     let Answer { results, errors } = request.send()?.json()?;
@@ -131,7 +127,7 @@ pub(crate) fn write(ctx: &Context, object: &str, inputs: Vec<Input>) -> Result<V
     }
     let whole = results.len() == count;
     for (place, mut record) in results.into_iter().enumerate() {
-        let told = record.rest.remove("objectWriteTraceId");
+        let told = record.take("objectWriteTraceId");
         let told = told.as_ref().and_then(Value::as_str).and_then(|index| index.parse().ok());
         // Without trace ids, the order tells whose it is only where all were kept.
         let index = told.or(whole.then_some(place));
@@ -153,19 +149,16 @@ pub(crate) fn upsert(ctx: &Context, batch: Batch) -> Result<Outcome> {
     {
         return Err(Error::invalid_input("/object", "is no kind of object; write for example `contacts`"));
     }
-    let read = |(index, Item { id, properties }): (usize, Item)| {
-        let properties = object::texts(properties)
-            .map_err(|fault| Error::invalid_input(format!("/records/{index}/properties"), fault))?;
-        Ok(Input { id_property: id_property.clone(), id, properties })
+    let read = |Item { id, properties }: Item| Input {
+        id_property: id_property.clone(),
+        id,
+        properties: properties.0,
     };
-    let inputs = records.into_iter().enumerate().map(read).collect::<Result<Vec<_>>>()?;
+    let inputs = records.into_iter().map(read).collect();
     let (mut results, mut errors) = (Vec::new(), Vec::new());
     for (index, written) in write(ctx, &object, inputs)?.into_iter().enumerate() {
         match written {
-            Ok(record) => {
-                let new = record.rest.get("new").and_then(Value::as_bool).unwrap_or_default();
-                results.push(Kept { index, id: record.id, new });
-            }
+            Ok(record) => results.push(Kept { index, id: record.id().to_owned(), new: record.is_new() }),
             Err(Error::Rejected { message, .. }) => errors.push(Refused { index, message }),
             Err(error) => return Err(error),
         }

@@ -1,40 +1,43 @@
 //! Events of the app's webhook: lists of up to a hundred, of any account and kind, each kept whole.
 
-use std::{fmt, marker::PhantomData};
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Map;
 use trunnion_sdk::prelude::*;
 
-use crate::object::Kind;
+use crate::object::{Kind, Names, described};
 
-/// Something that HubSpot says happened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Event {
-    /// The event's number, which HubSpot does not promise to be unique.
-    event_id: u64,
-    /// Which of the app's subscriptions.
-    subscription_id: u64,
-    /// The account.
-    portal_id: u64,
-    /// When it happened, in milliseconds since 1970.
-    occurred_at: u64,
-    /// What happened: `contact.creation`, `deal.propertyChange` …
-    subscription_type: String,
-    /// The record's id.
-    object_id: u64,
-    /// The record's kind, where `subscriptionType` does not say it: `0-1` for contacts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    object_type_id: Option<String>,
-    /// The property that was set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    property_name: Option<String>,
-    /// What it was set to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    property_value: Option<String>,
-    /// Whatever else HubSpot says: who changed it, how often this was sent.
-    #[serde(flatten)]
-    rest: Map<String, Value>,
+/// Something that HubSpot says happened, whole as it says it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Event(Map<String, Value>);
+
+impl JsonSchema for Event {
+    fn schema_name() -> Cow<'static, str> {
+        "Event".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        described(&[
+            ("eventId", "integer", "The event's number, which HubSpot does not promise to be unique."),
+            ("subscriptionId", "integer", "Which of the app's subscriptions."),
+            ("portalId", "integer", "The account."),
+            ("appId", "integer", "The app."),
+            ("occurredAt", "integer", "When it happened, in milliseconds since 1970."),
+            ("subscriptionType", "string", "What happened: `contact.creation`, `deal.propertyChange` …"),
+            ("attemptNumber", "integer", "How often HubSpot sent it before."),
+            ("objectId", "integer", "The record's id."),
+            (
+                "objectTypeId",
+                "string",
+                "The record's kind, where `subscriptionType` does not say it: `0-1` for contacts.",
+            ),
+            ("propertyName", "string", "The property that was set."),
+            ("propertyValue", "string", "What it was set to."),
+            ("changeSource", "string", "Who or what changed it."),
+        ])
+    }
 }
 
 /// What happened to an object.
@@ -73,47 +76,50 @@ impl<K: Kind, W: What> Delivered for Events<K, W> {
     type Data = Event;
 
     fn parse(_: &Context, delivery: &Delivery) -> Result<Vec<Occurrence<Event>>> {
-        let (kind, type_id) = (K::NAMES.singular, K::NAMES.type_id);
-        let wanted = |event: &Event| event.is(kind, type_id, W::NAMES);
-        Ok(events(delivery)?.into_iter().filter(wanted).map(Event::occurrence).collect())
+        events(delivery, K::NAMES, W::NAMES)
     }
 }
 
-/// A list, though a single event is read as well.
-fn events(delivery: &Delivery) -> Result<Vec<Event>> {
-    // Kinds that this connector has no triggers for may look different; they are not its to judge.
-    let all: Value = delivery.json()?;
-    let all = match all {
+/// The events about this, of a list; a single event is read as well. Others may look as they like.
+fn events(delivery: &Delivery, names: &Names, what: &[&str]) -> Result<Vec<Occurrence<Event>>> {
+    let all = match delivery.json()? {
         Value::Array(all) => all,
         one => vec![one],
     };
-    let known = |event: &Value| event.get("subscriptionType").and_then(Value::as_str).is_some_and(is_known);
-    all.into_iter().filter(known).map(read).collect()
-}
-
-fn is_known(name: &str) -> bool {
-    matches!(name.split_once('.'), Some(("contact" | "company" | "deal" | "object", _)))
-}
-
-fn read(event: Value) -> Result<Event> {
-    serde_json::from_value(event).map_err(|error| {
-        let message = format!("an event of the delivery is not what the connector expects: {error}");
-        Error::other("delivery-not-understood", message)
-    })
+    let events = all.into_iter().filter_map(|event| match event {
+        Value::Object(event) => Some(Event(event)),
+        _ => None,
+    });
+    events.filter(|event| event.is(names, what)).map(Event::occurrence).collect()
 }
 
 impl Event {
-    fn is(&self, kind: &str, type_id: &str, names: &[&str]) -> bool {
-        let Some((of, what)) = self.subscription_type.split_once('.') else { return false };
-        let of_kind = of == kind || of == "object" && self.object_type_id.as_deref() == Some(type_id);
-        of_kind && names.contains(&what)
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str()
+    }
+
+    fn number(&self, name: &str) -> Result<u64> {
+        self.0.get(name).and_then(Value::as_u64).ok_or_else(|| {
+            let message = format!("an event of the delivery has no whole number in `{name}`");
+            Error::other("delivery-not-understood", message)
+        })
+    }
+
+    fn is(&self, names: &Names, what: &[&str]) -> bool {
+        let Some((of, happened)) = self.text("subscriptionType").and_then(|it| it.split_once('.')) else {
+            return false;
+        };
+        let of_kind =
+            of == names.singular || of == "object" && self.text("objectTypeId") == Some(names.type_id);
+        of_kind && what.contains(&happened)
     }
 
     /// Repeated deliveries have all of these in common; two events never have.
-    fn occurrence(self) -> Occurrence<Self> {
-        let Self { event_id, subscription_id, portal_id, occurred_at, object_id, .. } = self;
-        let id = format!("{subscription_id}/{event_id}/{object_id}@{occurred_at}");
-        Occurrence::new(portal_id.to_string(), id, self).at_ms(Some(occurred_at))
+    fn occurrence(self) -> Result<Occurrence<Self>> {
+        let (event, object, at) =
+            (self.number("eventId")?, self.number("objectId")?, self.number("occurredAt")?);
+        let id = format!("{}/{event}/{object}@{at}", self.number("subscriptionId")?);
+        Ok(Occurrence::new(self.number("portalId")?.to_string(), id, self).at_ms(Some(at)))
     }
 }
 

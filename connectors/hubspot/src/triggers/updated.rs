@@ -79,7 +79,7 @@ fn page(
     let full = found.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX);
     let latest = found.iter().filter_map(|record| record.modified_ms(names)).max().unwrap_or(0);
     let highest_ms = round.highest_ms.max(latest);
-    let ids = found.iter().filter_map(|record| record.id.parse().ok());
+    let ids = found.iter().filter_map(|record| record.id().parse().ok());
     let next = match (full, round.behind) {
         // The moment is through; what follows it is next.
         (false, Some(_)) => Some(Round { since_ms: round.since_ms + 1, highest_ms, behind: None }),
@@ -93,9 +93,8 @@ fn page(
         .into_iter()
         .map(|record| {
             let at = record.modified_ms(names);
-            let version =
-                at.map_or_else(|| record.updated_at.clone().unwrap_or_default(), |at| at.to_string());
-            Occurrence::of_record(format!("{}/{}", names.singular, record.id), version, record).at_ms(at)
+            let name = format!("{}/{}", names.singular, record.id());
+            Occurrence::of_record(name, at.unwrap_or_default(), record).at_ms(at)
         })
         .collect();
     Ok(match next {
