@@ -13,7 +13,7 @@ use std::{
 use trunnion_core::{
     clock::Timestamp,
     id::{UserId, WorkflowId},
-    manifest::Manifest,
+    manifest::{Manifest, auth::CLIENT_SECRET},
     problem::Problem,
     records::{Connection, Installation, StoredRelease, Workspace},
     scope::{Environment, Scope},
@@ -29,7 +29,7 @@ use trunnion_store::{
 };
 
 use super::Standing;
-use crate::{error::Result, workflows::catalog::Catalog};
+use crate::{error::Result, vault::registration, workflows::catalog::Catalog};
 
 /// Records of one read.
 const PAGE: usize = 128;
@@ -227,7 +227,8 @@ impl Survey<'_> {
         }
         let hook = self.store.get::<AppHooks>(&place, &app.to_owned()).await?.map(|stored| stored.record);
         if let Some(hook) = hook {
-            let keys = hook.secrets.keys().map(String::as_str).collect();
+            let registered = registration(self.store, &place, app).await?.map(|_| CLIENT_SECRET);
+            let keys = hook.secrets.keys().map(String::as_str).chain(registered).collect();
             for entry in pages::<Installations>(self.store, &place).await? {
                 let Installation { user, hears, .. } = entry.record;
                 let Some(hears) = hears.filter(|hears| hears.app == app) else { continue };

@@ -1,7 +1,8 @@
 //! Apps' own webhooks: one URL for each app of an environment, which the vendor calls for every account that installed
 //! the ISV's app.
 //!
-//! The ISV sets the keys that verify deliveries and gives the URL to the vendor; the URL never changes. Deliveries are
+//! The ISV sets the keys that verify deliveries, or has registered its client, whose secret they are signed with; and gives
+//! the URL to the vendor. The URL never changes. Deliveries are
 //! taken in as any others (`webhook`) and parsed without a connection (`parse::app`); from there each occurrence finds
 //! the installations that hear of its account. What came for accounts that nobody hears of is counted here, in memory:
 //! it is no error, since a vendor calls for whoever ever installed the app.
@@ -13,7 +14,7 @@ use std::{
 
 use trunnion_core::{
     clock::Timestamp,
-    manifest::{Manifest, WebhookSpec},
+    manifest::{Manifest, WebhookSpec, auth::CLIENT_SECRET},
     records::{AppHook, Connection, Hears},
     scope::Scope,
 };
@@ -26,6 +27,7 @@ use super::webhook::path_key;
 use crate::{
     context::Context,
     error::{Error, Result},
+    vault::registration,
 };
 
 /// How often a change is tried again after somebody else changed the same.
@@ -85,7 +87,8 @@ impl AppHooks {
         secrets: BTreeMap<String, Vec<String>>,
     ) -> Result<Shown> {
         let manifest = self.manifest(app)?;
-        needed(&manifest, &secrets)?;
+        let registered = self.registered(scope, &manifest).await?;
+        needed(&manifest, &secrets, registered)?;
         for _ in 0..MAX_CONFLICTS {
             let stored = self.context.store.get::<Table>(scope, &app.to_owned()).await?;
             let now = self.context.now();
@@ -145,11 +148,23 @@ impl AppHooks {
         let manifest = self.manifest(app)?;
         let Some((_, spec)) = manifest.app_webhooks().find(|(id, _)| *id == trigger) else { return Ok(None) };
         let hook = self.stored(scope, app).await?;
-        if !hook.is_some_and(|hook| hook.secrets.contains_key(spec.verify.secret())) {
+        let given = |hook: &AppHook| hook.secrets.contains_key(spec.verify.secret());
+        let verified = match &hook {
+            Some(hook) => given(hook) || self.registered(scope, &manifest).await?,
+            None => false,
+        };
+        if !verified {
             return Err(unset(scope, app, &manifest));
         }
         let (app, account) = (app.clone(), connection.account.clone());
         Ok(Some(Hears { app, trigger: trigger.to_owned(), account }))
+    }
+
+    /// Whether deliveries are signed with the secret of a client that the ISV has registered.
+    async fn registered(&self, scope: &Scope, manifest: &Manifest) -> Result<bool> {
+        let by_client =
+            manifest.app_webhooks().next().is_some_and(|(_, spec)| spec.verify.secret() == CLIENT_SECRET);
+        Ok(by_client && registration(&self.context.store, scope, &manifest.id).await?.is_some())
     }
 
     /// The stored record.
@@ -213,8 +228,9 @@ fn delivered_to(manifest: &Manifest) -> Result<&WebhookSpec> {
     })
 }
 
-/// Refuses keys that are not exactly those that the manifest names.
-fn needed(manifest: &Manifest, secrets: &BTreeMap<String, Vec<String>>) -> Result<()> {
+/// Refuses keys that are not exactly those that the manifest names. None need be given where a registered client's secret
+/// is the key.
+fn needed(manifest: &Manifest, secrets: &BTreeMap<String, Vec<String>>, registered: bool) -> Result<()> {
     let name = delivered_to(manifest)?.verify.secret();
     let fits =
         |keys: &Vec<String>| (1..=MOST_KEYS).contains(&keys.len()) && keys.iter().all(|key| !key.is_empty());
@@ -222,6 +238,11 @@ fn needed(manifest: &Manifest, secrets: &BTreeMap<String, Vec<String>>) -> Resul
     let app = &manifest.id;
     let wrong = match (secrets.get(name), unknown) {
         (_, Some(unknown)) => format!("the webhook of `{app}` has no key `{unknown}`; it needs `{name}`"),
+        (None, None) if registered => return Ok(()),
+        (None, None) if name == CLIENT_SECRET => format!(
+            "the webhook of `{app}` needs the key `{name}`; give it in `secrets`, or register the client with PUT \
+             /v1/apps/{app}/oauth-client, whose secret it then is"
+        ),
         (None, None) => format!("the webhook of `{app}` needs the key `{name}`; give it in `secrets`"),
         (Some(keys), None) if fits(keys) => return Ok(()),
         (Some(_), None) => {

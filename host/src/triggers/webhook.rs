@@ -176,22 +176,23 @@ impl Ingress {
     }
 
     async fn secrets(&self, scope: &Scope, hook: &Hook) -> Result<Keys> {
-        let subscription = match hook {
-            Hook::Subscription(subscription) => subscription,
-            Hook::App(hook) => return Ok(hook.secrets.clone()),
+        let mut keys = match hook {
+            Hook::App(hook) => hook.secrets.clone(),
+            Hook::Subscription(subscription) => {
+                let key = (subscription.user, subscription.connection);
+                let connection = self.context.store.recall::<Connections>(scope, &key).await?;
+                let secrets =
+                    connection.map(|connection| connection.record.secrets.clone()).unwrap_or_default();
+                let own = ("subscription".to_owned(), subscription.secret.clone());
+                secrets.into_iter().chain([own]).map(|(name, key)| (name, vec![key])).collect()
+            }
         };
-        let key = (subscription.user, subscription.connection);
-        let connection = self.context.store.recall::<Connections>(scope, &key).await?;
-        let secrets = connection.map(|connection| connection.record.secrets.clone()).unwrap_or_default();
-        let own = ("subscription".to_owned(), subscription.secret.clone());
-        let mut keys: Keys = secrets.into_iter().chain([own]).map(|(name, key)| (name, vec![key])).collect();
         // What vendors sign with the client's secret, they sign with the former one for a while.
         if !keys.contains_key(CLIENT_SECRET)
-            && let Some(registered) = registration(&self.context.store, scope, &subscription.app).await?
+            && let Some(registered) = registration(&self.context.store, scope, hook.app()).await?
         {
-            let former = registered.former.iter().filter(|former| former.until > self.context.now());
-            let secrets = [&registered.client_secret].into_iter().chain(former.map(|former| &former.secret));
-            keys.insert(CLIENT_SECRET.to_owned(), secrets.cloned().collect());
+            let secrets = registered.signing_secrets(self.context.now()).map(str::to_owned).collect();
+            keys.insert(CLIENT_SECRET.to_owned(), secrets);
         }
         Ok(keys)
     }

@@ -90,6 +90,14 @@ impl fmt::Debug for AppRegistration {
     }
 }
 
+impl AppRegistration {
+    /// The secrets that may have signed a delivery that comes at `now`.
+    pub fn signing_secrets(&self, now: Timestamp) -> impl Iterator<Item = &str> {
+        let former = self.former.iter().filter(move |former| former.until > now);
+        [self.client_secret.as_str()].into_iter().chain(former.map(|former| former.secret.as_str()))
+    }
+}
+
 /// A client's secret that was replaced.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FormerSecret {
@@ -140,5 +148,27 @@ impl fmt::Debug for Consent {
             .field("app", &self.app)
             .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_former_secret_signs_until_its_time_is_over() {
+        let registration = AppRegistration {
+            app: "acme".to_owned(),
+            client_id: "c".to_owned(),
+            client_secret: "new".to_owned(),
+            former: Some(FormerSecret { secret: "old".to_owned(), until: Timestamp::from_millis(10) }),
+            scopes: None,
+            redirect_uri: None,
+            created_at: Timestamp::ZERO,
+            updated_at: Timestamp::ZERO,
+        };
+        let at = |millis| registration.signing_secrets(Timestamp::from_millis(millis)).collect::<Vec<_>>();
+        assert_eq!(at(9), ["new", "old"]);
+        assert_eq!(at(10), ["new"]);
     }
 }

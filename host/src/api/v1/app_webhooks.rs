@@ -18,6 +18,8 @@ use crate::{
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Setting {
+    /// None where the secret of the registered client is the key.
+    #[serde(default)]
     secrets: BTreeMap<String, Keys>,
 }
 
