@@ -40,6 +40,11 @@ fn recorded(seen: &Seen, (name, token): (&'static str, &str)) -> Recorded {
     }
 }
 
+fn delivery(headers: &[(&str, &str)], body: &Value) -> Delivery {
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Delivery { method: "POST".into(), url: HOOK.into(), headers, body: body.to_string().into_bytes() }
+}
+
 /// Runs everything that a connector declares, so that nothing new escapes the judge.
 struct Run<'a> {
     connector: &'a Connector,
@@ -68,16 +73,16 @@ impl Run<'_> {
         for target in [&target, &moved] {
             self.connector.check_subscription(&call(), target, &state).unwrap();
         }
-        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let delivery = Delivery {
-            method: "POST".into(),
-            url: HOOK.into(),
-            headers,
-            body: body.to_string().into_bytes(),
-        };
-        let parsed = self.connector.parse(&call(), &delivery).unwrap();
+        let parsed = self.connector.parse(&call(), &delivery(headers, body)).unwrap();
         assert_eq!(parsed.len(), 1, "{trigger}: {parsed:?}");
         self.connector.unsubscribe(&call(), &state).unwrap();
+        self.done.insert(trigger.to_owned());
+    }
+
+    /// Reads a delivery to the app's own webhook, for which nothing is asked.
+    fn app_hook(&mut self, trigger: &str, headers: &[(&str, &str)], body: &Value) {
+        let parsed = self.connector.parse_for_app(&self.host.context(), &delivery(headers, body)).unwrap();
+        assert_eq!(parsed.iter().map(|(known, _)| *known).collect::<Vec<_>>(), [trigger]);
         self.done.insert(trigger.to_owned());
     }
 
@@ -333,6 +338,14 @@ fn every_shopify_request() -> Vec<Recorded> {
             ("x-shopify-webhook-id", "b54557e4"),
         ];
         run.hook(trigger, &headers, &json!({"id": 1, "inventory_item_id": 1, "location_id": 2}));
+    }
+    for (trigger, topic) in [
+        ("customer_data_requested", "customers/data_request"),
+        ("customer_redact_requested", "customers/redact"),
+        ("shop_redact_requested", "shop/redact"),
+    ] {
+        let headers = [("x-shopify-topic", topic), ("x-shopify-webhook-id", "b54557e4")];
+        run.app_hook(trigger, &headers, &json!({"shop_id": 1, "shop_domain": SHOP, "customer": {"id": 7}}));
     }
     let address = json!({"first_name": "Ada", "last_name": "L", "address1": "12 St James's Square", "city": "London",
                          "zip": "SW1Y 4JH", "country_code": "GB", "province_code": "ENG", "phone": "+1", "company": "c",

@@ -39,6 +39,7 @@ mod hostile;
 mod http;
 mod hubspot;
 mod inside;
+mod installing;
 mod javascript;
 mod judge;
 mod judged;

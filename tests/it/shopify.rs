@@ -67,8 +67,8 @@ async fn an_order_created_at_the_shop_reaches_acmeco() {
     assert_eq!(subscription.topic, "ORDERS_CREATE");
     assert!(subscription.uri.starts_with("https://trunnion.example/hooks/"), "{}", subscription.uri);
 
-    let id = scenario.shopify.create_order(&ada.shop).unwrap();
-    let delivery = scenario.shopify.delivered(id).await.unwrap();
+    let delivery = scenario.shopify.order_created(&ada.shop).await.unwrap();
+    let id = delivery.order;
     assert_eq!(delivery.attempts.len(), 1);
     let post = scenario.isv.wait_for_order(id).await.unwrap();
     assert_eq!(post.signature, Ok(()));

@@ -1,7 +1,8 @@
-// Judges webhooks with Shopify's own library, which shares no code with the fake or the host.
+// Judges webhooks and callbacks with Shopify's own library, which shares no code with the fake or the host.
 //
 // Reads requests from standard input, one JSON object a line, and answers each with one line:
 //   {"do":"validate","secret":…,"headers":{…},"body":…} → {"valid":…,"reason":…,"topic":…,"domain":…,"webhookId":…}
+//   {"do":"callback","secret":…,"query":{…}}            → {"valid":…,"reason":…}
 //   {"do":"sign","secret":…,"body":…}                   → {"signature":…}
 
 import { createInterface } from 'node:readline';
@@ -27,10 +28,22 @@ async function validate({ secret, headers, body }) {
   return library(secret).webhooks.validate({ rawBody: body, rawRequest });
 }
 
+async function callback({ secret, query }) {
+  try {
+    return { valid: await library(secret).utils.validateHmac(query) };
+  } catch (error) {
+    return { valid: false, reason: error.message };
+  }
+}
+
+const answers = {
+  validate,
+  callback,
+  sign: async ({ secret, body }) => ({ signature: await createSHA256HMAC(secret, body, HashFormat.Base64) }),
+};
+
 for await (const line of createInterface({ input: process.stdin })) {
   const request = JSON.parse(line);
-  const answer = request.do === 'sign'
-    ? { signature: await createSHA256HMAC(request.secret, request.body, HashFormat.Base64) }
-    : await validate(request);
+  const answer = await answers[request.do](request);
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }

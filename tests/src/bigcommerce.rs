@@ -5,10 +5,12 @@
 //! deliveries of a public origin really go, as a reverse proxy in front of the host would.
 //!
 //! Invariants: a delivery's body, hash and `webhook-id` stay the same over its retries; nothing is sent later
-//! than `advance` has moved the clock to; every request is recorded, refused ones too.
+//! than `advance` has moved the clock to; every request of the API is recorded, refused ones
+//! too.
 
 mod deliveries;
 mod faults;
+mod oauth;
 mod order;
 mod routes;
 mod stores;
@@ -33,6 +35,7 @@ pub use self::{
     stores::{Hook, Store},
 };
 use crate::{
+    desk::Desk,
     gate::{self, Held},
     record::Recorded,
     wait,
@@ -66,6 +69,9 @@ pub(crate) struct State {
     echo: bool,
     /// The app's client secret, the key of the Standard Webhooks signature.
     client_secret: String,
+    desk: Desk,
+    /// The store whose owner consents.
+    signed_in: String,
 }
 
 struct Tasks(Vec<tokio::task::JoinHandle<()>>);
@@ -133,6 +139,16 @@ impl BigCommerce {
     /// Opens a store that answers to `token`.
     pub fn add_store(&self, hash: &str, token: &str) {
         self.shared.state().stores.add(hash, token);
+    }
+
+    /// Registers an app of the vendor's store.
+    pub fn add_client(&self, id: &str, secret: &str) {
+        self.shared.state().desk.add_client(id, secret);
+    }
+
+    /// Whoever consents from now on is the owner of this store.
+    pub fn sign_in(&self, hash: &str) {
+        hash.clone_into(&mut self.shared.state().signed_in);
     }
 
     /// Withdraws a store's token; calls with the old one are 401 from now on.

@@ -4,10 +4,11 @@
 //! A portal is known by its token. What changes is an event; `deliver` sends what has gathered, all portals mixed, and
 //! gives what was answered, so a test says when. The search's index is late by as much as is told. Time is simulated.
 //!
-//! Invariants: a request that is refused changes nothing; every request is recorded, refused ones too; an event keeps its
-//! id over its repetitions, and only its attempt differs.
+//! Invariants: a request that is refused changes nothing; every request of the API is recorded, refused ones too; an event
+//! keeps its id over its repetitions, and only its attempt differs.
 
 mod deliveries;
+mod oauth;
 mod portals;
 mod routes;
 mod search;
@@ -30,7 +31,7 @@ pub use self::{
     deliveries::{Batch, MOST_EVENTS, sign},
     portals::Object,
 };
-use crate::{record::Recorded, wait};
+use crate::{desk::Desk, record::Recorded, wait};
 
 /// A running fake; stops with the last clone.
 #[derive(Clone)]
@@ -54,6 +55,9 @@ struct State {
     app: App,
     requests: Vec<Recorded>,
     index_lag: Duration,
+    desk: Desk,
+    /// The portal of whoever consents.
+    signed_in: u64,
 }
 
 struct Server(tokio::task::JoinHandle<()>);
@@ -105,6 +109,27 @@ impl HubSpot {
     /// Opens a portal whose private app has this token.
     pub fn add_portal(&self, id: u64, token: &str) {
         self.shared.state().portals.add(id, token);
+    }
+
+    /// Registers the app at the token endpoint.
+    pub fn add_client(&self, id: &str, secret: &str) {
+        self.shared.state().desk.add_client(id, secret);
+    }
+
+    /// Whoever consents from now on is of this portal.
+    pub fn sign_in(&self, portal: u64) {
+        self.shared.state().signed_in = portal;
+    }
+
+    /// Ends the tokens that consent gave at a portal, as time does.
+    pub fn end_access(&self, portal: u64) {
+        self.shared.state().desk.end_access(&portal.to_string());
+    }
+
+    /// What the token endpoint was asked for, in order: `authorization_code`, `refresh_token`.
+    #[must_use]
+    pub fn grants(&self) -> Vec<String> {
+        self.shared.state().desk.asked().to_vec()
     }
 
     /// Has the app's webhook call `target`, whose public origin is really at `local` (`http://127.0.0.1:PORT`).
@@ -167,6 +192,16 @@ impl HubSpot {
             sent.push(target.send(&self.http, body, wait::wall_clock()).await?);
         }
         Ok(sent)
+    }
+
+    /// Somebody makes a contact, and the app's signed webhook about it is taken: the event, as it was sent.
+    pub async fn contact_created(&self, portal: u64, email: &str) -> Result<Value> {
+        let contact = self.create(portal, "contacts", &serde_json::json!({ "email": email }))?;
+        let sent = self.deliver().await?;
+        anyhow::ensure!(sent.iter().all(|batch| batch.status == 200), "the host refused: {sent:?}");
+        let mut events = sent.iter().flat_map(Batch::events);
+        let event = events.find(|event| event.get("objectId").and_then(Value::as_u64) == Some(contact));
+        event.with_context(|| format!("contact {contact} was not among what was sent"))
     }
 
     /// Sends a batch once more: the next attempt.

@@ -258,17 +258,22 @@ impl Issuer {
 
     /// Consents as a person does at the address that the host gave: where the vendor sends them back to.
     pub async fn consent(&self, url: &str) -> Result<Url> {
-        let url = Url::parse(url).context("the address to consent at")?;
-        let host = url.host_str().context("the address has a host")?.to_owned();
-        let here = format!("{}{}?{}", self.base, url.path(), url.query().unwrap_or_default());
-        let answer = browser()?.get(here).header("x-forwarded-host", host).send().await?;
-        sent_to(answer).await
+        consent_at(&self.base, url).await
     }
 
     /// The whole way: consents, and goes back to the host. What the host then answers.
     pub async fn connect(&self, host: &TestHost, url: &str) -> Result<reqwest::Response> {
         come_back(host, &self.consent(url).await?).await
     }
+}
+
+/// Consents at a vendor that is really at `base`: where it sends the person back to.
+pub async fn consent_at(base: &str, url: &str) -> Result<Url> {
+    let url = Url::parse(url).context("the address to consent at")?;
+    let host = url.host_str().context("the address has a host")?.to_owned();
+    let here = format!("{base}{}?{}", url.path(), url.query().unwrap_or_default());
+    let answer = browser()?.get(here).header("x-forwarded-host", host).send().await?;
+    sent_to(answer).await
 }
 
 /// Goes to the host's callback with what the vendor gave.

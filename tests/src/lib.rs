@@ -10,6 +10,7 @@ pub mod bigcommerce;
 pub mod bigquery;
 pub mod bqemulator;
 pub mod component;
+mod desk;
 pub mod eventual;
 pub mod gate;
 pub mod host;

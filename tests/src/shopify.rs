@@ -6,12 +6,13 @@
 //! of the host would. Time is simulated: the bucket refills, and retries fall due, when `advance` says so.
 //!
 //! Invariants: a delivery's body, headers and `X-Shopify-Webhook-Id` stay the same over its retries; a request
-//! that is refused changes nothing; every request is recorded, refused ones too.
+//! that is refused changes nothing; every request of the API is recorded, refused ones too.
 
 mod deliveries;
 mod faults;
 mod graphql;
 mod limits;
+mod oauth;
 mod operations;
 mod order;
 mod routes;
@@ -33,10 +34,12 @@ pub use self::{
     deliveries::{Attempt, Delivery, DeliveryState, RETRY_AFTER_SECONDS, sign},
     faults::{Fault, Match},
     limits::{MAXIMUM, RESTORED_PER_SECOND},
+    oauth::sign_callback,
     order::{Line, Order, sample_order},
     shops::{Shop, Subscription},
 };
 use crate::{
+    desk::Desk,
     gate::{self, Held},
     record::Recorded,
     wait,
@@ -72,6 +75,7 @@ struct State {
     routes: Vec<(String, String)>,
     echo: bool,
     search_lag: Duration,
+    desk: Desk,
 }
 
 struct Tasks(Vec<tokio::task::JoinHandle<()>>);
@@ -139,6 +143,27 @@ impl Shopify {
         state.shops.insert(name.to_owned(), shop);
     }
 
+    /// Registers an app of the vendor's store, or gives it another secret.
+    pub fn add_client(&self, id: &str, secret: &str) {
+        self.shared.state().desk.add_client(id, secret);
+    }
+
+    /// Ends the tokens that consent gave at a shop, as time does.
+    pub fn end_access(&self, name: &str) {
+        self.shared.state().desk.end_access(name);
+    }
+
+    /// What the token endpoint was asked for, in order: `authorization_code`, `refresh_token`.
+    #[must_use]
+    pub fn grants(&self) -> Vec<String> {
+        self.shared.state().desk.asked().to_vec()
+    }
+
+    /// Signs deliveries of a shop with another secret from now on.
+    pub fn sign_with(&self, name: &str, client_secret: &str) -> Result<()> {
+        self.with_shop(name, |shop| client_secret.clone_into(&mut shop.client_secret))
+    }
+
     /// Withdraws a shop's token; calls with the old one are 401 from now on.
     pub fn change_token(&self, name: &str, token: &str) -> Result<()> {
         self.with_shop(name, |shop| token.clone_into(&mut shop.token))
@@ -159,6 +184,12 @@ impl Shopify {
         self.shared.state().fire(name, &order, now);
         self.shared.due.notify_one();
         Ok(order.id)
+    }
+
+    /// A shopper orders, and the shop's signed webhook about it is taken: the delivery, with the whole payload.
+    pub async fn order_created(&self, name: &str) -> Result<Delivery> {
+        let order = self.create_order(name)?;
+        self.delivered(order).await
     }
 
     /// A shop's orders, oldest first.

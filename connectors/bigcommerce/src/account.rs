@@ -1,13 +1,38 @@
 //! The store a connection belongs to, and how a person connects it.
 
 use trunnion_sdk::{
-    auth::{Account, Parameter},
+    auth::{Account, Capture, Oauth2, Parameter, TokenEndpoint},
     prelude::*,
 };
 
 use crate::api;
 
-/// A store-level API account: a store hash and a token that does not expire.
+const TOKEN_HEADER: &str = "X-Auth-Token";
+
+/// What the triggers and actions need, and nothing else; webhooks need none of their own.
+const SCOPES: [&str; 8] = [
+    "store_v2_default",
+    "store_v2_information_read_only",
+    "store_v2_orders",
+    "store_v2_transactions",
+    "store_v2_customers",
+    "store_v2_products",
+    "store_inventory",
+    "store_locations_read_only",
+];
+
+/// The ISV's app, which the store installs. The callback says for which store, BigCommerce takes it back in the exchange,
+/// and its answer says it again: only that counts.
+fn installed() -> Oauth2 {
+    let token = TokenEndpoint::new("https://login.bigcommerce.com/oauth2/token").json();
+    Oauth2::new("https://login.bigcommerce.com/oauth2/authorize", token)
+        .scopes(&SCOPES)
+        .repeat("scope")
+        .repeat("context")
+        .capture(Capture::token(api::STORE_HASH, "context").prefix("stores/"))
+}
+
+/// The ISV's app by consent, or a store-level API account. Neither's token expires.
 pub(crate) fn connection() -> Connection {
     let path = "In the control panel: Settings › API › Store-level API accounts › Create API account";
     Connection::new()
@@ -16,9 +41,12 @@ pub(crate) fn connection() -> Connection {
                 .help("The part after `stores/` in the account's API path, for example `abc123`."),
         )
         .scheme(
+            Scheme::oauth2("oauth", "BigCommerce", installed()).header(TOKEN_HEADER, secret("access_token")),
+        )
+        .scheme(
             Scheme::fields("api_account", "API account")
                 .field("access_token", "Access token", path)
-                .header("X-Auth-Token", secret("access_token")),
+                .header(TOKEN_HEADER, secret("access_token")),
         )
 }
 

@@ -48,7 +48,7 @@ trunnion_sdk::connector! {
     id: "bigcommerce",
     title: "BigCommerce",
     help: "Online stores: orders, customers, products and stock.",
-    hosts: ["api.bigcommerce.com"],
+    hosts: ["api.bigcommerce.com", "login.bigcommerce.com"],
     connection: account::connection(),
     check: account::check,
     // The smallest plan's quota; the headers of each answer report the store's own.
@@ -157,7 +157,9 @@ mod tests {
     fn the_host_reads_the_manifest() {
         let manifest = trunnion_core::manifest::Manifest::parse(&connector().manifest()).unwrap();
         assert_eq!(manifest.id, "bigcommerce");
-        assert_eq!(manifest.hosts, ["api.bigcommerce.com"]);
+        assert_eq!(manifest.hosts, ["api.bigcommerce.com", "login.bigcommerce.com"]);
+        let oauth = manifest.scheme("oauth").unwrap();
+        assert!(oauth.captures("store_hash") && oauth.needs_registration(), "nobody types the store's hash");
         assert_eq!(manifest.scheme("api_account").unwrap().place.len(), 1);
         let trigger = manifest.trigger("order_created").unwrap();
         assert_eq!(trigger.sample["status_id"], 11);

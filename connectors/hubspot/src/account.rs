@@ -1,16 +1,33 @@
 //! The HubSpot account (portal) a connection belongs to, and how a person connects it.
 
-use trunnion_sdk::{auth::Account, prelude::*};
+use trunnion_sdk::{
+    auth::{Account, Oauth2, TokenEndpoint},
+    prelude::*,
+};
 
 use crate::api;
 
-/// A private app's access token, which does not expire.
+/// What the triggers and actions need, and nothing else; a ticket's is older than the others.
+const SCOPES: [&str; 9] = [
+    "oauth",
+    "crm.objects.contacts.read",
+    "crm.objects.contacts.write",
+    "crm.objects.companies.read",
+    "crm.objects.companies.write",
+    "crm.objects.deals.read",
+    "crm.objects.deals.write",
+    "crm.objects.owners.read",
+    "tickets",
+];
+
+/// The ISV's app by consent: tokens end after half an hour, and the one that renews them stays. Or a private app's access
+/// token, which does not expire. Which portal it is, the token itself is asked for.
 pub(crate) fn connection() -> Connection {
+    let token = TokenEndpoint::new("https://api.hubapi.com/oauth/v3/token");
+    let installed = Oauth2::new("https://app.hubspot.com/oauth/authorize", token).scopes(&SCOPES).reusable();
     let path = "In HubSpot: Settings › Integrations › Private Apps › your app › Auth › Access token";
-    Connection::new().scheme(
-        Scheme::fields("private_app", "Private app")
-            .field("access_token", "Access token", path)
-            .header("Authorization", format!("Bearer {}", secret("access_token"))),
+    Connection::new().scheme(Scheme::oauth2("oauth", "HubSpot", installed).bearer()).scheme(
+        Scheme::fields("private_app", "Private app").field("access_token", "Access token", path).bearer(),
     )
 }
 

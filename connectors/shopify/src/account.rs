@@ -1,7 +1,9 @@
 //! The shop a connection belongs to, and how a person connects it.
 
+use std::time::Duration;
+
 use trunnion_sdk::{
-    auth::{Account, Parameter},
+    auth::{Account, CallbackSignature, Capture, Oauth2, Parameter, TokenEndpoint},
     prelude::*,
 };
 
@@ -12,8 +14,41 @@ pub(crate) const CLIENT_SECRET: &str = "client_secret";
 
 const SHOP_QUERY: Query = Query::new(include_str!("documents/shop.graphql"));
 
-/// A custom app of the shop's own: a token that does not expire, and the app's secret key.
+const TOKEN_HEADER: &str = "X-Shopify-Access-Token";
+
+/// What the triggers and actions need, and nothing else.
+const SCOPES: [&str; 11] = [
+    "read_orders",
+    "write_orders",
+    "read_customers",
+    "write_customers",
+    "read_products",
+    "write_products",
+    "read_inventory",
+    "write_inventory",
+    "read_locations",
+    "read_merchant_managed_fulfillment_orders",
+    "write_merchant_managed_fulfillment_orders",
+];
+
+/// How far the clock that signs a callback may be from ours; Shopify's own library takes as much.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(90);
+
+/// The ISV's app, which the shop installs: its token is the app's in this shop, whoever is logged in there (offline).
+fn installed(token: TokenEndpoint) -> Oauth2 {
+    Oauth2::new("https://{shop}.myshopify.com/admin/oauth/authorize", token.json())
+        .scopes(&SCOPES)
+        .scope_separator(",")
+        .capture(Capture::callback(graphql::SHOP, "shop").suffix(".myshopify.com"))
+        .signed_callback(
+            CallbackSignature::new("hmac").unsigned("signature").time("timestamp", CLOCKS_DIFFER),
+        )
+}
+
+/// The ISV's app by consent, with a token that is renewed every hour or with one that lasts; or a custom app of the shop's
+/// own: a token that does not expire, and the app's secret key.
 pub(crate) fn connection() -> Connection {
+    let token = || TokenEndpoint::new("https://{shop}.myshopify.com/admin/oauth/access_token");
     let credentials =
         "In the shop's admin: Settings › Apps and sales channels › Develop apps › the app › API credentials";
     Connection::new()
@@ -21,10 +56,18 @@ pub(crate) fn connection() -> Connection {
             "NAME in NAME.myshopify.com, for example `ada-engines`: the shop's first address, not its own domain.",
         ))
         .scheme(
+            Scheme::oauth2("oauth", "Shopify", installed(token().parameter("expiring", "1")).rotating())
+                .header(TOKEN_HEADER, secret("access_token")),
+        )
+        .scheme(
+            Scheme::oauth2("oauth_lasting", "Shopify (token that lasts)", installed(token()))
+                .header(TOKEN_HEADER, secret("access_token")),
+        )
+        .scheme(
             Scheme::fields("custom_app", "Custom app")
                 .field("access_token", "Admin API access token", credentials)
                 .field(CLIENT_SECRET, "API secret key", credentials)
-                .header("X-Shopify-Access-Token", secret("access_token")),
+                .header(TOKEN_HEADER, secret("access_token")),
         )
 }
 

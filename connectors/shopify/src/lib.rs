@@ -31,6 +31,7 @@ use self::triggers::{
         AppUninstalled, CustomerCreated, CustomerUpdated, InventoryLevelChanged, Notified, OrderCancelled,
         OrderCreated, OrderFulfilled, OrderPaid, OrderUpdated, ProductCreated, ProductUpdated, Subject,
     },
+    privacy::{CustomerRedact, DataRequest, Demand, Demanded, ShopRedact},
 };
 
 const ORDER: &str = include_str!("../samples/delivered.json");
@@ -40,9 +41,9 @@ const FOUND: &str = include_str!("../samples/created.json");
 const FOUND_CUSTOMER: &str = include_str!("../samples/customer.json");
 const FOUND_PRODUCT: &str = include_str!("../samples/product.json");
 
-/// A webhook: signed over the raw body, and named by a header.
-fn hook<S: Subject>(id: &'static str, title: &'static str) -> Trigger {
-    let verification = Verification::Hmac {
+/// Shopify's signature: over the raw body, by the client secret of the app.
+fn signature() -> Verification {
+    Verification::Hmac {
         algorithm: HmacAlgorithm::Sha256,
         header: "X-Shopify-Hmac-Sha256".into(),
         encoding: SignatureEncoding::Base64,
@@ -50,8 +51,22 @@ fn hook<S: Subject>(id: &'static str, title: &'static str) -> Trigger {
         parts: vec![SignedPart::Body],
         secret: account::CLIENT_SECRET.into(),
         timestamp: None,
-    };
-    Trigger::webhook::<Notified<S>>(id, title, verification, Dedup::header("X-Shopify-Webhook-Id"))
+    }
+}
+
+/// A header names each delivery, whichever way it comes.
+fn dedup() -> Dedup {
+    Dedup::header("X-Shopify-Webhook-Id")
+}
+
+/// A webhook of the shop's own.
+fn hook<S: Subject>(id: &'static str, title: &'static str) -> Trigger {
+    Trigger::webhook::<Notified<S>>(id, title, signature(), dedup())
+}
+
+/// A webhook of the app, for all shops.
+fn app_hook<D: Demand>(id: &'static str, title: &'static str) -> Trigger {
+    Trigger::app_webhook::<Demanded<D>>(id, title, signature(), dedup())
 }
 
 trunnion_sdk::connector! {
@@ -85,6 +100,17 @@ trunnion_sdk::connector! {
         hook::<AppUninstalled>("app_uninstalled", "App uninstalled")
             .help("When the shop removes the app; the connection's token works no more then.")
             .sample(r#"{"id":548380009,"name":"Ada Engines","myshopify_domain":"ada-engines.myshopify.com"}"#),
+        app_hook::<DataRequest>("customer_data_requested", "Customer asks for their data")
+            .help("When a customer asks the shop what is kept about them: hand it to the shop within 30 days.")
+            .sample(r#"{"shop_id":548380009,"shop_domain":"ada-engines.myshopify.com","orders_requested":[299938],
+                "customer":{"id":191167,"email":"john@example.com","phone":"555-625-1199"},"data_request":{"id":9999}}"#),
+        app_hook::<CustomerRedact>("customer_redact_requested", "Customer to be erased")
+            .help("When the shop wants a customer erased, and the orders it names: do so within 30 days.")
+            .sample(r#"{"shop_id":548380009,"shop_domain":"ada-engines.myshopify.com","orders_to_redact":[299938],
+                "customer":{"id":191167,"email":"john@example.com","phone":"555-625-1199"}}"#),
+        app_hook::<ShopRedact>("shop_redact_requested", "Shop to be erased")
+            .help("48 hours after a shop removed the app: erase what is kept of it.")
+            .sample(r#"{"shop_id":548380009,"shop_domain":"ada-engines.myshopify.com"}"#),
         Trigger::poll::<Changed<Orders>>("order_changed", "Order created or changed (asked for)")
             .help("Asks every few minutes what changed; for whoever cannot be reached by webhooks.")
             .sample(FOUND),
@@ -194,6 +220,14 @@ mod tests {
             value: "{{secret:access_token}}".into(),
         };
         assert_eq!(*place, [token], "the client secret is never put on a request");
+        for id in ["oauth", "oauth_lasting"] {
+            let scheme = manifest.scheme(id).unwrap();
+            assert!(
+                !scheme.captures("shop"),
+                "the shop's own address is asked, so that somebody names the shop"
+            );
+            assert_eq!(scheme.place, *place, "{id}");
+        }
         assert_eq!(manifest.action("create_order").unwrap().repeat, Repeat::Lookup);
         assert_eq!(manifest.action("get_order").unwrap().repeat, Repeat::Safe);
         let trigger = manifest.trigger("order_created").unwrap();

@@ -39,6 +39,7 @@ pub(crate) enum Kind {
     AnyIds,
     OneOf(&'static [&'static str]),
     Texts,
+    Numbers,
     Object(&'static [Member]),
     /// An object whose members are its own business.
     AnyObject,
@@ -125,6 +126,7 @@ fn schema_of(kind: &Kind, others: Others) -> Value {
         Kind::AnyIds => json!({ "type": "array", "items": schema_of(&Kind::AnyId, others) }),
         Kind::OneOf(words) => json!({ "type": "string", "enum": words }),
         Kind::Texts => json!({ "type": "array", "items": plain("string") }),
+        Kind::Numbers => json!({ "type": "array", "items": plain("integer") }),
         Kind::Object(members) => schema(members, others).into(),
         Kind::AnyObject => plain("object"),
         Kind::List(members) => list(members, 0),
@@ -181,6 +183,9 @@ fn read_kind(kind: &Kind, value: &Value, at: &str) -> Result<Value> {
         (Kind::Texts, Value::Array(items)) => {
             return read_list(items, at, |item, at| read_kind(&Kind::Text, item, at));
         }
+        (Kind::Numbers, Value::Array(items)) => {
+            return read_list(items, at, |item, at| read_kind(&Kind::Number, item, at));
+        }
         (Kind::NonEmptyList(_), Value::Array(items)) if items.is_empty() => {
             Err("is empty; give at least one".to_owned())
         }
@@ -193,7 +198,7 @@ fn read_kind(kind: &Kind, value: &Value, at: &str) -> Result<Value> {
         (Kind::Count, _) => wrong("a whole number from 1; write how many"),
         (Kind::OneOf(words), _) => wrong(&format!("one of {}; write it as it stands here", words.join(", "))),
         (Kind::AnyObject, _) => wrong("an object; give its members by name"),
-        (Kind::Texts | Kind::AnyIds | Kind::List(_) | Kind::NonEmptyList(_), _) => {
+        (Kind::Texts | Kind::Numbers | Kind::AnyIds | Kind::List(_) | Kind::NonEmptyList(_), _) => {
             wrong("a list; put it into brackets")
         }
     };
@@ -243,6 +248,7 @@ mod tests {
         optional("some_id", Kind::Id("Order"), ""),
         optional("one_of", Kind::OneOf(&["A", "B"]), ""),
         optional("texts", Kind::Texts, ""),
+        optional("numbers", Kind::Numbers, ""),
         optional("object", Kind::Object(INNER), ""),
         optional("any", Kind::AnyObject, ""),
         optional("list", Kind::List(INNER), ""),
@@ -275,11 +281,11 @@ mod tests {
     fn what_fits_is_read_under_shopifys_names() {
         let given = json!({
             "a_text": "t", "flag": false, "number": 0, "count": 1, "amount": 1.5, "some_id": 7, "one_of": "B",
-            "texts": ["x"], "object": {"key": "k"}, "any": {"x_y": 1}, "list": [], "some": [{"key": "k"}],
+            "texts": ["x"], "numbers": [7], "object": {"key": "k"}, "any": {"x_y": 1}, "list": [], "some": [{"key": "k"}],
         });
         let expected = json!({
             "aText": "t", "flag": false, "number": 0, "count": 1, "amount": "1.5",
-            "someId": "gid://shopify/Order/7", "oneOf": "B", "texts": ["x"], "object": {"key": "k"},
+            "someId": "gid://shopify/Order/7", "oneOf": "B", "texts": ["x"], "numbers": [7], "object": {"key": "k"},
             "any": {"x_y": 1}, "list": [], "some": [{"key": "k"}],
         });
         assert_eq!(Value::from(read(ALL, &given, "").unwrap()), expected);

@@ -14,7 +14,7 @@ use axum::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    Shared, State,
+    Shared, State, oauth,
     portals::{Portal, Refusal, refusal},
     search::search,
 };
@@ -35,6 +35,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/crm/v4/objects/{from}/{id}/associations/default/{to}/{other}", put(associate))
         .route("/crm/v4/objects/{from}/{id}/associations/{to}/{other}", put(associate))
         .layer(from_fn_with_state(Arc::clone(&shared), surround))
+        .merge(oauth::router())
         .with_state(shared)
 }
 
@@ -57,7 +58,7 @@ async fn surround(Shelf(shared): App, request: Request, next: Next) -> Response 
         return refusal(413, "PAYLOAD_TOO_LARGE", "Payload too large").into_response();
     };
     let (method, uri, headers) = (parts.method.clone(), parts.uri.clone(), parts.headers.clone());
-    let known = shared.state().portals.of_token(token(&headers)).is_some();
+    let known = shared.state().portal(&headers).is_some();
     let mut answer = if known {
         next.run(Request::from_parts(parts, Body::from(body.clone()))).await
     } else {
@@ -78,6 +79,20 @@ async fn surround(Shelf(shared): App, request: Request, next: Next) -> Response 
     answer
 }
 
+impl State {
+    /// The portal that a request's token opens.
+    fn portal(&mut self, headers: &HeaderMap) -> Option<(&mut Portal, &mut super::deliveries::App)> {
+        let token = token(headers);
+        let Self { portals, app, desk, .. } = self;
+        let installed = desk.account(token).and_then(|portal| portal.parse().ok());
+        let portal = match installed {
+            Some(id) => portals.get_mut(id).ok(),
+            None => portals.of_token(token),
+        };
+        portal.map(|portal| (portal, app))
+    }
+}
+
 fn token(headers: &HeaderMap) -> &str {
     let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     value.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default()
@@ -90,9 +105,9 @@ fn with<T>(
     act: impl FnOnce(&mut Portal, &mut super::deliveries::App) -> Result<T, Refusal>,
 ) -> Result<T, Refusal> {
     let mut state = shared.state();
-    let State { portals, app, .. } = &mut *state;
-    let portal = portals.of_token(token(headers));
-    act(portal.ok_or_else(|| refusal(401, "INVALID_AUTHENTICATION", "The token was withdrawn"))?, app)
+    let withdrawn = || refusal(401, "INVALID_AUTHENTICATION", "The token was withdrawn");
+    let (portal, app) = state.portal(headers).ok_or_else(withdrawn)?;
+    act(portal, app)
 }
 
 async fn details(Shelf(shared): App, headers: HeaderMap) -> Answer {

@@ -103,6 +103,55 @@ impl Table for Shop {
     ];
 }
 
+const SHOP_ID: Member = required("shop_id", Kind::Number, "The shop's number.");
+const SHOP_DOMAIN: Member =
+    required("shop_domain", Kind::Text, "Its first address, which is the connection's account.");
+const PERSON: Member = required("customer", Kind::Object(PERSON_MEMBERS), "Who.");
+const PERSON_MEMBERS: &[Member] = &[
+    optional("id", Kind::Number, "The customer's number."),
+    optional("email", Kind::Text, "The e-mail address."),
+    optional("phone", Kind::Text, "The phone number."),
+];
+
+/// That a customer wants to know what is kept.
+pub(crate) struct DataRequest;
+
+impl Table for DataRequest {
+    const NAME: &'static str = "DeliveredDataRequest";
+    const MEMBERS: &'static [Member] = &[
+        SHOP_ID,
+        SHOP_DOMAIN,
+        PERSON,
+        optional("orders_requested", Kind::Numbers, "The orders it is about."),
+        optional(
+            "data_request",
+            Kind::Object(&[optional("id", Kind::Number, "Its number.")]),
+            "The request.",
+        ),
+    ];
+}
+
+/// That a customer is to be erased.
+pub(crate) struct CustomerRedact;
+
+impl Table for CustomerRedact {
+    const NAME: &'static str = "DeliveredCustomerRedact";
+    const MEMBERS: &'static [Member] = &[
+        SHOP_ID,
+        SHOP_DOMAIN,
+        PERSON,
+        optional("orders_to_redact", Kind::Numbers, "The orders that are to be erased too."),
+    ];
+}
+
+/// That everything of a shop is to be erased.
+pub(crate) struct ShopRedact;
+
+impl Table for ShopRedact {
+    const NAME: &'static str = "DeliveredShopRedact";
+    const MEMBERS: &'static [Member] = &[SHOP_ID, SHOP_DOMAIN];
+}
+
 const MEMBERS: &[Member] = &[
     required("id", Kind::Number, "The order's number."),
     ADMIN_ID,

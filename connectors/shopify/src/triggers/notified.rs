@@ -114,7 +114,8 @@ fn named(topic: &Topic, delivery: &Delivery, number: impl Fn(&str) -> Option<u64
     })
 }
 
-fn header<'d>(delivery: &'d Delivery, name: &str) -> Result<&'d str> {
+/// A header that Shopify always sends.
+pub(super) fn header<'d>(delivery: &'d Delivery, name: &str) -> Result<&'d str> {
     delivery.header(name).ok_or_else(|| {
         Error::other(
             "delivery-not-understood",
