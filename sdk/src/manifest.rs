@@ -119,12 +119,20 @@ struct ActionEntry {
 
 impl From<Trigger> for TriggerEntry {
     fn from(trigger: Trigger) -> Self {
+        let mut schema = (trigger.schema)();
+        let members = schema.get_mut("properties").and_then(Value::as_object_mut);
+        for (name, member) in members.into_iter().flatten() {
+            let lookup = trigger.offers.iter().find(|(offered, _)| offered == name);
+            if let (Some((_, lookup)), Some(member)) = (lookup, member.as_object_mut()) {
+                member.insert("x-lookup".to_owned(), (*lookup).into());
+            }
+        }
         Self {
             id: trigger.id,
             title: trigger.title,
             help: trigger.help,
             source: SourceEntry::from(trigger.source),
-            schema: (trigger.schema)(),
+            schema,
             sample: sample(trigger.sample),
             options: trigger.options.as_ref().map_or(Value::Null, |options| (options.schema)()),
             sample_options: trigger.options.map_or(Value::Null, |options| sample(options.sample)),

@@ -236,6 +236,7 @@ pub struct Trigger {
     pub(crate) schema: fn() -> Value,
     pub(crate) sample: &'static str,
     pub(crate) options: Option<Options>,
+    pub(crate) offers: &'static [(&'static str, &'static str)],
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) accepts: fn(&str) -> Result<()>,
     pub(crate) source: Source,
@@ -302,6 +303,7 @@ impl Trigger {
             schema: json::output_schema::<W::Data>(),
             sample: "",
             options: None,
+            offers: &[],
             #[cfg(not(target_arch = "wasm32"))]
             accepts: |text| json::input::<W::Data>(text).map(drop),
             source: Source::Webhook(hook::<W>(verify, dedup)),
@@ -332,6 +334,13 @@ impl Trigger {
             #[cfg(not(target_arch = "wasm32"))]
             accepts: |text| json::input::<T>(text).map(drop),
         });
+        self
+    }
+
+    /// Says which lookups offer values of which members of the data: a workflow may start for some values only.
+    #[must_use]
+    pub const fn offers(mut self, lookups: &'static [(&'static str, &'static str)]) -> Self {
+        self.offers = lookups;
         self
     }
 

@@ -201,6 +201,41 @@ async fn created_changed_and_deleted_start_their_own_workflows_with_the_whole_ev
 }
 
 #[tokio::test]
+async fn a_workflow_hears_of_the_properties_that_it_or_its_user_chose_and_of_no_other() {
+    let acme = Acme::start().await;
+    let mut definition = streams("contact_property_changed");
+    definition["fields"] =
+        json!([{ "name": "also", "title": "Also", "kind": { "type": "text" }, "default": "phone" }]);
+    definition["trigger"]["only"] = json!({ "propertyName": ["lifecyclestage", "{{ config.also }}"] });
+    let workflow = acme.client.release_workflow(&acme.integration, &definition).await.unwrap();
+    let user = acme.user("ada", 1).await;
+    let contact = acme.hubspot.create(1, "contacts", &json!({ "email": "ada@example.com" })).unwrap();
+    let set =
+        [("jobtitle", "Analyst"), ("lifecyclestage", "lead"), ("company", "Engines"), ("phone", "+351")];
+    for change in set {
+        acme.hubspot.set(1, "contacts", contact, change).unwrap();
+    }
+    acme.hubspot.deliver().await.unwrap();
+    acme.parsed(1 + 4).await;
+    let runs = acme.client.runs_ended(&workflow, &user, 2).await.unwrap();
+    let heard: BTreeSet<_> = runs.iter().map(|run| run.0["event"]["data"]["propertyName"].as_str()).collect();
+    assert_eq!(heard, [Some("lifecyclestage"), Some("phone")].into());
+    assert_eq!(acme.client.runs(&workflow, &user).await.unwrap().len(), 2);
+
+    definition["trigger"]["only"] = json!({ "property": ["lifecyclestage"] });
+    let body = json!({ "integration_id": acme.integration, "definition": definition });
+    let draft = acme.client.post("/v1/workflows", &body).await.unwrap().ok().unwrap();
+    let path = format!("/v1/workflows/{}/releases", draft["id"].as_str().unwrap());
+    let refused = acme.client.post(&path, &json!({})).await.unwrap();
+    assert_eq!(refused.status, 400, "{}", refused.text);
+    assert!(
+        refused.text.contains("/trigger/only/property") && refused.text.contains("`propertyName`"),
+        "{}",
+        refused.text
+    );
+}
+
+#[tokio::test]
 async fn hubspots_own_library_signs_what_the_host_takes_and_believes_what_the_fake_signs() {
     let acme = Acme::start().await;
     acme.workflow("contact_created").await;
@@ -246,7 +281,7 @@ async fn hubspots_own_library_signs_what_the_host_takes_and_believes_what_the_fa
 }
 
 #[tokio::test]
-async fn a_contact_is_upserted_connected_and_noted_and_no_token_is_seen() {
+async fn records_are_made_changed_found_and_connected_and_no_token_is_seen() {
     let acme = Acme::start().await;
     let action = |id: &str, action: &str, input: Value| json!({ "id": id, "type": "action", "app": "hubspot", "action": action, "input": input });
     acme.client
@@ -261,6 +296,17 @@ async fn a_contact_is_upserted_connected_and_noted_and_no_token_is_seen() {
             "to": { "object": "companies", "id": "{{ steps.company.id }}" } })),
         action("note", "add_note", json!({ "body": "Signed up.",
             "on": [{ "object": "contacts", "id": "{{ steps.contact.id }}" }] })),
+        action("changed", "update_contact", json!({ "id": "{{ trigger.email }}", "id_property": "email",
+            "properties": { "lifecyclestage": "customer", "hubspot_owner_id": 7 } })),
+        action("again", "upsert_company", json!({ "id_property": "erp_number", "id": "E-1",
+            "properties": { "name": "Looms" } })),
+        action("deal", "create_deal", json!({ "properties": { "dealname": "Two", "amount": 1500.5 } })),
+        action("many", "batch_upsert", json!({ "object": "contacts", "id_property": "email", "records": [
+            { "id": "{{ trigger.email }}", "properties": { "phone": "+351" } },
+            { "id": "eve@example.com", "properties": { "firstname": "Eve" } },
+            { "id": "bob@example.com", "properties": { "no_such_property": "x" } }] })),
+        action("ticket", "create_ticket", json!({ "subject": "It halts", "stage": "1", "priority": "HIGH",
+            "about": [{ "object": "contacts", "id": "{{ steps.contact.id }}" }] })),
         action("found", "search_contacts", json!({ "filter_groups": [{ "filters": [
             { "property_name": "email", "operator": "EQ", "value": "{{ trigger.email }}" }] }] })),
     ] });
@@ -279,9 +325,26 @@ async fn a_contact_is_upserted_connected_and_noted_and_no_token_is_seen() {
             "one for one address"
         );
         assert!(!run.text().contains("canary-pat"), "no token is shown");
+        let many = &run.step("many").unwrap()["output"];
+        assert_eq!(
+            (many["results"].as_array().unwrap().len(), &many["errors"][0]["index"]),
+            (2, &json!(2)),
+            "{many}"
+        );
     }
-    let contacts = acme.hubspot.objects(1, "contacts");
-    assert_eq!((contacts.len(), contacts[0].associations.len()), (1, 2), "{contacts:?}");
+    let all = |kind: &str| acme.hubspot.objects(1, kind);
+    let (contacts, tickets) = (all("contacts"), all("tickets"));
+    assert_eq!((contacts.len(), contacts[0].associations.len()), (2, 2), "{contacts:?}");
+    for (name, value) in
+        [("firstname", "Ada"), ("lifecyclestage", "customer"), ("hubspot_owner_id", "7"), ("phone", "+351")]
+    {
+        assert_eq!(contacts[0].properties[name], value);
+    }
+    assert_eq!(contacts[1].properties["firstname"], "Eve");
+    assert_eq!((all("companies").len(), all("deals").len()), (3, 2), "created by each run, upserted by both");
+    assert_eq!(all("deals")[0].properties["amount"], "1500.5");
+    assert_eq!(tickets[0].associations, [("contacts".to_owned(), contacts[0].id)]);
+    assert_eq!(tickets[0].properties["hs_ticket_priority"], "HIGH");
     let notes = acme.hubspot.objects(1, "notes");
     assert_eq!(notes[0].associations, [("contacts".to_owned(), contacts[0].id)]);
     assert!(!acme.host.log().contains("canary"), "no secret is logged");

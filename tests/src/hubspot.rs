@@ -12,6 +12,7 @@ mod oauth;
 mod portals;
 mod routes;
 mod search;
+mod settings;
 #[cfg(test)]
 mod tests;
 

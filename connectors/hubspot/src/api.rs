@@ -33,6 +33,21 @@ pub(crate) fn associations(rest: &str) -> String {
     of_version("objects", rest, if VERSION == "v3" { "v4" } else { VERSION })
 }
 
+/// The properties of a kind of object.
+pub(crate) fn properties(plural: &str) -> String {
+    of_version("properties", plural, VERSION)
+}
+
+/// The pipelines of a kind of object, with their stages.
+pub(crate) fn pipelines(plural: &str) -> String {
+    of_version("pipelines", plural, VERSION)
+}
+
+/// The people who may own something.
+pub(crate) fn owners() -> String {
+    of_version("owners", "", VERSION).trim_end_matches('/').to_owned()
+}
+
 /// `/crm/v3/objects/…`, and `/crm/objects/2026-09/…` since versions are dates.
 fn of_version(part: &str, rest: &str, version: &str) -> String {
     if version.starts_with('v') {

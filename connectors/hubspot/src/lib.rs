@@ -7,6 +7,7 @@
 mod account;
 mod actions;
 mod api;
+mod lookups;
 mod object;
 mod samples;
 mod search;
@@ -14,7 +15,9 @@ mod triggers;
 
 use std::time::Duration;
 
-use trunnion_sdk::connector::Bucket;
+use trunnion_sdk::{connector::Bucket, lookup::Lookup};
+
+use self::lookups::{pipelines, properties, stages};
 
 trunnion_sdk::connector! {
     id: "hubspot",
@@ -64,6 +67,16 @@ trunnion_sdk::connector! {
         actions::create_ticket(),
         actions::raw_request(),
     ],
+    lookups: [
+        Lookup::new("contact_properties", "Contact properties", |ctx, it| properties(ctx, "contacts", it)),
+        Lookup::new("company_properties", "Company properties", |ctx, it| properties(ctx, "companies", it)),
+        Lookup::new("deal_properties", "Deal properties", |ctx, it| properties(ctx, "deals", it)),
+        Lookup::new(lookups::OWNER, "Owners", lookups::owners),
+        Lookup::new(lookups::DEAL_PIPELINES, "Deal pipelines", |ctx, it| pipelines(ctx, "deals", it)),
+        Lookup::new(lookups::DEAL_STAGES, "Deal stages", |ctx, it| stages(ctx, "deals", it)),
+        Lookup::new("ticket_pipelines", "Ticket pipelines", |ctx, it| pipelines(ctx, "tickets", it)),
+        Lookup::new("ticket_stages", "Ticket stages", |ctx, it| stages(ctx, "tickets", it)),
+    ],
 }
 
 #[cfg(test)]
@@ -94,6 +107,20 @@ mod tests {
             assert!(!action.help.is_empty(), "`{}` says what it does", action.id);
             assert_eq!(action.buckets.is_empty(), action.id == "raw_request", "`{}`", action.id);
         }
+        assert_eq!(manifest.lookups.len(), 8);
+        for (trigger, lookup) in [
+            ("contact_property_changed", "contact_properties"),
+            ("company_property_changed", "company_properties"),
+            ("deal_property_changed", "deal_properties"),
+        ] {
+            let property = &manifest.trigger(trigger).unwrap().schema["properties"]["propertyName"];
+            assert_eq!(property["x-lookup"], lookup);
+        }
+        let deal = &manifest.action("create_deal").unwrap().input["properties"]["properties"]["properties"];
+        assert_eq!(
+            (&deal["dealstage"]["x-lookup"], &deal["amount"]["x-lookup"]),
+            (&"deal_stages".into(), &().into())
+        );
         let properties = &manifest.action("create_contact").unwrap().input["properties"]["properties"];
         assert_eq!(properties["properties"]["email"]["type"][0], "string", "{properties}");
         assert!(

@@ -8,7 +8,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Map;
 use trunnion_sdk::{prelude::*, time::parse_rfc3339};
 
-use crate::samples::{self, Samples};
+use crate::{
+    lookups,
+    samples::{self, Samples},
+};
 
 /// A kind of object, as a type: actions and triggers are the same for all, except for what is typed.
 pub(crate) trait Kind: fmt::Debug + 'static {
@@ -31,6 +34,8 @@ pub(crate) struct Names {
     pub(crate) properties: &'static [&'static str],
     /// Those that a workflow usually sets, and what each is.
     pub(crate) settable: &'static [(&'static str, &'static str)],
+    /// The lookup of its properties, for the member of an event that names one.
+    pub(crate) changed: &'static [(&'static str, &'static str)],
     /// Examples.
     pub(crate) samples: &'static Samples,
 }
@@ -64,6 +69,7 @@ kinds! {
             ("lifecyclestage", "How far the person has come: `lead`, `customer` …"),
             ("hubspot_owner_id", "Whose contact it is, by the owner's id."),
         ],
+        changed: &[("propertyName", "contact_properties")],
         samples: &samples::CONTACT,
     };
     /// An organisation.
@@ -81,6 +87,7 @@ kinds! {
             ("lifecyclestage", "How far it has come: `lead`, `customer` …"),
             ("hubspot_owner_id", "Whose company it is, by the owner's id."),
         ],
+        changed: &[("propertyName", "company_properties")],
         samples: &samples::COMPANY,
     };
     /// A sale under way.
@@ -96,6 +103,7 @@ kinds! {
             ("closedate", "When it closes, as in `2026-12-31T00:00:00Z`."),
             ("hubspot_owner_id", "Whose deal it is, by the owner's id."),
         ],
+        changed: &[("propertyName", "deal_properties")],
         samples: &samples::DEAL,
     };
 }
@@ -178,13 +186,26 @@ impl<K: Kind, T: JsonSchema> JsonSchema for Of<K, T> {
 /// Names the usual properties in an input's `properties`.
 fn describe(schema: &mut Schema, settable: &[(&str, &str)]) {
     let known = settable.iter().map(|(name, help)| {
-        let known = json!({ "type": ["string", "number", "boolean", "null"], "description": help });
+        let mut known = json!({ "type": ["string", "number", "boolean", "null"], "description": help });
+        if let (Some(lookup), Some(members)) = (offered(name), known.as_object_mut()) {
+            members.insert("x-lookup".to_owned(), lookup.into());
+        }
         ((*name).to_owned(), known)
     });
     let place =
         schema.ensure_object().get_mut("properties").and_then(|members| members.get_mut("properties"));
     if let Some(place) = place.and_then(Value::as_object_mut) {
         place.insert("properties".to_owned(), Value::Object(known.collect()));
+    }
+}
+
+/// The lookup of a property's values.
+fn offered(property: &str) -> Option<&'static str> {
+    match property {
+        "hubspot_owner_id" => Some(lookups::OWNER),
+        "pipeline" => Some(lookups::DEAL_PIPELINES),
+        "dealstage" => Some(lookups::DEAL_STAGES),
+        _ => None,
     }
 }
 

@@ -53,7 +53,8 @@ pub(crate) fn created<K: Kind>(id: &'static str, title: &'static str) -> Trigger
 /// A property of an object of the kind was set.
 pub(crate) fn changed<K: Kind>(id: &'static str, title: &'static str) -> Trigger {
     app_webhook::<K, Changed>(id, title)
-        .help("Once for each change of a property that the app subscribed to; `propertyName` says which, for a filter step.")
+        .help("Once for each change of a property that the app subscribed to; `only` some of them by `propertyName`.")
+        .offers(K::NAMES.changed)
         .sample(K::NAMES.samples.changed)
 }
 

@@ -76,6 +76,10 @@ pub enum Trigger {
         /// What the trigger has to be told: JSON in which `{{ config.NAME }}` may stand for a field.
         #[serde(default = "no_members", skip_serializing_if = "is_empty")]
         options: Value,
+        /// Which of its occurrences start the workflow, by members of what it gives: one of these values each, fixed or
+        /// `{{ config.NAME }}`. All do where it is empty.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        only: BTreeMap<String, Vec<Value>>,
     },
     /// A custom event, by `POST /run/event`.
     Event {

@@ -2,7 +2,7 @@
 //!
 //! Owns: the stages `Definition` → `Checked` → `Release`, and compiling a stored release again. The rules
 //! are in `release/check.rs`, whether a template can fit a schema in `release/fit.rs`, how nested steps become a
-//! flat program in `release/program.rs`.
+//! flat program in `release/program.rs`, which occurrences start a workflow in `release/only.rs`.
 //!
 //! Invariant: every step of a `Program` has its compiled form and its rule, at the same index.
 
@@ -10,6 +10,7 @@ mod answers;
 mod check;
 mod concurrency;
 mod fit;
+mod only;
 mod program;
 
 use std::sync::Arc;

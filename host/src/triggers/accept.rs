@@ -326,8 +326,9 @@ impl Acceptor {
                 let (_, id) = entry.key;
                 let key = (entry.record.user, id);
                 let Some(installation) = store.recall::<Installations>(scope, &key).await? else { continue };
-                if installation.record.active {
-                    held.push(self.start(scope, arrival, event, &installation.record).await?);
+                let installation = &installation.record;
+                if installation.active && self.starts(scope, arrival, installation).await? {
+                    held.push(self.start(scope, arrival, event, installation).await?);
                 }
             }
             match page.last() {
@@ -335,6 +336,12 @@ impl Acceptor {
                 _ => return Ok(()),
             }
         }
+    }
+
+    /// Whether an installation's workflow asked for this occurrence of its trigger.
+    async fn starts(&self, scope: &Scope, arrival: &Arrival, installation: &Installation) -> Result<bool> {
+        let compiled = self.releases.get(scope, installation.workflow, installation.release).await?;
+        Ok(compiled.release.definition.trigger.starts(&arrival.data, &installation.config))
     }
 
     async fn start(

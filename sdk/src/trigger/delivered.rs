@@ -116,6 +116,7 @@ fn delivered<W: Delivered>(id: &'static str, title: &'static str, hook: Hook) ->
         schema: json::output_schema::<W::Data>(),
         sample: "",
         options: None,
+        offers: &[],
         #[cfg(not(target_arch = "wasm32"))]
         accepts: |text| json::input::<W::Data>(text).map(drop),
         source: Source::Webhook(hook),

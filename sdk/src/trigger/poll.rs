@@ -312,6 +312,7 @@ impl Trigger {
             schema: json::output_schema::<P::Data>(),
             sample: "",
             options: None,
+            offers: &[],
             #[cfg(not(target_arch = "wasm32"))]
             accepts: |text| json::input::<P::Data>(text).map(drop),
             source: Source::Poll { polling: P::POLLING, poll: poll::<P> },

@@ -63,7 +63,7 @@ pub(super) fn refusal(status: u16, category: &'static str, message: impl Into<St
 }
 
 /// The properties that an account has of a kind, beside those of every kind; none for a kind that there is not.
-fn known(kind: &str) -> Option<&'static [&'static str]> {
+pub(super) fn known(kind: &str) -> Option<&'static [&'static str]> {
     Some(match kind {
         "contacts" => &[
             "email",

@@ -17,6 +17,7 @@ use super::{
     Shared, State, oauth,
     portals::{Portal, Refusal, refusal},
     search::search,
+    settings,
 };
 use crate::record::Recorded;
 
@@ -34,6 +35,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/crm/v3/objects/{kind}/{id}", get(read).patch(update).delete(delete))
         .route("/crm/v4/objects/{from}/{id}/associations/default/{to}/{other}", put(associate))
         .route("/crm/v4/objects/{from}/{id}/associations/{to}/{other}", put(associate))
+        .merge(settings::router())
         .layer(from_fn_with_state(Arc::clone(&shared), surround))
         .merge(oauth::router())
         .with_state(shared)

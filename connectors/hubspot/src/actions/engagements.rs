@@ -25,6 +25,7 @@ pub(crate) struct AddNote {
     at_ms: Option<u64>,
     /// Whose note it is, by the owner's id.
     #[serde(default)]
+    #[schemars(extend("x-lookup" = "owners"))]
     owner: Option<ObjectId>,
 }
 
@@ -38,14 +39,17 @@ pub(crate) struct CreateTicket {
     content: Option<String>,
     /// The pipeline, by its id; the account's first one where absent.
     #[serde(default)]
+    #[schemars(extend("x-lookup" = "ticket_pipelines"))]
     pipeline: Option<String>,
     /// The stage, by its id; `1` is New in the first pipeline.
+    #[schemars(extend("x-lookup" = "ticket_stages"))]
     stage: String,
     /// How urgent it is.
     #[serde(default)]
     priority: Option<Priority>,
     /// Whose ticket it is, by the owner's id.
     #[serde(default)]
+    #[schemars(extend("x-lookup" = "owners"))]
     owner: Option<ObjectId>,
     /// Contacts, companies and deals that it belongs to.
     #[serde(default)]

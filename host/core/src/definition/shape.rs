@@ -32,6 +32,7 @@ const TRIGGER: Shape = Shape::Tagged {
                 required("trigger", Shape::Text),
                 nullable("every", Shape::Text),
                 optional("options", Shape::Any),
+                optional("only", Shape::Named(&Shape::List(&Shape::Any))),
             ],
         ),
         ("event", &[required("event", Shape::Text)]),

@@ -92,6 +92,7 @@ impl<'a> Check<'a> {
             let at = format!("/triggers/{index}");
             self.title(&at, &trigger.title);
             self.schema(&format!("{at}/schema"), &trigger.schema);
+            self.looked_up(&format!("{at}/schema"), &trigger.schema);
             self.sample(&format!("{at}/sample"), &trigger.sample);
             self.options(&at, trigger);
             match &trigger.source {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{
     AnswerTemplate, Callee, Catalog, CompiledKind, Concurrent, Items, Program, Target, answers,
     fit::{Fit, Known, Sources},
+    only,
     program::action_of,
 };
 use crate::{
@@ -285,7 +286,7 @@ impl Check<'_> {
     /// Checks the trigger; what is known of its payload.
     fn trigger(&mut self) -> Known {
         match &self.definition.trigger {
-            Trigger::App { app, trigger, every, options } => {
+            Trigger::App { app, trigger, every, options, only } => {
                 let Some(manifest) = self.catalog.manifest(app) else {
                     self.problem("/trigger/app", unknown_app(app));
                     return Known::default();
@@ -298,6 +299,7 @@ impl Check<'_> {
                     self.problem("/trigger/every", message);
                 }
                 self.options(&manifest, spec, options);
+                self.problems.extend(only::problems(spec, only, &self.definition.fields));
                 Known { schema: Some(spec.schema.clone()), sample: Some(spec.sample.clone()), event: None }
             }
             Trigger::Event { event } => {

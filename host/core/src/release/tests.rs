@@ -995,3 +995,23 @@ fn a_triggers_options_are_values_and_fields() {
     let stored = serde_json::to_value(&plain).unwrap();
     assert!(stored["trigger"].get("options").is_none(), "what says nothing is not stored");
 }
+
+#[test]
+fn a_trigger_starts_only_for_members_that_it_gives_and_values_that_they_can_have() {
+    let with = |only: Value| {
+        let trigger = json!({"type": "app", "app": "shop", "trigger": "order_created", "only": only});
+        let fields = json!([{"name": "which", "title": "Which", "kind": {"type": "text"}}]);
+        let steps = json!([{"id": "a", "type": "set", "value": 1}]);
+        json!({"name": "n", "trigger": trigger, "fields": fields, "steps": steps})
+    };
+    outcome(&with(json!({"note": ["fragile", null, "{{ config.which }}"], "id": [7]}))).unwrap();
+    for (only, at, words) in [
+        (json!({"colour": ["red"]}), "/trigger/only/colour", "it gives `extra`, `id`, `lines`, `note`"),
+        (json!({"note": []}), "/trigger/only/note", "has no value"),
+        (json!({"note": ["x", {"a": 1}]}), "/trigger/only/note/1", "no text, number or boolean"),
+        (json!({"note": ["{{ config.other }}"]}), "/trigger/only/note/0", "no field `other`"),
+        (json!({"note": ["a {{ config.which }}"]}), "/trigger/only/note/0", "compared as it stands"),
+    ] {
+        refused(&with(only), at, words);
+    }
+}

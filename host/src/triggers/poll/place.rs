@@ -37,7 +37,7 @@ impl Pollers {
         batch: &mut Batch,
     ) -> Result<()> {
         let known = self.context.store.get::<Table>(scope, &installation.id).await?;
-        let (Trigger::App { app, trigger, every, options }, Some(spec), Some(connection)) =
+        let (Trigger::App { app, trigger, every, options, .. }, Some(spec), Some(connection)) =
             (&definition.trigger, self.spec(definition), connection)
         else {
             if let Some(known) = known {
