@@ -57,6 +57,7 @@ mod requests;
 mod retries;
 mod rotation;
 mod schedule;
+mod shop_actions;
 mod shopify;
 mod shopify_api;
 mod steps;

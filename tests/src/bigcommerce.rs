@@ -8,6 +8,7 @@
 //! than `advance` has moved the clock to; every request of the API is recorded, refused ones
 //! too.
 
+mod catalogue;
 mod deliveries;
 mod faults;
 mod oauth;
@@ -199,6 +200,12 @@ impl BigCommerce {
     #[must_use]
     pub fn status_of(&self, hash: &str, id: u64) -> Option<u64> {
         self.order(hash, id)?.get("status_id")?.as_u64()
+    }
+
+    /// A store as it stands.
+    #[must_use]
+    pub fn store(&self, hash: &str) -> Option<Store> {
+        self.shared.state().stores.get(hash).cloned()
     }
 
     /// A store's hooks.

@@ -12,6 +12,7 @@ mod deliveries;
 mod faults;
 mod graphql;
 mod limits;
+mod mutations;
 mod oauth;
 mod operations;
 mod order;
@@ -202,6 +203,19 @@ impl Shopify {
     #[must_use]
     pub fn order(&self, name: &str, id: u64) -> Option<Order> {
         self.shared.state().shops.get(name)?.order(id).cloned()
+    }
+
+    /// A shop's things of a kind (`Customer`, `Product`), as GraphQL has them.
+    #[must_use]
+    pub fn things(&self, name: &str, kind: &str) -> Vec<serde_json::Value> {
+        let state = self.shared.state();
+        state.shops.get(name).map(|shop| shop.things.of(kind).cloned().collect()).unwrap_or_default()
+    }
+
+    /// How many of a stock item are at a location; none where nobody has said.
+    #[must_use]
+    pub fn stock(&self, name: &str, item: &str, location: &str) -> Option<i64> {
+        self.shared.state().shops.get(name)?.things.stock(item, location)
     }
 
     /// A shop's webhook subscriptions.

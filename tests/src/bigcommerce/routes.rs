@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Fault, Shared, oauth,
+    Fault, Shared, catalogue, oauth,
     order::STATUSES,
     stores::{Refusal, Store},
 };
@@ -30,7 +30,7 @@ const QUOTA: u64 = 150;
 const WINDOW: Duration = Duration::from_secs(30);
 const STATUS_PAGE: &str = "/api-docs/getting-started/api-status-codes";
 
-type App = Shelf<Arc<Shared>>;
+pub(super) type App = Shelf<Arc<Shared>>;
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
@@ -40,6 +40,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/stores/{hash}/v2/order_statuses", get(order_statuses))
         .route("/stores/{hash}/v3/hooks", get(list_hooks).post(create_hook))
         .route("/stores/{hash}/v3/hooks/{id}", get(get_hook).put(update_hook).delete(delete_hook))
+        .merge(catalogue::router())
         .fallback(any(unknown_path))
         .layer(from_fn_with_state(Arc::clone(&shared), surround))
         .merge(oauth::router())
@@ -214,11 +215,11 @@ fn v2(refusal: Refusal) -> Response {
     (refusal.status, Json(message)).into_response()
 }
 
-fn no_store() -> Refusal {
+pub(super) fn no_store() -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, "The requested resource was not found.")
 }
 
-fn with_store<T>(
+pub(super) fn with_store<T>(
     shared: &Shared,
     hash: &str,
     act: impl FnOnce(&mut Store) -> Result<T, Refusal>,

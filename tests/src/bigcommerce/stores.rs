@@ -9,7 +9,10 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use trunnion_core::clock::Timestamp;
 
-use super::order::{STATUSES, merge, name_status, rfc2822, sample_order};
+use super::{
+    catalogue::Catalogue,
+    order::{STATUSES, merge, name_status, rfc2822, sample_order},
+};
 
 /// The vendor's limit of hooks per store, client and scope.
 const HOOKS_PER_SCOPE: usize = 10;
@@ -29,6 +32,7 @@ pub struct Store {
     orders: BTreeMap<u64, Value>,
     hooks: BTreeMap<u64, Hook>,
     next_hook: u64,
+    pub(super) catalogue: Catalogue,
     /// Requests left in the present rate-limit window.
     pub(super) requests_left: u64,
     pub(super) window_ends: Timestamp,
@@ -119,6 +123,7 @@ impl Stores {
             orders: BTreeMap::new(),
             hooks: BTreeMap::new(),
             next_hook: 18_048_287,
+            catalogue: Catalogue::default(),
             requests_left: 0,
             window_ends: Timestamp::ZERO,
         };
@@ -175,6 +180,34 @@ impl Stores {
 }
 
 impl Store {
+    /// Its customers.
+    pub fn customers(&self) -> impl Iterator<Item = &Value> {
+        self.catalogue.customers.values()
+    }
+
+    /// Its products.
+    pub fn products(&self) -> impl Iterator<Item = &Value> {
+        self.catalogue.products.values()
+    }
+
+    /// Shipments of an order.
+    #[must_use]
+    pub fn shipments(&self, order: u64) -> &[Value] {
+        self.catalogue.shipments.get(&order).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Refunds of an order.
+    #[must_use]
+    pub fn refunds(&self, order: u64) -> &[Value] {
+        self.catalogue.refunds.get(&order).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// How many of a unit are at a location; none where nobody has said.
+    #[must_use]
+    pub fn stock(&self, location: u64, sku: &str) -> Option<i64> {
+        self.catalogue.stock.get(&(location, sku.to_owned())).copied()
+    }
+
     pub(super) fn order(&self, id: u64) -> Option<&Value> {
         self.orders.get(&id)
     }

@@ -38,6 +38,8 @@ pub(super) struct Selected {
     pub(super) arguments: Map<String, Value>,
     /// The only type of object that it is asked of, inside a fragment.
     on: Option<String>,
+    /// The key by which it is carried out once.
+    pub(super) idempotency: Option<String>,
     fields: Vec<Self>,
 }
 
@@ -117,7 +119,8 @@ impl Check<'_> {
     ) -> Result<Vec<Selected>, Value> {
         let mut fields = Vec::new();
         for item in &set.node.items {
-            if let Some(directive) = item.node.directives().first() {
+            let unknown = item.node.directives().iter().find(|it| it.node.name.node != IDEMPOTENT);
+            if let Some(directive) = unknown {
                 let message = format!("Directive @{} is not known to the fake", directive.node.name.node);
                 return Err(error(&message, item.pos, &self.path, &json!({ "code": "undefinedDirective" })));
             }
@@ -158,6 +161,16 @@ impl Check<'_> {
         self.selection(set, target, (target != on).then_some(target))
     }
 
+    /// `@idempotent(key: …)`.
+    fn idempotency(&self, field: &Field) -> Option<String> {
+        let directive = field.directives.iter().find(|it| it.node.name.node == IDEMPOTENT)?;
+        let key = directive.node.get_argument("key")?.node.clone();
+        let key = key.into_const_with(|variable| {
+            ConstValue::from_json(self.variables.get(variable.as_str()).cloned().unwrap_or(Value::Null))
+        });
+        key.and_then(ConstValue::into_json).ok()?.as_str().map(str::to_owned)
+    }
+
     fn field(&mut self, field: &Positioned<Field>, on: &str, only: Option<&str>) -> Result<Selected, Value> {
         let Field { name, arguments, selection_set, .. } = &field.node;
         let name = name.node.as_str();
@@ -165,7 +178,8 @@ impl Check<'_> {
         let only = only.map(str::to_owned);
         if name == "__typename" {
             let name = name.to_owned();
-            return Ok(Selected { key, name, arguments: Map::new(), on: only, fields: Vec::new() });
+            let (arguments, fields) = (Map::new(), Vec::new());
+            return Ok(Selected { key, name, arguments, on: only, idempotency: None, fields });
         }
         self.path.push(name.to_owned());
         let Some(known) = self.schema.field(on, name) else {
@@ -215,7 +229,8 @@ impl Check<'_> {
         }
         let fields = self.selection(selection_set, ty, None)?;
         self.path.pop();
-        Ok(Selected { key, name: name.to_owned(), arguments: given, on: only, fields })
+        let idempotency = self.idempotency(&field.node);
+        Ok(Selected { key, name: name.to_owned(), arguments: given, on: only, idempotency, fields })
     }
 }
 
@@ -242,7 +257,9 @@ impl Selected {
     }
 
     fn is_mutation(&self) -> bool {
-        ["Create", "Update", "Delete"].iter().any(|verb| self.name.ends_with(verb))
+        ["Create", "Update", "Delete", "Set", "Cancel", "Add", "Remove", "Quantities"]
+            .iter()
+            .any(|verb| self.name.ends_with(verb))
     }
 
     /// What it did cost, given its answer.
@@ -295,6 +312,9 @@ impl Selected {
         }
     }
 }
+
+/// The directive that a retry of the same mutation carries again.
+const IDEMPOTENT: &str = "idempotent";
 
 const CONNECTION: [&str; 3] = ["edges", "nodes", "pageInfo"];
 

@@ -1,7 +1,7 @@
 //! Orders: taken from an `OrderCreateOrderInput`, shown as the GraphQL type and as the REST-shaped resource
 //! that webhooks carry. Money is counted in hundredths.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use trunnion_core::clock::Timestamp;
 
 /// An order at a shop.
@@ -25,6 +25,8 @@ pub struct Order {
     pub currency: String,
     /// The rest as it was given.
     pub input: Value,
+    /// What has changed since, by the names of GraphQL.
+    pub changes: Map<String, Value>,
 }
 
 /// One line of an order.
@@ -183,6 +185,7 @@ impl Order {
             lines: (id * 10..).zip(lines).map(|(id, line)| Line::new(id, line)).collect(),
             currency: text(input, "currency").unwrap_or_else(|| "EUR".to_owned()),
             input: input.clone(),
+            changes: Map::new(),
         }
     }
 
@@ -212,12 +215,18 @@ impl Order {
         tags.iter().filter_map(|tag| tag.as_str().map(str::to_owned)).collect()
     }
 
+    /// Whether something of it can be fulfilled.
+    pub(super) fn is_open(&self) -> bool {
+        !["cancelledAt", "fulfillments"].iter().any(|name| self.changes.contains_key(*name))
+    }
+
     /// Every field that the fake's schema knows of.
     pub(super) fn to_graphql(&self) -> Value {
         let total = money(self.total(), &self.currency);
         let attributes = self.given("customAttributes");
         let at = iso(self.created_at);
-        json!({
+        let actions = if self.is_open() { json!([{ "action": "CREATE_FULFILLMENT" }]) } else { json!([]) };
+        let mut order = json!({
             "__typename": "Order",
             "id": self.gid(),
             "legacyResourceId": self.id.to_string(),
@@ -248,7 +257,16 @@ impl Order {
             "currentTotalPriceSet": total,
             "totalTaxSet": money(0, &self.currency),
             "lineItems": self.lines.iter().map(|line| line.to_graphql(&self.currency)).collect::<Vec<_>>(),
-        })
+            "fulfillments": [],
+            "fulfillmentOrders": [{
+                "__typename": "FulfillmentOrder", "id": format!("gid://shopify/FulfillmentOrder/{}", self.id),
+                "status": if self.is_open() { "OPEN" } else { "CLOSED" }, "supportedActions": actions,
+            }],
+        });
+        if let Some(members) = order.as_object_mut() {
+            members.extend(self.changes.clone());
+        }
+        order
     }
 
     /// The resource as webhooks carry it.

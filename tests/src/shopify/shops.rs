@@ -10,6 +10,7 @@ use trunnion_core::clock::Timestamp;
 
 use super::{
     limits::Bucket,
+    mutations::Things,
     order::{Order, iso},
 };
 
@@ -30,6 +31,7 @@ pub struct Shop {
     orders: BTreeMap<u64, Order>,
     subscriptions: BTreeMap<u64, Subscription>,
     next_subscription: u64,
+    pub(super) things: Things,
 }
 
 /// A webhook subscription.
@@ -138,6 +140,7 @@ impl Shop {
             number: 5_678_901_230_000 + 10_000 * index,
             orders: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
+            things: Things::default(),
             next_subscription: 1_967_038_398_770 + 10_000 * index,
         }
     }
@@ -168,6 +171,10 @@ impl Shop {
 
     pub(super) fn order(&self, id: u64) -> Option<&Order> {
         self.orders.get(&id)
+    }
+
+    pub(super) fn order_mut(&mut self, id: u64) -> Option<&mut Order> {
+        self.orders.get_mut(&id)
     }
 
     pub(super) fn orders(&self) -> impl DoubleEndedIterator<Item = &Order> {

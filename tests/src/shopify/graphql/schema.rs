@@ -60,8 +60,12 @@ impl Schema {
 
     /// A field of an object type.
     pub(super) fn field(&self, on: &str, name: &str) -> Option<&FieldDefinition> {
-        let Some(TypeKind::Object(object)) = self.0.get(on) else { return None };
-        object.fields.iter().map(|field| &field.node).find(|field| field.name.node == name)
+        let fields = match self.0.get(on)? {
+            TypeKind::Object(object) => &object.fields,
+            TypeKind::Interface(interface) => &interface.fields,
+            _ => return None,
+        };
+        fields.iter().map(|field| &field.node).find(|field| field.name.node == name)
     }
 
     /// The name of a field's type.
@@ -71,13 +75,16 @@ impl Schema {
 
     /// Whether something must be selected of this type.
     pub(super) fn has_fields(&self, name: &str) -> bool {
-        matches!(self.0.get(name), Some(TypeKind::Object(_) | TypeKind::Union(_)))
+        matches!(self.0.get(name), Some(TypeKind::Object(_) | TypeKind::Interface(_) | TypeKind::Union(_)))
     }
 
-    /// Whether something of the type `union` can be a `member`.
-    pub(super) fn may_be(&self, union: &str, member: &str) -> bool {
-        match self.0.get(union) {
-            Some(TypeKind::Union(union)) => union.members.iter().any(|known| known.node == member),
+    /// Whether something of the type `of` can be a `member`.
+    pub(super) fn may_be(&self, of: &str, member: &str) -> bool {
+        match (self.0.get(of), self.0.get(member)) {
+            (Some(TypeKind::Union(union)), _) => union.members.iter().any(|known| known.node == member),
+            (Some(TypeKind::Interface(_)), Some(TypeKind::Object(object))) => {
+                object.implements.iter().any(|known| known.node == of)
+            }
             _ => false,
         }
     }
@@ -196,6 +203,10 @@ impl Schema {
                         .map_err(|problem| problem.inside(field_name))?;
                 }
                 true
+            }
+            // What is in them is the judge's to check.
+            (_, Some(TypeKind::Scalar)) if name.ends_with("Input") || name.ends_with("Identifiers") => {
+                value.is_object()
             }
             ("Int", _) => value.is_i64() || value.is_u64(),
             ("Boolean", _) => value.is_boolean(),
