@@ -38,34 +38,36 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(900);
 /// When one poller polls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    interval_ms: u64,
-    phase_ms: u64,
+    // Half as wide as elsewhere: hosts keep one for each poller, and no interval is longer than a day.
+    interval_ms: u32,
+    phase_ms: u32,
 }
 
 impl Pace {
     /// The pace of `installation`, polling every `interval`.
     #[must_use]
     pub fn new(interval: Duration, installation: InstallationId) -> Self {
-        let interval_ms = millis(interval.clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL));
+        let interval_ms = narrow(millis(interval.clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL)));
         // The last six bytes of an id are random.
         let random =
             installation.as_bytes().iter().skip(6).fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
-        Self { interval_ms, phase_ms: random % interval_ms }
+        Self { interval_ms, phase_ms: narrow(random % u64::from(interval_ms)) }
     }
 
     /// The interval.
     #[must_use]
-    pub const fn interval(self) -> Duration {
-        Duration::from_millis(self.interval_ms)
+    pub fn interval(self) -> Duration {
+        Duration::from_millis(self.interval_ms.into())
     }
 
     /// The first tick after `now`.
     #[must_use]
     pub fn after(self, now: Timestamp) -> Timestamp {
-        let passed = now.as_millis().saturating_sub(self.phase_ms) / self.interval_ms;
-        let mut next = passed.saturating_mul(self.interval_ms).saturating_add(self.phase_ms);
+        let (interval, phase) = (u64::from(self.interval_ms), u64::from(self.phase_ms));
+        let passed = now.as_millis().saturating_sub(phase) / interval;
+        let mut next = passed.saturating_mul(interval).saturating_add(phase);
         if next <= now.as_millis() {
-            next = next.saturating_add(self.interval_ms);
+            next = next.saturating_add(interval);
         }
         Timestamp::from_millis(next)
     }
@@ -74,15 +76,17 @@ impl Pace {
     /// have passed while nothing ran.
     #[must_use]
     pub fn first_after_start(self, now: Timestamp) -> Timestamp {
-        self.after(now).min(now + Duration::from_millis(self.phase_ms % millis(FIRST_WITHIN)))
+        self.after(now).min(now + Duration::from_millis(u64::from(self.phase_ms) % millis(FIRST_WITHIN)))
     }
 
     /// Whether the poll that was due at `due` takes the deeper look: the first one of each period of it.
     #[must_use]
     pub fn rechecks(self, recheck: &Recheck, due: Timestamp) -> bool {
-        let Some(before) = due.as_millis().checked_sub(self.interval_ms) else { return true };
+        let Some(before) = due.as_millis().checked_sub(self.interval_ms.into()) else { return true };
         // Spread by the phase as well: not every poller looks deeper at the same full hour.
-        let period = |at: u64| at.saturating_add(self.phase_ms.rotate_left(17)).checked_div(recheck.every_ms);
+        let period = |at: u64| {
+            at.saturating_add(u64::from(self.phase_ms).rotate_left(17)).checked_div(recheck.every_ms)
+        };
         period(before) != period(due.as_millis())
     }
 }
@@ -184,6 +188,11 @@ pub(crate) fn faults(spec: &PollSpec) -> Vec<(&'static str, String)> {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Milliseconds of at most a day.
+fn narrow(millis: u64) -> u32 {
+    u32::try_from(millis).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -28,8 +28,8 @@ use crate::client::Client;
 /// The latest that a poll may begin, at the 99th percentile, in milliseconds.
 const LATEST: f64 = 1_000.0;
 
-/// What one poller may hold of the memory, in bytes.
-const MOST_BYTES: f64 = 1_000.0;
+/// What one poller may hold of the memory: 1 KB, in bytes.
+const MOST_BYTES: f64 = 1_024.0;
 
 /// How often the bare timer wakes.
 const TICK: Duration = Duration::from_millis(10);

@@ -186,14 +186,14 @@ fn shape(services: &Services, scope: &Scope, poller: &Poller) -> Value {
     if let (Some(Shown { due, interval, backlog, status, .. }), Some(members)) =
         (shown, shape.as_object_mut())
     {
-        let Status { last_started_at, lag, last_ended_at, rounds, duplicates, failures, put_off, trouble } =
+        let Status { last_started_at, lag_ms, last_ended_at, rounds, duplicates, failures, put_off, trouble } =
             status;
         let mut put = |name: &str, value: Value| members.insert(name.to_owned(), value);
         put("interval_ms", json!(millis(interval)));
         put("next_poll_at", json!(due.to_string()));
         put("backlog", json!(backlog));
         put("last_poll_at", json!(stamp(last_started_at)));
-        put("lag_ms", json!(millis(lag)));
+        put("lag_ms", json!(lag_ms));
         put("last_success_at", json!(stamp(last_ended_at)));
         put("rounds", json!(rounds));
         put("duplicates", json!(duplicates));

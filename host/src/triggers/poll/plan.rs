@@ -210,7 +210,7 @@ impl Plan {
             load.under_way += 1;
             known.stage = Stage::UnderWay;
             known.status.last_started_at = Some(now);
-            known.status.lag = now.since(due);
+            known.status.lag_ms = u32::try_from(now.since(due).as_millis()).unwrap_or(u32::MAX);
             let asking = std::mem::replace(&mut known.asking, Asking::First);
             let wanted = known.wanted();
             let round = wanted.round.take();
@@ -242,7 +242,7 @@ impl Plan {
                 return now;
             }
             let tally = *tally;
-            known.status.rounds += 1;
+            known.status.rounds = known.status.rounds.saturating_add(1);
             known.status.last_ended_at = Some(now);
             known.tell(&Told::Ended(tally));
             known.after_round(pace.after(now), now)
@@ -314,7 +314,7 @@ impl Plan {
     /// The host has too much work waiting: nobody was asked for anything.
     pub(super) fn put_off(&mut self, place: Place, now: Timestamp, due: Timestamp) {
         if let Some(known) = self.by_place.get_mut(&place) {
-            known.status.put_off += 1;
+            known.status.put_off = known.status.put_off.saturating_add(1);
         }
         self.postpone(place, now, due);
     }

@@ -4,23 +4,23 @@ use std::{collections::HashMap, time::Duration};
 
 use trunnion_core::{call::CallError, clock::Timestamp};
 
-/// How a poller fares; since this process began.
+/// How a poller fares; since this process began. Kept for each of very many, so no number is wider than it must be.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
     /// When the last visit began.
     pub last_started_at: Option<Timestamp>,
-    /// How late it began.
-    pub lag: Duration,
     /// When a round last ended well.
     pub last_ended_at: Option<Timestamp>,
-    /// Rounds that ended well.
-    pub rounds: u64,
     /// Records that were known already.
     pub duplicates: u64,
+    /// How late the last visit began, in milliseconds.
+    pub lag_ms: u32,
+    /// Rounds that ended well.
+    pub rounds: u32,
     /// Failures in a row.
     pub failures: u32,
     /// Times that the host had too much work waiting to take anything in.
-    pub put_off: u64,
+    pub put_off: u32,
     /// What keeps it from polling.
     pub trouble: Option<Box<Trouble>>,
 }
