@@ -81,7 +81,7 @@ impl Default for Config {
             max_waiting_per_user: 100_000,
             max_waiting_bytes: 4 << 30,
             max_waiting_bytes_per_user: 1 << 30,
-            max_kept_bytes: 64 << 20,
+            max_kept_bytes: 16 << 20,
             request_wait_secs: 30,
             attention_wait_ms: 7 * 24 * 3_600_000,
             webhook_check_secs: 4 * 3600,

@@ -16,6 +16,10 @@ use crate::runs::execute::Held;
 /// What a piece of work is taken to weigh beside its payload, in bytes.
 const BARE: usize = 512;
 
+/// What a member of an object takes beside its name and value: the name's place, its hash, its share of the table's
+/// index and of the room that is not used yet.
+const MEMBER: usize = 80;
+
 /// A piece of work.
 #[derive(Debug)]
 pub enum Work {
@@ -135,7 +139,9 @@ fn weight(value: &Value) -> usize {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
         Value::String(text) => text.len(),
         Value::Array(items) => items.iter().map(weight).sum(),
-        Value::Object(members) => members.iter().map(|(name, value)| name.len() + weight(value)).sum(),
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| MEMBER + name.len() + weight(value)).sum()
+        }
     };
     size_of::<Value>() + inside
 }
