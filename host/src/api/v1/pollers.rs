@@ -102,7 +102,7 @@ pub(super) async fn poll_now(
     body: body::Json<PollNow>,
 ) -> Result<(StatusCode, Json<Value>), Failure> {
     let installation = path::id(&installation, "installation")?;
-    let poller = services.pollers.one(&scope, installation).await?;
+    services.pollers.one(&scope, installation).await?;
     let look_back = body.value.look_back_seconds.map(Duration::from_secs);
     if look_back.is_some_and(|back| back > polling::LONGEST_LOOK_BACK) {
         let most = polling::LONGEST_LOOK_BACK.as_secs();
@@ -112,16 +112,14 @@ pub(super) async fn poll_now(
         );
         return Err(Failure::new(StatusCode::BAD_REQUEST, "look-back-invalid", message));
     }
-    let Some(told) = services.pollers.ask(Place { scope, installation }, look_back) else {
+    let paused = || {
         let message = format!("installation `{installation}` is paused; activate its workflow first");
-        return Err(Failure::new(StatusCode::CONFLICT, "poller-paused", message));
+        Failure::new(StatusCode::CONFLICT, "poller-paused", message)
     };
+    let told = services.pollers.ask(Place { scope, installation }, look_back).ok_or_else(paused)?;
     let told = tokio::time::timeout(PATIENCE, told).await;
-    // What the round changed is shown, unless it ended with the poller.
-    let poller = match &told {
-        Ok(Ok(Told::Stopped) | Err(_)) => poller,
-        _ => services.pollers.one(&scope, installation).await?,
-    };
+    // What the round changed is shown.
+    let poller = services.pollers.one(&scope, installation).await?;
     let status = if told.is_ok() { StatusCode::OK } else { StatusCode::ACCEPTED };
     let round = match told {
         Ok(Ok(Told::Ended(Tally { pages, accepted, late, duplicates }))) => json!({
@@ -131,7 +129,7 @@ pub(super) async fn poll_now(
             "result": "failed", "error": { "kind": error.kind(), "message": error.to_string() },
         }),
         Ok(Ok(Told::Attention(reason))) => json!({ "result": "needs_attention", "reason": reason }),
-        Ok(Ok(Told::Stopped) | Err(_)) => json!({ "result": "stopped" }),
+        Ok(Ok(Told::Stopped) | Err(_)) => return Err(paused()),
         Err(_) => json!({ "result": "under_way" }),
     };
     let mut shape = shape(&services, &scope, &poller);
