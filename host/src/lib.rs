@@ -20,6 +20,7 @@ mod guard;
 pub mod keyfiles;
 pub mod limits;
 pub mod lookups;
+mod patience;
 pub mod real;
 pub mod registry;
 pub mod retention;

@@ -23,13 +23,14 @@ use super::{
     calls::still_waits,
     items::{Acted, Spent, has_items, items_of, remove_items},
     log::RunLog,
-    persist::{FIRST_WAIT, LAST_WAIT, persist},
+    persist::persist,
     queue::{Hold, Joined, Lane, Queue, Turn, Work, holds_line, lane_of, lane_of_step, likely_lane},
     routes::forget_request,
 };
 use crate::{
     context::Context,
     error::{Error, Result, present},
+    patience::Patience,
     workflows::Releases,
 };
 
@@ -122,7 +123,13 @@ impl Executor {
     /// Takes up a run whose time has come: leases it durably, then drives it.
     pub async fn resume(&self, scope: Scope, id: RunId, turn: &mut Turn) -> Result<()> {
         while let Some((mut held, event)) = self.take_up(scope, id).await? {
-            match self.decide(&mut held, event, self.context.now()).await? {
+            let woken = matches!(event, Event::Woken(_));
+            let decided = self.decide(&mut held, event, self.context.now()).await;
+            if decided.is_err() && woken {
+                // It may wait for a time as well: whoever comes again must know that it was woken before it.
+                self.runs.wake_again(id);
+            }
+            match decided? {
                 Hands::Kept => return self.drive(held, turn).await,
                 Hands::Lost => return Ok(()),
                 // A cancellation came between reading and leasing: what it left is taken up, or nobody would.
@@ -159,7 +166,7 @@ impl Executor {
         let release = self.releases.of_run(&scope, &run).await?;
         let early = matches!(run.state.status, Status::Queued { not_before, .. } if not_before > now);
         let called = self.runs.take_woken(id);
-        let woken = early && (called || run.state.parked == Some(UNTIL_WOKEN));
+        let woken = early && run.state.parked.is_some_and(|until| called || until == UNTIL_WOKEN);
         let place = (&release.program, &run.state, "");
         let waits = if woken { still_waits(&self.context.store, &scope, id, place).await } else { Ok(false) };
         if waits.is_err() && called {
@@ -236,10 +243,13 @@ impl Executor {
                     let lane = lane_of(&held.run, &held.release.program, &held.run.state);
                     let (work, id) = (held.due(), held.run.id);
                     let (scope, user, waits) = (held.scope, held.run.user, held.run.state.waits);
+                    let wakes = held.run.state.parked.is_some();
                     // Whoever takes it up must find it in nobody's hands.
                     drop(held);
-                    let work = self.unless_woken(work, id).filter(|_| until != UNTIL_WOKEN);
-                    if let Some(work) = work {
+                    // Only what waits by its own wish is woken: a word that came for an earlier step would cost a
+                    // retry its time.
+                    let work = if wakes { self.unless_woken(work, id) } else { Some(work) };
+                    if let Some(work) = work.filter(|_| until != UNTIL_WOKEN) {
                         self.queue.push_at_to(until, lane, work);
                     }
                     return self.wait_for_mending(scope, (id, user), waits).await;
@@ -391,13 +401,12 @@ impl Executor {
     /// What is stored of a run's items. A disk that cannot be read is waited for, as in [`persist`]: this
     /// stands between what was performed and its being written down.
     async fn items_left(&self, scope: &Scope, run: RunId) -> Result<Spent> {
-        let mut wait = FIRST_WAIT;
+        let mut patience = Patience::new();
         loop {
             match items_of(&self.context.store, scope, run).await {
                 Err(Error::Read(ReadError::Storage { table, source })) => {
                     tracing::error!(%run, table, error = &source as &dyn std::error::Error, "a run's items could not be read; trying again");
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(LAST_WAIT);
+                    patience.pause().await;
                 }
                 other => return other,
             }

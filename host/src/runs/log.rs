@@ -26,6 +26,7 @@ use crate::{
     context::Context,
     error::{Error, Result},
     finish::finish,
+    patience::{Patience, may_be_tried_again},
     workflows::Releases,
 };
 
@@ -147,20 +148,27 @@ impl RunLog {
     }
 
     /// To be called once a state of a run is durable: whoever waits for it hears of it, and what a cancelled run has
-    /// called is cancelled with it. A host that dies before that does it at its start.
+    /// called is cancelled with it, as soon as the disk takes it. A host that dies before that does it at its start.
     pub(super) async fn settled(&self, scope: &Scope, run: &LiveRun, release: &Release) {
         self.waiting.told(scope, run, release);
         self.cancelled(scope, run).await;
     }
 
     async fn cancelled(&self, scope: &Scope, run: &LiveRun) {
-        if matches!(run.state.status, Status::Ended { outcome: Outcome::Cancelled, .. })
-            && let Err(error) = self.cancel_called(scope, run.id).await
-        {
+        if !matches!(run.state.status, Status::Ended { outcome: Outcome::Cancelled, .. }) {
+            return;
+        }
+        let mut patience = Patience::new();
+        while let Err(error) = self.cancel_called(scope, run.id).await {
+            let again = may_be_tried_again(&error);
             tracing::error!(
-                run = %run.id, error = &error as &dyn std::error::Error,
-                "what a cancelled run has called could not be cancelled; the next start does it"
+                run = %run.id, again, error = &error as &dyn std::error::Error,
+                "what a cancelled run has called could not be cancelled"
             );
+            if !again {
+                return;
+            }
+            patience.pause().await;
         }
     }
 

@@ -36,15 +36,13 @@ use super::{
 use crate::{
     error::{Error, Result, present},
     finish::finish,
+    patience::{Patience, awaits_the_disk},
 };
 
 /// A token is renewed when a tenth of its life is left, but not earlier than this before its end.
 const EARLIEST: Duration = Duration::from_secs(300);
 /// Where renewing failed although the token still works, how long it is not tried again.
 const PAUSE: Duration = Duration::from_secs(10);
-/// How long to wait before a full disk is tried again: at first, and at most.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-const LAST_WAIT: Duration = Duration::from_secs(10);
 
 /// A connection as it was read.
 pub type Stored = Versioned<Arc<Connection>>;
@@ -269,17 +267,16 @@ impl Vault {
         let shown = stored.record.tokens.as_ref().and_then(|tokens| tokens.refresh.clone());
         // A vendor that says nothing of it goes on taking the old one.
         let tokens = Tokens { refresh: issued.refresh.clone().or_else(|| shown.clone()), ..issued };
-        let mut wait = FIRST_WAIT;
+        let mut patience = Patience::new();
         loop {
             let renewed = Connection { tokens: Some(tokens.clone()), ..Connection::clone(&stored.record) };
             let mut batch = Batch::new();
             batch.replace::<Connections>(scope, &key, &renewed, stored.version);
             match self.context.store.commit(batch).await {
                 Ok(version) => return Ok(Ok(Versioned { version, record: Arc::new(renewed) })),
-                Err(error @ (CommitError::Full { .. } | CommitError::Storage(_))) => {
+                Err(error) if awaits_the_disk(&error) => {
                     tracing::error!(connection = %key.1, error = &error as &dyn std::error::Error, "a renewed token could not be written; trying again");
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(LAST_WAIT);
+                    patience.pause().await;
                 }
                 // Marked meanwhile, or mended: what was issued belongs to the refresh token that was shown.
                 Err(CommitError::Conflict { .. }) => {

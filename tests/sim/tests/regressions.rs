@@ -142,10 +142,7 @@ fn a_run_that_is_woken_while_it_is_in_hand_waits_for_its_other_items_as_well() {
         let faults = Faults { refused: 5_000, read: 100, ..Faults::none() };
         let nodes = vec![node("s1", Block::Call(1)), node("s2", Block::Stream)];
         let each = node("s0", Block::Each { concurrency: 2, nodes });
-        let mut plan = plan(vec![each], faults, &[(100, Act::Event(0))]);
-        let nodes = vec![node("s0", Block::Action(Repeat::Key))];
-        plan.flows.push(Flow { number: 1, trigger: Trigger::Call, line: Line::Parallel, nodes });
-        plan
+        calling(vec![each], vec![node("s0", Block::Action(Repeat::Key))], faults, &[(100, Act::Event(0))])
     });
 }
 
@@ -180,5 +177,37 @@ fn a_skip_whose_caller_goes_away_lets_the_next_run_of_the_key_begin() {
         step.retry = Some(RetryPolicy { attempts: 1, delay_ms: 1, backoff: 1, max_delay_ms: 1 });
         let acts = [(100, Act::Event(0)), (10_000, Act::Event(1)), (20_000, Act::Skip), (25_000, Act::Skip)];
         line(Line::Ordered, step, refusing, &acts)
+    });
+}
+
+/// A plan of one event, in whose workflow a step calls another workflow of the steps `called`.
+fn calling(nodes: Vec<Node>, called: Vec<Node>, faults: Faults, acts: &[(u64, Act)]) -> Plan {
+    let mut plan = plan(nodes, faults, acts);
+    plan.flows.push(Flow { number: 1, trigger: Trigger::Call, line: Line::Parallel, nodes: called });
+    plan
+}
+
+#[test]
+fn a_run_that_was_woken_while_it_was_in_hand_waits_for_its_next_retry_all_the_same() {
+    holds(|| {
+        let refusing = Faults { refused: 5_000, ..Faults::none() };
+        let each = Block::Each { concurrency: 2, nodes: vec![node("s1", Block::Call(1))] };
+        let nodes = vec![node("s0", each), node("s2", Block::Action(Repeat::Key))];
+        calling(nodes, vec![node("s0", Block::Set)], refusing, &[(100, Act::Event(0))])
+    });
+}
+
+#[test]
+fn what_a_cancelled_run_called_is_cancelled_as_soon_as_the_disk_takes_it() {
+    holds(|| {
+        let faults = Faults { full: 3_000, slow: 10_000, ..Faults::none() };
+        let called = vec![
+            node("s0", Block::Delay(20)),
+            node("s1", Block::Action(Repeat::Key)),
+            node("s2", Block::Set),
+            node("s3", Block::Stream),
+        ];
+        let nodes = vec![node("s0", Block::Call(1)), node("s1", Block::Set)];
+        calling(nodes, called, faults, &[(100, Act::Event(0)), (5_000, Act::Cancel)])
     });
 }

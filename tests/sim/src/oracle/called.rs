@@ -1,7 +1,10 @@
 //! Calls of other workflows: a step that calls starts one run, waits for its end, and gives what that answered; what a
 //! cancelled run has called does not go on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde_json::Value;
 use trunnion_core::{
@@ -21,6 +24,10 @@ use crate::flow::{Block, Facts, Flow, Node};
 const ANSWER: &str = "a call gave something else than what was called";
 const AFTER: &str = "a call did not wait for the end of what it called";
 const CANCELLED: &str = "what a cancelled run had called went on";
+
+/// How long a cancellation may come after that of the caller where the disk refuses: it is tried again four times by
+/// then.
+const REFUSED: Duration = Duration::from_secs(3);
 
 pub(super) fn judge(
     evidence: &Evidence<'_>,
@@ -42,7 +49,7 @@ pub(super) fn judge(
             let found = found.first().and_then(|id| by_id.get(id)).copied();
             calling.same(evidence, &marker, found, calling.result(node, item), findings);
             if let Some(found) = found {
-                calling.cancelled(&marker, found, findings);
+                calling.cancelled(evidence, &marker, found, findings);
             }
         }
     }
@@ -185,11 +192,13 @@ impl<'a> Calling<'a> {
     }
 
     /// A run that was still under way when its caller was cancelled does not come to its end as if nothing were.
-    fn cancelled(&self, marker: &str, found: &LiveRun, findings: &mut Findings) {
+    fn cancelled(&self, evidence: &Evidence<'_>, marker: &str, found: &LiveRun, findings: &mut Findings) {
         let Status::Ended { outcome: Outcome::Cancelled, at } = &self.caller.state.status else { return };
         let Status::Ended { outcome, at: ended } = &found.state.status else { return };
+        let refuses = evidence.plan.faults.full > 0 || evidence.plan.faults.read > 0;
+        let until = *at + if refuses { REFUSED } else { Duration::ZERO };
         // What was under way may end, as in the caller; whatever begins later does not.
-        let begun_later = found.state.results.iter().filter(|result| result.started_at > *at).count();
+        let begun_later = found.state.results.iter().filter(|result| result.started_at > until).count();
         let went_on = ended > at && !matches!(outcome, Outcome::Cancelled) && begun_later > 1;
         findings.check(!went_on, CANCELLED, || {
             format!("run {} was cancelled at {at}; {marker} ended at {ended} as {outcome:?}", self.caller.id)
