@@ -13,6 +13,7 @@ pub mod health;
 pub mod hooks;
 pub mod oauth;
 pub mod path;
+mod public_keys;
 pub mod requests;
 pub mod v1;
 
@@ -26,6 +27,7 @@ use crate::{
     lookups::Lookups,
     registry::Swaps,
     runs::{DeadLetters, Queue, RunLog},
+    streams::Destinations,
     triggers::{
         accept::Acceptor, app_hooks::AppHooks, poll::Pollers, request::Requests, schedule::Schedules,
         webhook::Ingress,
@@ -57,6 +59,8 @@ pub struct AllServices {
     pub lookups: Lookups,
     /// What the ISV defines.
     pub library: Library,
+    /// Where streams go.
+    pub destinations: Destinations,
     /// Compiled releases.
     pub releases: Arc<Releases>,
     /// What users install.
@@ -106,6 +110,7 @@ pub fn router(services: Services) -> Router {
         .merge(hooks::routes().layer(middleware::map_response(error::as_message)))
         .merge(requests::routes().layer(middleware::map_response(error::as_message)))
         .merge(health::routes())
+        .merge(public_keys::routes().layer(middleware::map_response(error::as_message)))
         .merge(oauth::routes());
     let alloy = || alloy::routes().layer(middleware::map_response(error::as_message));
     for version in ALLOY_VERSIONS {

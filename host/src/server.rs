@@ -45,7 +45,7 @@ use crate::{
         execute::Executor,
         queue::{Bounds, Limits, Load},
     },
-    streams::Streams,
+    streams::{Destinations, SigningKeys, Streams},
     triggers::{
         accept::Acceptor,
         app_hooks::AppHooks,
@@ -299,7 +299,9 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
     );
     let routes = Routes::new(context.clone(), acceptor.clone(), Users::new(context.clone()));
     let calls = Calls::new(context.clone(), acceptor.clone(), Arc::clone(&releases));
-    let streams = Streams::new(context.clone());
+    let keys = SigningKeys::new(context.clone());
+    let destinations = Destinations::new(context.clone(), keys.clone());
+    let streams = Streams::new(context.clone(), keys);
     let actor = Actor::new(context.clone(), vault.clone(), streams.clone(), calls, routes);
     let runs = RunLog::new(context.clone(), Arc::clone(&releases), Arc::clone(&queue), Arc::clone(&waiting));
     let executor =
@@ -323,6 +325,7 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         vault,
         lookups,
         library,
+        destinations,
         installer,
         acceptor,
         ingress: Ingress::new(context.clone(), Arc::clone(&queue), gate),

@@ -2,16 +2,19 @@
 //! (<https://www.standardwebhooks.com>).
 //!
 //! One attempt per call: when to try again is the run machine's decision. The `webhook-id` is the step's
-//! idempotency key, the same over every attempt, so that a receiver can drop repetitions.
+//! idempotency key, the same over every attempt, so that a receiver can drop repetitions. `destinations` says where
+//! streams go, `signing` what proves that they are ours, `keys` holds the environment's private keys.
 
-use std::time::Duration;
+pub mod destinations;
+pub mod keys;
+mod signing;
 
-use aws_lc_rs::hmac;
-use base64::{Engine, prelude::BASE64_STANDARD};
+use std::{collections::BTreeSet, time::Duration};
+
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, Method, header};
 use serde_json::{Value, json};
-use trunnion_core::{call::CallError, scope::Scope};
+use trunnion_core::{call::CallError, records::Signature, scope::Scope};
 use trunnion_sandbox::{
     Exchange,
     broker::{Post, SendError},
@@ -19,6 +22,8 @@ use trunnion_sandbox::{
 use trunnion_store::tables::StreamDestinations;
 use url::Url;
 
+use self::signing::{Unsigned, add_signatures, text_of};
+pub use self::{destinations::Destinations, keys::SigningKeys, signing::Origin};
 use crate::{context::Context, error::Result};
 
 /// Time one attempt may take, as Standard Webhooks recommends at most.
@@ -31,15 +36,22 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 #[derive(Clone, Debug)]
 pub struct Streams {
     context: Context,
+    keys: SigningKeys,
 }
 
 /// Where something is sent, and what proves that it is ours.
 #[derive(Clone, Copy, Debug)]
 pub struct Destination<'a> {
+    /// In which environment.
+    pub scope: &'a Scope,
     /// The URL.
     pub url: &'a str,
-    /// The signing key.
-    pub secret: &'a str,
+    /// The secrets it is signed with, by `v1` of Standard Webhooks.
+    pub secrets: &'a [&'a str],
+    /// How it is signed.
+    pub signatures: &'a BTreeSet<Signature>,
+    /// What it comes from, for receivers that ask for it.
+    pub origin: Option<Origin<'a>>,
 }
 
 /// What an attempt gave.
@@ -52,14 +64,21 @@ pub struct Sent {
 }
 
 impl Streams {
-    /// Over `context`.
+    /// Over `context`; environments' keys are `keys`.
     #[must_use]
-    pub const fn new(context: Context) -> Self {
-        Self { context }
+    pub const fn new(context: Context, keys: SigningKeys) -> Self {
+        Self { context, keys }
     }
 
     /// Sends `body` to the destination of this name, once.
-    pub async fn send(&self, scope: &Scope, name: &str, key: &str, body: &Value) -> Result<Sent> {
+    pub async fn send(
+        &self,
+        scope: &Scope,
+        name: &str,
+        key: &str,
+        body: &Value,
+        origin: Origin<'_>,
+    ) -> Result<Sent> {
         let destination = self.context.store.recall::<StreamDestinations>(scope, &name.to_owned()).await?;
         let Some(destination) = destination.map(|stored| stored.record) else {
             let environment = scope.environment;
@@ -68,17 +87,16 @@ impl Streams {
             );
             return Ok(Sent { result: Err(CallError::Unavailable { message }), exchange: None });
         };
-        let to = Destination { url: &destination.url, secret: &destination.secret };
-        Ok(self.post(&format!("stream `{name}`"), to, key, body).await)
+        let secrets: Vec<&str> = destination.secrets(self.context.now()).collect();
+        let (url, signatures) = (destination.url.as_str(), &destination.signatures);
+        let to = Destination { scope, url, secrets: &secrets, signatures, origin: Some(origin) };
+        self.post(&format!("stream `{name}`"), to, key, body).await
     }
 
     /// Sends `body` there, once; `what` names it in messages.
-    pub async fn post(&self, what: &str, to: Destination<'_>, key: &str, body: &Value) -> Sent {
-        let payload = body.to_string();
-        let headers = match headers(to.secret, key, self.context.now().as_secs(), &payload) {
-            Ok(headers) => headers,
-            Err(message) => return Sent { result: Err(CallError::Denied { message }), exchange: None },
-        };
+    pub async fn post(&self, what: &str, to: Destination<'_>, key: &str, body: &Value) -> Result<Sent> {
+        let payload = text_of(body, to.signatures);
+        let headers = self.signed(to, key, body, &payload).await?;
         let url = to.url.to_owned();
         let post = Post {
             url: url.clone(),
@@ -103,32 +121,25 @@ impl Streams {
             Ok(posted) => judge(what, posted.status, &posted.headers),
             Err(error) => Err(unsent(what, error)),
         };
-        Sent { result, exchange: Some(exchange) }
+        Ok(Sent { result, exchange: Some(exchange) })
     }
-}
 
-/// The three headers of Standard Webhooks, over exactly these bytes.
-fn headers(secret: &str, id: &str, timestamp: u64, payload: &str) -> Result<HeaderMap, String> {
-    let key = secret
-        .strip_prefix("whsec_")
-        .and_then(|encoded| BASE64_STANDARD.decode(encoded).ok())
-        .ok_or("the stream's signing key is not `whsec_` and base64; set the stream again")?;
-    let signature = sign(&key, id, timestamp, payload);
-    let text = |value: &str| {
-        HeaderValue::from_str(value).map_err(|error| format!("a stream header cannot be sent: {error}"))
-    };
-    Ok(HeaderMap::from_iter([
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (HeaderName::from_static("webhook-id"), text(id)?),
-        (HeaderName::from_static("webhook-timestamp"), text(&timestamp.to_string())?),
-        (HeaderName::from_static("webhook-signature"), text(&signature)?),
-    ]))
-}
-
-fn sign(key: &[u8], id: &str, timestamp: u64, payload: &str) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
-    let tag = hmac::sign(&key, format!("{id}.{timestamp}.{payload}").as_bytes());
-    format!("v1,{}", BASE64_STANDARD.encode(tag.as_ref()))
+    /// The headers of a request, every signature that its destination asks for among them.
+    async fn signed(&self, to: Destination<'_>, id: &str, body: &Value, text: &str) -> Result<HeaderMap> {
+        let Destination { scope, url, secrets, signatures, origin } = to;
+        let unsigned = Unsigned { scope, url, id, timestamp: self.context.now().as_secs(), body, text };
+        let mut headers = unsigned.headers()?;
+        let mut made = Vec::new();
+        for signature in signatures {
+            match signature {
+                Signature::Standard => made.extend(unsigned.symmetric(secrets.iter().copied())?),
+                Signature::StandardAsymmetric => made.push(unsigned.asymmetric(&self.keys).await?),
+                Signature::Alloy => unsigned.add_alloy(&mut headers, &self.keys, origin).await?,
+            }
+        }
+        add_signatures(&mut headers, &made)?;
+        Ok(headers)
+    }
 }
 
 /// A 2xx is taken; 410 asks never to send again; anything else is tried again, since a receiver's 4xx is more
@@ -166,15 +177,9 @@ fn unsent(what: &str, error: SendError) -> CallError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use http::HeaderValue;
 
-    /// The example of the Standard Webhooks specification's reference libraries.
-    #[test]
-    fn signs_as_standard_webhooks_does() {
-        let key = BASE64_STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-        let signature = sign(&key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, r#"{"test": 2432232314}"#);
-        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-    }
+    use super::*;
 
     #[test]
     fn what_a_receiver_answers_decides_whether_it_is_tried_again() {

@@ -62,4 +62,5 @@ mod shopify;
 mod shopify_api;
 mod steps;
 mod stop;
+mod streams;
 mod swap;

@@ -4,6 +4,7 @@
 //! compiled `Release` or says every problem at once. Unknown members are refused, so that nothing a person
 //! wrote is silently ignored.
 
+mod event_block;
 mod shape;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::event_block::EventBlock;
 use crate::{
     machine::OnError,
     problem::{Problem, Problems},

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod definition;
 pub mod hosts;
 pub mod id;
+pub mod javascript;
 pub mod limit;
 pub mod machine;
 pub mod manifest;

@@ -3,6 +3,7 @@
 //! A record's JSON form is its stored form. It may gain members with `#[serde(default)]`; it never loses or
 //! redefines one: a change of meaning is a new record version in `trunnion-store`.
 
+mod stream;
 mod vault;
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
@@ -10,7 +11,10 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::Value;
 
-pub use self::vault::{AppRegistration, Consent, FormerSecret, OwnConnection, Tokens};
+pub use self::{
+    stream::{Signature, SigningKey, StreamDestination},
+    vault::{AppRegistration, Consent, FormerSecret, OwnConnection, Tokens},
+};
 use crate::{
     call::CallError,
     clock::Timestamp,
@@ -781,31 +785,6 @@ pub enum DeadWork {
         #[serde(default)]
         callback: Option<Box<Callback>>,
     },
-}
-
-/// Where streams of one name go in an environment.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StreamDestination {
-    /// Its name, which workflows use in both environments.
-    pub name: String,
-    /// The URL that is POSTed to.
-    pub url: String,
-    /// The signing key, as Standard Webhooks writes it: `whsec_` and base64.
-    pub secret: String,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it last changed.
-    pub updated_at: Timestamp,
-}
-
-impl fmt::Debug for StreamDestination {
-    /// Leaves the secret out.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StreamDestination")
-            .field("name", &self.name)
-            .field("url", &self.url)
-            .finish_non_exhaustive()
-    }
 }
 
 /// A connector version that the host keeps.

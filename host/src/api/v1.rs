@@ -12,6 +12,7 @@ mod lookups;
 mod own_connections;
 mod pollers;
 mod runs;
+mod streams;
 mod workspaces;
 
 use axum::{
@@ -33,8 +34,9 @@ pub fn routes() -> Router<Services> {
         .route("/connectors/{app}/history", get(connectors::history))
         .route("/events", get(definitions::events))
         .route("/events/{name}", put(definitions::put_event).get(definitions::event))
-        .route("/streams", get(definitions::streams))
-        .route("/streams/{name}", put(definitions::put_stream))
+        .route("/streams", get(streams::list))
+        .route("/streams/{name}", put(streams::put).get(streams::one))
+        .route("/streams/{name}/rotate-secret", post(streams::rotate))
         .route("/integrations", post(definitions::create_integration).get(definitions::integrations))
         .route("/workflows", post(definitions::create_workflow).get(definitions::workflows))
         .route("/workflows/{workflow}", get(definitions::workflow).put(definitions::put_workflow))

@@ -32,7 +32,13 @@ use super::{
     calls::{Called, Calls},
     routes::Routes,
 };
-use crate::{context::Context, error::Result, limits::Limited, streams::Streams, vault::Vault};
+use crate::{
+    context::Context,
+    error::Result,
+    limits::Limited,
+    streams::{Origin, Streams},
+    vault::Vault,
+};
 
 /// Items of one `for_each`, which are done one by one.
 const MAX_ITEMS: usize = 10_000;
@@ -230,7 +236,7 @@ impl Actor {
                 };
                 Ok(Performed::rendered(parts(), |(status, headers, body)| answered(&status, &headers, body)))
             }
-            CompiledKind::Stream { destination, body } => match body.render(&environment) {
+            CompiledKind::Stream { destination, body, event } => match body.render(&environment) {
                 Err(error) => Ok(Performed::early(Value::Null, unmapped(error))),
                 Ok(body) => {
                     let limits = (Limited::Destination(*scope, destination.clone()), UNDECLARED.as_slice());
@@ -238,7 +244,8 @@ impl Actor {
                         return Ok(Performed::held(body, wait));
                     }
                     let key = place.idempotency_key(&step.id);
-                    let sent = self.streams.send(scope, destination, &key, &body).await?;
+                    let origin = Origin { workflow: run.workflow, user: run.user, run: run.id, event };
+                    let sent = self.streams.send(scope, destination, &key, &body, origin).await?;
                     let now = self.context.now();
                     let log = sent.exchange.iter().map(|exchange| line_of(exchange, now)).collect();
                     let result = self.limited(&limits, &[], sent.result.map(Effect::Output));

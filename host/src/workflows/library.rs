@@ -1,22 +1,20 @@
-//! The ISV's side: event schemas, integrations, workflow drafts and their releases, stream destinations.
+//! The ISV's side: event schemas, integrations, workflow drafts and their releases.
 
 use std::sync::Arc;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 use trunnion_core::{
     definition::{Definition, Trigger},
     id::{IntegrationId, WorkflowId},
     problem::Problem,
-    records::{EventSchema, Integration, StoredRelease, StreamDestination, Workflow},
+    records::{EventSchema, Integration, StoredRelease, Workflow},
     release,
     scope::Scope,
 };
 use trunnion_store::{
     Batch, CommitError, Select, Store,
-    tables::{EventSchemas, Integrations, Releases as ReleasesTable, StreamDestinations, Workflows},
+    tables::{EventSchemas, Integrations, Releases as ReleasesTable, Workflows},
 };
-use url::Url;
 
 use crate::{
     context::Context,
@@ -241,40 +239,6 @@ impl Library {
         let stored =
             self.context.store.get::<ReleasesTable>(scope, &(workflow.id, workflow.latest_release)).await?;
         Ok(stored.map(|stored| stored.record))
-    }
-
-    /// Sets where streams of a name go in this environment. A new destination gets a fresh signing key; a
-    /// known one keeps its own.
-    pub async fn put_destination(&self, scope: &Scope, name: &str, url: &str) -> Result<StreamDestination> {
-        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-        if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
-            let message = format!("`{name}` is not a stream's name; use 1 to 64 of `a-z`, `0-9`, `-`, `_`");
-            return Err(Error::invalid("stream-name-invalid", message));
-        }
-        if let Err(problem) = Url::parse(url) {
-            let message =
-                format!("the URL of stream `{name}` cannot be read: {problem}; give an absolute https URL");
-            return Err(Error::invalid("stream-url-invalid", message));
-        }
-        let key = name.to_owned();
-        let now = self.context.now();
-        let known = self.context.store.get::<StreamDestinations>(scope, &key).await?;
-        let (created_at, secret) = match known {
-            Some(known) => (known.record.created_at, known.record.secret),
-            None => (now, format!("whsec_{}", BASE64_STANDARD.encode(self.context.ids.bytes::<32>()))),
-        };
-        let destination =
-            StreamDestination { name: key.clone(), url: url.to_owned(), secret, created_at, updated_at: now };
-        let mut batch = Batch::new();
-        batch.put::<StreamDestinations>(scope, &key, &destination);
-        self.context.store.commit(batch).await.map_err(Error::Commit)?;
-        Ok(destination)
-    }
-
-    /// Every stream destination of the environment, by name.
-    pub async fn destinations(&self, scope: &Scope) -> Result<Vec<StreamDestination>> {
-        let entries = self.context.store.list::<StreamDestinations>(scope, Select::all()).await?;
-        Ok(entries.into_iter().map(|entry| entry.record).collect())
     }
 
     fn require_app(&self, app: &str) -> Result<()> {

@@ -13,8 +13,8 @@ use trunnion_core::{
     records::{
         ApiKey, AppHook, AppRegistration, Callback, Connection, ConnectorChange, ConnectorVersion, Consent,
         DeadLetter, DeadWork, Delivery, Digest, EndedRun, EventSchema, HeldKey, InstallSession, Installation,
-        Integration, LedgerEntry, LiveItem, LiveRun, OwnConnection, Poller, ScheduleMark, StoredRelease,
-        StreamDestination, Subscription, User, Workflow, Workspace as WorkspaceRecord,
+        Integration, LedgerEntry, LiveItem, LiveRun, OwnConnection, Poller, ScheduleMark, SigningKey,
+        StoredRelease, StreamDestination, Subscription, User, Workflow, Workspace as WorkspaceRecord,
     },
     scope::Scope,
 };
@@ -124,6 +124,8 @@ tables! {
     60 AppHooks: Environment, String => AppHook, |_| Owner::Scope;
     /// Finds an app's own webhook, by the truncated SHA-256 of its path token.
     61 AppHooksByPath: Deployment, [u8; 16] => AppTarget, |_| Owner::Plain;
+    /// The environment's private keys, by what they sign.
+    70 SigningKeys: Environment, String => SigningKey, |_| Owner::Scope;
 }
 
 /// The environment's own things are sealed under its key, everybody else's under theirs.
@@ -247,7 +249,7 @@ mod tests {
              18 EndedRuns, 19 RunsByWorkflow, 20 Ledger, 21 DeadLetters, 22 ConnectorVersions, 23 ActiveConnectors, \
              24 StreamDestinations, 25 ConnectorHistory, 26 LiveItems, 27 ScheduleMarks, 30 Pollers, \
              31 ActivePollers, 35 RequestPaths, 36 CalledRuns, 37 Callbacks, 44 HeldKeys, 45 AppRegistrations, 46 Consents, \
-             47 ConsentsByState, 48 OwnConnections, 60 AppHooks, 61 AppHooksByPath",
+             47 ConsentsByState, 48 OwnConnections, 60 AppHooks, 61 AppHooksByPath, 70 SigningKeys",
             "numbers are stored in every key and never change; only add at the end"
         );
     }

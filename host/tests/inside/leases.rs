@@ -19,7 +19,7 @@ use trunnion_core::{
     definition::Definition,
     id::{RunId, UserId, WorkflowId},
     machine::{Begun, LEASE, Lease, Outcome, RunState, Status},
-    records::{LiveRun, StoredRelease, StreamDestination, User},
+    records::{LiveRun, Signature, StoredRelease, StreamDestination, User},
 };
 use trunnion_sandbox::{
     Outbound,
@@ -84,6 +84,8 @@ async fn store(runs: &[LiveRun]) -> Store {
         name: "orders".to_owned(),
         url: "https://isv.example/orders".to_owned(),
         secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned(),
+        former: None,
+        signatures: Signature::usual(),
         created_at: at,
         updated_at: at,
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
-use trunnion::{api::AllServices, workflows::install::Wish};
+use trunnion::{api::AllServices, streams::destinations::Wanted, workflows::install::Wish};
 use trunnion_core::{definition::Definition, records::Workspace, scope::Scope};
 
 use crate::{
@@ -28,7 +28,8 @@ pub async fn install(services: &AllServices, scope: &Scope, plan: &Plan, world: 
             services.library.put_event(scope, name, String::new(), sample()).await?;
         }
     }
-    services.library.put_destination(scope, STREAM, "https://isv.example/stream").await?;
+    let wanted = Wanted { url: "https://isv.example/stream".to_owned(), signatures: None };
+    services.destinations.put(scope, STREAM, wanted).await?;
     let integration = services.library.create_integration(scope, APP).await?;
     let mut workflows = BTreeMap::new();
     // Those that are called come before those that call them.

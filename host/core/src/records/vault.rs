@@ -98,12 +98,12 @@ impl AppRegistration {
     }
 }
 
-/// A client's secret that was replaced.
+/// A secret that was replaced: a client's at a vendor, or a stream's.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FormerSecret {
     /// The secret.
     pub secret: String,
-    /// Deliveries signed with it are believed until then.
+    /// It counts until then: deliveries signed with it are believed, streams are signed with it as well.
     pub until: Timestamp,
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Catalog, check};
 use crate::{
-    definition::{Branch, Definition, Listing, Pick, Step, StepKind, Trigger},
+    definition::{Branch, Definition, EventBlock, Listing, Pick, Step, StepKind, Trigger},
     id::WorkflowId,
     machine::{Act, OnError, StepRule},
     manifest::{ActionSpec, Repeat},
@@ -56,6 +56,8 @@ pub enum CompiledKind {
         destination: String,
         /// Gives the body.
         body: Template,
+        /// What starts the workflow, which a destination may be told.
+        event: EventBlock,
     },
     /// Ends the run, as filtered, unless it holds.
     Filter {
@@ -471,7 +473,9 @@ impl Compiler<'_> {
             }
             StepKind::Stream { destination, body } => {
                 let body = self.template(body, &below("body"), place);
-                let kind = body.map(|body| CompiledKind::Stream { destination: destination.clone(), body });
+                let event = self.definition.trigger.event_block();
+                let destination = destination.clone();
+                let kind = body.map(|body| CompiledKind::Stream { destination, body, event });
                 kind.map(|kind| (kind, Act::Outside(Repeat::Key), RetryPolicy::stream()))
             }
             // Computing again gives the same: what cannot be computed fails at once.

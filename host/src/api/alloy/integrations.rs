@@ -8,11 +8,10 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use trunnion_core::{
-    definition::{Definition, Step, StepKind, Trigger},
+    definition::{Definition, EventBlock, Step, StepKind},
     id::{IntegrationId, UserId, WorkflowId},
     machine::idempotency_key,
     records::{Installation, Integration, StoredRelease},
-    schedule::Schedule,
     scope::Scope,
 };
 
@@ -106,19 +105,8 @@ fn workflow_shape(services: &Services, release: &StoredRelease, copy: Option<&In
 
 /// A workflow's blocks as Alloy shows them: the trigger first.
 fn blocks(services: &Services, workflow: WorkflowId, definition: &Definition) -> Value {
-    let trigger = match &definition.trigger {
-        Trigger::App { app, trigger, .. } => block(services, workflow, "trigger", trigger, app),
-        Trigger::Event { event } => block(services, workflow, "trigger", event, "customEvent"),
-        Trigger::Installed => block(services, workflow, "trigger", "installed", "installed"),
-        Trigger::Removed => block(services, workflow, "trigger", "removed", "removed"),
-        Trigger::Schedule(timing) => {
-            let said = Schedule::check(timing).map_or_else(|_| "schedule".to_owned(), |it| it.to_string());
-            block(services, workflow, "trigger", &said, "cron")
-        }
-        Trigger::Preprocess { .. } => block(services, workflow, "trigger", "Pre-process", "preprocess"),
-        Trigger::Call { .. } => block(services, workflow, "trigger", "Call", "call"),
-        Trigger::Request { .. } => block(services, workflow, "trigger", "Request", "request"),
-    };
+    let EventBlock { name, kind } = definition.trigger.event_block();
+    let trigger = block(services, workflow, "trigger", &name, &kind);
     // A step with the environment's own connection is hidden from users.
     let hidden = |step: &Step| {
         matches!(

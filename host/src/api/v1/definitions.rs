@@ -1,4 +1,4 @@
-//! What a workspace defines: events, stream destinations, integrations, workflows and releases.
+//! What a workspace defines: events, integrations, workflows and releases.
 
 use axum::{
     Json,
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use trunnion_core::{
     definition::Definition,
     id::WorkflowId,
-    records::{EventSchema, Integration, StreamDestination, Workflow},
+    records::{EventSchema, Integration, Workflow},
 };
 
 use crate::{
@@ -49,38 +49,6 @@ pub(super) async fn events(
 ) -> Result<Json<Value>, Failure> {
     let events = services.library.events(&scope).await?;
     Ok(Json(json!({ "data": events.iter().map(event_shape).collect::<Vec<_>>() })))
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PutStream {
-    url: String,
-}
-
-pub(super) async fn put_stream(
-    State(services): State<Services>,
-    Tenant(scope): Tenant,
-    Path(name): Path<String>,
-    body: body::Json<PutStream>,
-) -> Result<Json<Value>, Failure> {
-    let StreamDestination { name, url, secret, created_at, updated_at } =
-        services.library.put_destination(&scope, &name, &body.value.url).await?;
-    let (created_at, updated_at) = (created_at.to_string(), updated_at.to_string());
-    Ok(Json(
-        json!({ "name": name, "url": url, "secret": secret, "created_at": created_at, "updated_at": updated_at }),
-    ))
-}
-
-pub(super) async fn streams(
-    State(services): State<Services>,
-    Tenant(scope): Tenant,
-) -> Result<Json<Value>, Failure> {
-    let shape = |destination: &StreamDestination| {
-        let StreamDestination { name, url, created_at, updated_at, .. } = destination;
-        json!({ "name": name, "url": url, "created_at": created_at.to_string(), "updated_at": updated_at.to_string() })
-    };
-    let destinations = services.library.destinations(&scope).await?;
-    Ok(Json(json!({ "data": destinations.iter().map(shape).collect::<Vec<_>>() })))
 }
 
 #[derive(Debug, Deserialize)]

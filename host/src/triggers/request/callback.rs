@@ -12,7 +12,7 @@ use trunnion_core::{
     call::CallError,
     id::{Id, RunId},
     machine::idempotency_key,
-    records::{Callback, DeadLetter, DeadWork},
+    records::{Callback, DeadLetter, DeadWork, Signature},
     retry::RetryPolicy,
     scope::Scope,
 };
@@ -117,8 +117,14 @@ impl Callbacks {
     ) -> Result<()> {
         let Answer { status, headers, body } = answer;
         let body = json!({ "run_id": run, "status": status, "headers": headers, "body": body });
-        let to = Destination { url: &callback.url, secret: &callback.secret };
-        let sent = self.streams.post("the callback", to, &idempotency_key(run, "callback"), &body).await;
+        let to = Destination {
+            scope: &scope,
+            url: &callback.url,
+            secrets: &[&callback.secret],
+            signatures: &Signature::usual(),
+            origin: None,
+        };
+        let sent = self.streams.post("the callback", to, &idempotency_key(run, "callback"), &body).await?;
         match sent.result {
             Ok(_) => self.forget(&scope, run, version).await,
             Err(error) => self.failed(scope, run, callback, version, error).await,
