@@ -8,6 +8,7 @@
 pub mod alloy;
 pub mod body;
 pub mod caller;
+pub mod cors;
 pub mod error;
 pub mod health;
 pub mod hooks;
@@ -32,6 +33,7 @@ use crate::{
         accept::Acceptor, app_hooks::AppHooks, poll::Pollers, request::Requests, schedule::Schedules,
         webhook::Ingress,
     },
+    user_tokens::UserTokens,
     users::Users,
     vault::Vault,
     workflows::{Installer, Library, Releases},
@@ -53,6 +55,8 @@ pub struct AllServices {
     pub access: Access,
     /// Users.
     pub users: Users,
+    /// What their browsers carry.
+    pub user_tokens: UserTokens,
     /// Credentials.
     pub vault: Vault,
     /// Choices that only users' own accounts know.
@@ -106,18 +110,17 @@ impl Deref for Services {
 /// Every route.
 pub fn router(services: Services) -> Router {
     let mut router = Router::new()
-        .nest("/v1", v1::routes().layer(middleware::map_response(error::as_problem)))
+        .nest("/v1", v1::routes())
         .merge(hooks::routes().layer(middleware::map_response(error::as_message)))
         .merge(requests::routes().layer(middleware::map_response(error::as_message)))
         .merge(health::routes())
         .merge(public_keys::routes().layer(middleware::map_response(error::as_message)))
         .merge(oauth::routes());
-    let alloy = || alloy::routes().layer(middleware::map_response(error::as_message));
     for version in ALLOY_VERSIONS {
-        router = router.nest(&format!("/{version}"), alloy());
+        router = router.nest(&format!("/{version}"), alloy::routes());
     }
     router
-        .merge(alloy())
+        .merge(alloy::routes())
         .fallback(error::no_route)
         .layer(middleware::map_response(error::as_message))
         .with_state(services)

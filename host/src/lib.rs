@@ -29,6 +29,7 @@ pub mod server;
 pub mod streams;
 pub mod telemetry;
 pub mod triggers;
+pub mod user_tokens;
 pub mod users;
 pub mod vault;
 pub mod workflows;

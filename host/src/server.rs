@@ -57,6 +57,7 @@ use crate::{
         subscriptions::{Subscriptions, care::Care},
         webhook::Ingress,
     },
+    user_tokens::UserTokens,
     users::Users,
     vault::{Attention, Vault},
     workflows::{Installer, Library, Releases, install::Feeds},
@@ -322,6 +323,7 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
     let services = AllServices {
         access: Access::new(context.clone()),
         users: Users::new(context.clone()),
+        user_tokens: UserTokens::new(context.clone()),
         vault,
         lookups,
         library,

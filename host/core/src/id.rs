@@ -144,6 +144,10 @@ ids! {
     InstallSessionId;
     /// Names a person's consent at a vendor that is under way.
     ConsentId;
+    /// Names a key that signs users' tokens, not the key itself.
+    TokenKeyId;
+    /// Names a link that installs once.
+    InstallLinkId;
 }
 
 /// Makes ids from a clock and a random source.

@@ -4,6 +4,7 @@
 //! redefines one: a change of meaning is a new record version in `trunnion-store`.
 
 mod stream;
+mod tokens;
 mod vault;
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 pub use self::{
     stream::{Signature, SigningKey, StreamDestination},
+    tokens::{InstallLink, TokenKey},
     vault::{AppRegistration, Consent, FormerSecret, OwnConnection, Tokens},
 };
 use crate::{
@@ -20,8 +22,8 @@ use crate::{
     clock::Timestamp,
     definition::Definition,
     id::{
-        ApiKeyId, ConnectionId, DeliveryId, EventId, InstallSessionId, InstallationId, IntegrationId, RunId,
-        SubscriptionId, UserId, WorkflowId, WorkspaceId,
+        ApiKeyId, ConnectionId, DeliveryId, EventId, InstallLinkId, InstallSessionId, InstallationId,
+        IntegrationId, RunId, SubscriptionId, UserId, WorkflowId, WorkspaceId,
     },
     machine::{Lease, RunState, Waits},
     schedule::Timing,
@@ -265,6 +267,9 @@ pub struct InstallSession {
     pub workflows: Vec<(WorkflowId, u32)>,
     /// The connection used for each app.
     pub connections: BTreeMap<String, ConnectionId>,
+    /// The link that it was begun by, which its completion uses up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<InstallLinkId>,
     /// When it began.
     pub created_at: Timestamp,
 }

@@ -13,17 +13,34 @@ mod own_connections;
 mod pollers;
 mod runs;
 mod streams;
+mod token_keys;
 mod workspaces;
 
 use axum::{
-    Router,
+    Router, middleware,
     routing::{get, post, put},
 };
 
-use super::Services;
+use super::{Services, cors, error};
 
 /// The routes, without `/v1`.
 pub fn routes() -> Router<Services> {
+    let browsers = browsers().layer(middleware::map_response(error::as_problem)).layer(cors::layer());
+    servers().layer(middleware::map_response(error::as_problem)).merge(browsers)
+}
+
+/// What a user's browser calls as well as the ISV's server.
+fn browsers() -> Router<Services> {
+    Router::new()
+        .route("/users/{user}/connections", get(connections::list))
+        .route("/users/{user}/connections/{connection}", put(connections::update))
+        .route("/users/{user}/connections/{connection}/check", post(connections::check))
+        .route("/users/{user}/connections/{connection}/lookups/{lookup}", post(lookups::options))
+        .route("/users/{user}/connections/{connection}/actions/{action}/schema", post(lookups::schema))
+}
+
+/// What only servers and operators call.
+fn servers() -> Router<Services> {
     Router::new()
         .route("/workspaces", post(workspaces::create).get(workspaces::list))
         .route("/apps/{app}/oauth-client", put(apps::put).get(apps::get).delete(apps::delete))
@@ -37,6 +54,7 @@ pub fn routes() -> Router<Services> {
         .route("/streams", get(streams::list))
         .route("/streams/{name}", put(streams::put).get(streams::one))
         .route("/streams/{name}/rotate-secret", post(streams::rotate))
+        .route("/token-keys", get(token_keys::list).post(token_keys::rotate))
         .route("/integrations", post(definitions::create_integration).get(definitions::integrations))
         .route("/workflows", post(definitions::create_workflow).get(definitions::workflows))
         .route("/workflows/{workflow}", get(definitions::workflow).put(definitions::put_workflow))
@@ -53,11 +71,6 @@ pub fn routes() -> Router<Services> {
         .route("/connections/{name}", put(own_connections::put).delete(own_connections::delete))
         .route("/connections/{name}/check", post(own_connections::check))
         .route("/connections/{name}/consent", post(own_connections::consent))
-        .route("/users/{user}/connections", get(connections::list))
-        .route("/users/{user}/connections/{connection}", put(connections::update))
-        .route("/users/{user}/connections/{connection}/check", post(connections::check))
-        .route("/users/{user}/connections/{connection}/lookups/{lookup}", post(lookups::options))
-        .route("/users/{user}/connections/{connection}/actions/{action}/schema", post(lookups::schema))
         .route("/runs", get(runs::list))
         .route("/runs/{run}", get(runs::one))
         .route("/runs/{run}/cancel", post(runs::cancel))
@@ -67,5 +80,5 @@ pub fn routes() -> Router<Services> {
         .route("/dead-letters/{letter}", get(dead_letters::one).delete(dead_letters::delete))
         .route("/dead-letters/{letter}/redrive", post(dead_letters::redrive))
         .route("/apps/{app}/webhook", put(app_webhooks::set).get(app_webhooks::one))
-        .fallback(super::error::no_route)
+        .fallback(error::no_route)
 }

@@ -13,8 +13,8 @@ use trunnion_core::{
 use trunnion_store::{
     Batch, KeyOwner, Position, Swept, Table,
     tables::{
-        ActivePollers, Callbacks, CalledRuns, Consents, ConsentsByState, Deliveries, HeldKeys, Installations,
-        LiveItems, LiveRuns, Pollers, RequestPaths, ScheduleMarks,
+        ActivePollers, Callbacks, CalledRuns, Consents, ConsentsByState, Deliveries, HeldKeys, InstallLinks,
+        Installations, LiveItems, LiveRuns, Pollers, RequestPaths, ScheduleMarks,
     },
 };
 
@@ -38,6 +38,10 @@ impl Forgetting<'_> {
         self.unreadable::<ScheduleMarks>(forgotten).await?;
         self.unreadable::<Pollers>(forgotten).await?;
         self.consents(forgotten).await?;
+        self.all_that::<InstallLinks>(forgotten, |swept| {
+            swept.record.as_ref().is_none_or(|link| link.expires_at <= self.now)
+        })
+        .await?;
         let erased = |scope, user| self.store.keys().is_erased(KeyOwner::User(scope, user));
         self.all_that::<ActivePollers>(forgotten, |timer| {
             timer.record.as_ref().is_some_and(|record| erased(timer.place, record.user))

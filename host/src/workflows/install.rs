@@ -12,7 +12,10 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 use trunnion_core::{
     definition::{ConfigField, Definition, FieldKind, Trigger},
-    id::{ConnectionId, InstallSessionId, InstallationId, IntegrationId, SubscriptionId, UserId, WorkflowId},
+    id::{
+        ConnectionId, InstallLinkId, InstallSessionId, InstallationId, IntegrationId, SubscriptionId, UserId,
+        WorkflowId,
+    },
     manifest::options,
     records::{
         Connection, Entrance, Hears, InstallSession, Installation, LinePlace, ScheduleMark, StoredRelease,
@@ -23,7 +26,7 @@ use trunnion_core::{
 use trunnion_store::{
     Batch, CommitError, Deployment, Select, Table as _, Version, Versioned,
     tables::{
-        InstallSessions, Installations, InstallationsByTrigger, InstallationsByWorkflow,
+        InstallLinks, InstallSessions, Installations, InstallationsByTrigger, InstallationsByWorkflow,
         Pollers as PollerTable, Present, RequestPaths, RequestTarget, ScheduleMarks, TriggerTarget,
     },
 };
@@ -31,7 +34,7 @@ use trunnion_store::{
 use super::{library::Library, releases::Releases};
 use crate::{
     context::Context,
-    error::{Error, Result},
+    error::{Error, Result, present},
     finish::finish,
     triggers::{
         accept::{Acceptor, Beginning, app_key, call_key, custom_key, request_key, subscription_key},
@@ -41,6 +44,7 @@ use crate::{
         subscriptions::{ByHand, Fed, Subscriptions},
         webhook::path_key,
     },
+    user_tokens::Link,
     vault::Vault,
 };
 
@@ -58,6 +62,8 @@ pub struct Wish {
     pub connections: Vec<ConnectionId>,
     /// The workflows wanted; empty: every released one.
     pub workflows: Vec<WorkflowId>,
+    /// The link that it is begun by; it installs nothing else.
+    pub link: Option<Link>,
 }
 
 /// An installation under way, and the releases it is about.
@@ -117,6 +123,12 @@ struct Following {
     beginnings: Vec<Beginning>,
     /// Keys that nobody holds any more.
     let_go: Vec<(InstallationId, LinePlace)>,
+}
+
+/// What an installation is completed under, as it was read: both end with it.
+struct Under {
+    session: (InstallSessionId, Version),
+    link: Option<(InstallLinkId, Version)>,
 }
 
 struct Planned {
@@ -234,6 +246,10 @@ impl Installer {
 
     /// Chooses credentials and releases, and opens a session.
     pub async fn start(&self, scope: &Scope, wish: &Wish) -> Result<Started> {
+        if wish.link.is_some_and(|link| link.integration != wish.integration) {
+            let message = format!("this link does not install integration `{}`", wish.integration);
+            return Err(Error::not_found("integration-unknown", message));
+        }
         let integration = self.library.integration(scope, wish.integration).await?;
         // From here the session stands on these releases, for any swap to see.
         let _settled = self.context.registry.settled().await;
@@ -265,6 +281,7 @@ impl Installer {
             integration: integration.id,
             workflows: releases.iter().map(|release| (release.workflow, release.number)).collect(),
             connections,
+            link: wish.link.map(|link| link.id),
             created_at: self.context.now(),
         };
         let mut batch = Batch::new();
@@ -312,33 +329,39 @@ impl Installer {
         Ok(chosen)
     }
 
-    /// Takes field values, registers webhooks and makes the workflows active.
+    /// Takes field values, registers webhooks and makes the workflows active; only of `user`, where one is given.
     ///
     /// To its end: what was registered at a vendor is installed or taken back, even where the caller goes
     /// away meanwhile.
     pub async fn complete(
         &self,
         scope: &Scope,
-        id: InstallSessionId,
+        (user, id): (Option<UserId>, InstallSessionId),
         values: Values,
     ) -> Result<Vec<Installation>> {
         let (this, scope) = (self.clone(), *scope);
-        finish(async move { this.complete_here(&scope, id, &values).await }).await
+        finish(async move { this.complete_here(&scope, (user, id), &values).await }).await
     }
 
     async fn complete_here(
         &self,
         scope: &Scope,
-        id: InstallSessionId,
+        (user, id): (Option<UserId>, InstallSessionId),
         values: &Values,
     ) -> Result<Vec<Installation>> {
-        let Some(session) = self.context.store.get::<InstallSessions>(scope, &id).await? else {
+        let session = present(self.context.store.get::<InstallSessions>(scope, &id).await)?;
+        let session = session.filter(|session| user.is_none_or(|user| user == session.record.user));
+        let Some(session) = session else {
             let message = format!(
                 "there is no installation `{id}` under way; start one with /headless/startInstallation"
             );
             return Err(Error::not_found("installation-unknown", message));
         };
         let Versioned { record: session, version } = session;
+        let link = match session.link {
+            Some(link) => Some((link, self.unused(scope, link).await?)),
+            None => None,
+        };
         let existing = self.of_user(scope, session.user).await?;
         let mut planned = Vec::new();
         for (workflow, number) in &session.workflows {
@@ -373,7 +396,7 @@ impl Installer {
             return Err(error);
         }
         let about = (session.integration, existing.as_slice());
-        if let Err(error) = self.keep(scope, (id, version), &planned, about).await {
+        if let Err(error) = self.keep(scope, Under { session: (id, version), link }, &planned, about).await {
             self.unregister(scope, &planned).await;
             return Err(error);
         }
@@ -382,12 +405,19 @@ impl Installer {
         Ok(installations)
     }
 
-    /// ONE COMMIT: the session's end, every installation, with what finds it, when it ticks and where it polls, and
-    /// the runs of deploy-time flows.
+    /// The version of a link that nobody has used yet.
+    async fn unused(&self, scope: &Scope, link: InstallLinkId) -> Result<Version> {
+        let found = self.context.store.get::<InstallLinks>(scope, &link).await?;
+        let used = || Error::invalid("link-used", "this link was used already; ask for a new one");
+        found.map(|found| found.version).ok_or_else(used)
+    }
+
+    /// ONE COMMIT: the session's end and that of its link, every installation, with what finds it, when it ticks and
+    /// where it polls, and the runs of deploy-time flows.
     async fn keep(
         &self,
         scope: &Scope,
-        (session, version): (InstallSessionId, Version),
+        Under { session: (session, version), link }: Under,
         planned: &[Planned],
         (integration, existing): (IntegrationId, &[Installation]),
     ) -> Result<()> {
@@ -397,6 +427,9 @@ impl Installer {
         for _ in 0..MAX_CONFLICTS {
             let mut batch = Batch::new();
             batch.remove::<InstallSessions>(scope, &session, version);
+            if let Some((link, version)) = link {
+                batch.remove::<InstallLinks>(scope, &link, version);
+            }
             for plan in planned {
                 let known = existing.iter().find(|installation| installation.id == plan.installation.id);
                 self.write(scope, plan, known, &mut batch).await?;

@@ -4,8 +4,8 @@
 //! key's encoding is a prefix of another key's of the same type. Encodings are stored: they never change.
 
 use trunnion_core::id::{
-    ApiKeyId, ConnectionId, ConsentId, DeliveryId, EventId, Id, InstallSessionId, InstallationId,
-    IntegrationId, RunId, SubscriptionId, UserId, WorkflowId, WorkspaceId,
+    ApiKeyId, ConnectionId, ConsentId, DeliveryId, EventId, Id, InstallLinkId, InstallSessionId,
+    InstallationId, IntegrationId, RunId, SubscriptionId, TokenKeyId, UserId, WorkflowId, WorkspaceId,
 };
 
 /// A table's key, or the leading members of one.
@@ -66,6 +66,8 @@ id_keys!(
     RunId,
     SubscriptionId,
     DeliveryId,
+    InstallLinkId,
+    TokenKeyId,
     InstallSessionId,
 );
 

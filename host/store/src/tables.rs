@@ -7,14 +7,15 @@ use serde::{Deserialize, Serialize};
 use trunnion_core::{
     clock::Timestamp,
     id::{
-        ConnectionId, ConsentId, DeliveryId, Id, InstallSessionId, InstallationId, IntegrationId, RunId,
-        SubscriptionId, UserId, WorkflowId, WorkspaceId,
+        ConnectionId, ConsentId, DeliveryId, Id, InstallLinkId, InstallSessionId, InstallationId,
+        IntegrationId, RunId, SubscriptionId, TokenKeyId, UserId, WorkflowId, WorkspaceId,
     },
     records::{
         ApiKey, AppHook, AppRegistration, Callback, Connection, ConnectorChange, ConnectorVersion, Consent,
-        DeadLetter, DeadWork, Delivery, Digest, EndedRun, EventSchema, HeldKey, InstallSession, Installation,
-        Integration, LedgerEntry, LiveItem, LiveRun, OwnConnection, Poller, ScheduleMark, SigningKey,
-        StoredRelease, StreamDestination, Subscription, User, Workflow, Workspace as WorkspaceRecord,
+        DeadLetter, DeadWork, Delivery, Digest, EndedRun, EventSchema, HeldKey, InstallLink, InstallSession,
+        Installation, Integration, LedgerEntry, LiveItem, LiveRun, OwnConnection, Poller, ScheduleMark,
+        SigningKey, StoredRelease, StreamDestination, Subscription, TokenKey, User, Workflow,
+        Workspace as WorkspaceRecord,
     },
     scope::Scope,
 };
@@ -126,6 +127,10 @@ tables! {
     61 AppHooksByPath: Deployment, [u8; 16] => AppTarget, |_| Owner::Plain;
     /// The environment's private keys, by what they sign.
     70 SigningKeys: Environment, String => SigningKey, |_| Owner::Scope;
+    /// The keys that users' tokens are signed with, the newest last.
+    80 TokenKeys: Environment, TokenKeyId => TokenKey, |_| Owner::Scope;
+    /// Links that install an integration once.
+    81 InstallLinks: Environment, InstallLinkId => InstallLink, |link| Owner::User(link.user);
 }
 
 /// The environment's own things are sealed under its key, everybody else's under theirs.
@@ -249,7 +254,8 @@ mod tests {
              18 EndedRuns, 19 RunsByWorkflow, 20 Ledger, 21 DeadLetters, 22 ConnectorVersions, 23 ActiveConnectors, \
              24 StreamDestinations, 25 ConnectorHistory, 26 LiveItems, 27 ScheduleMarks, 30 Pollers, \
              31 ActivePollers, 35 RequestPaths, 36 CalledRuns, 37 Callbacks, 44 HeldKeys, 45 AppRegistrations, 46 Consents, \
-             47 ConsentsByState, 48 OwnConnections, 60 AppHooks, 61 AppHooksByPath, 70 SigningKeys",
+             47 ConsentsByState, 48 OwnConnections, 60 AppHooks, 61 AppHooksByPath, 70 SigningKeys, 80 TokenKeys, \
+             81 InstallLinks",
             "numbers are stored in every key and never change; only add at the end"
         );
     }

@@ -3,6 +3,8 @@
 #![cfg(test)]
 
 mod bare;
+mod edge;
 mod erased;
 mod leases;
 mod panics;
+mod user_tokens;

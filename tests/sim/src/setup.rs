@@ -54,9 +54,11 @@ pub async fn install(services: &AllServices, scope: &Scope, plan: &Plan, world: 
             integration: integration.id,
             connections: Vec::new(),
             workflows: Vec::new(),
+            link: None,
         };
         let started = services.installer.start(scope, &wish).await?;
-        let installed = services.installer.complete(scope, started.session.id, BTreeMap::new()).await?;
+        let installed =
+            services.installer.complete(scope, (None, started.session.id), BTreeMap::new()).await?;
         let mut state = world.state();
         for installation in installed {
             let flow = state.seen.workflows.iter().position(|id| *id == installation.workflow);

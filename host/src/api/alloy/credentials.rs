@@ -9,18 +9,21 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use trunnion_core::scope::Scope;
 
-use super::events::{required, unquoted};
+use super::events::unquoted;
 use crate::{
-    api::{Services, body, caller::Tenant, error::Failure},
+    api::{
+        Services, body,
+        caller::{Installing, Party},
+        error::Failure,
+    },
     vault::Wish,
 };
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct NewCredential {
-    user_id: String,
+    user_id: Option<String>,
     credential: Value,
 }
 
@@ -33,7 +36,7 @@ struct Credential {
 
 pub(super) async fn create(
     State(services): State<Services>,
-    Tenant(scope): Tenant,
+    Installing { party, .. }: Installing,
     body: body::Json<NewCredential>,
 ) -> Result<Json<Value>, Failure> {
     let NewCredential { user_id, credential } = body.value;
@@ -54,17 +57,17 @@ pub(super) async fn create(
         };
         given.insert(name, text);
     }
-    let user = services.users.find(&scope, &user_id).await?;
+    let (scope, user) = party.of(&services, user_id.as_deref()).await?;
     let connection = services.vault.connect(&scope, user.id, &credential.app, given).await?;
     Ok(Json(json!({ "success": true, "credentialId": connection.id })))
 }
 
 pub(super) async fn list(
     State(services): State<Services>,
-    Tenant(scope): Tenant,
+    Installing { party, .. }: Installing,
     Path(user): Path<String>,
 ) -> Result<Json<Value>, Failure> {
-    let user = services.users.find(&scope, &user).await?;
+    let (scope, user) = party.of(&services, Some(&user)).await?;
     let connections = services.vault.connections(&scope, user.id).await?;
     let shape = |connection: &trunnion_core::records::Connection| {
         json!({
@@ -83,49 +86,49 @@ type Asked = BTreeMap<String, String>;
 
 pub(super) async fn consent(
     State(services): State<Services>,
-    Tenant(scope): Tenant,
+    Installing { party, .. }: Installing,
     Query(mut asked): Query<Asked>,
 ) -> Result<Json<Value>, Failure> {
     let user = asked.remove("userId");
-    let url = consent_url(&services, &scope, required(user.as_ref())?, asked).await?;
+    let url = consent_url(&services, &party, user.as_deref(), asked).await?;
     Ok(Json(json!({ "oauthUrl": url, "data": { "oauthUrl": url } })))
 }
 
 pub(super) async fn ask_consent(
     State(services): State<Services>,
-    Tenant(scope): Tenant,
+    Installing { party, .. }: Installing,
     body: body::Json<Asked>,
 ) -> Result<Json<Value>, Failure> {
     let mut asked = body.value;
     let user = asked.remove("userId");
-    let url = consent_url(&services, &scope, required(user.as_ref())?, asked).await?;
+    let url = consent_url(&services, &party, user.as_deref(), asked).await?;
     Ok(Json(json!({ "oauthUrl": url, "data": { "oauthUrl": url } })))
 }
 
 /// The older form, by path.
 pub(super) async fn consent_of(
     State(services): State<Services>,
-    Tenant(scope): Tenant,
+    Installing { party, .. }: Installing,
     Path((user, app)): Path<(String, String)>,
     Query(mut asked): Query<Asked>,
 ) -> Result<Json<Value>, Failure> {
     asked.insert("app".to_owned(), app);
-    let url = consent_url(&services, &scope, &user, asked).await?;
+    let url = consent_url(&services, &party, Some(&user), asked).await?;
     Ok(Json(json!({ "oauthUrl": url, "redirectUrl": url, "url": url })))
 }
 
 async fn consent_url(
     services: &Services,
-    scope: &Scope,
-    user: &str,
+    party: &Party,
+    user: Option<&str>,
     mut asked: Asked,
 ) -> Result<String, Failure> {
     let Some(app) = asked.remove("app") else {
         let message = "`app` is missing; name the app that the user connects";
         return Err(Failure::new(StatusCode::BAD_REQUEST, "credential-incomplete", message));
     };
-    let user = services.users.find(scope, user).await?;
+    let (scope, user) = party.of(services, user).await?;
     let (scheme, redirect) = (asked.remove("scheme"), asked.remove("redirectUrl"));
     let wish = Wish { user: user.id, name: None, app, scheme, given: asked, redirect };
-    Ok(services.vault.ask_consent(scope, wish).await?)
+    Ok(services.vault.ask_consent(&scope, wish).await?)
 }

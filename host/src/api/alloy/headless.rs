@@ -15,16 +15,21 @@ use trunnion_core::{
     records::StoredRelease,
 };
 
-use super::{events::required, integrations::block_id};
+use super::integrations::block_id;
 use crate::{
-    api::{Services, body, caller::Tenant, error::Failure, path},
+    api::{
+        Services, body,
+        caller::{Installing, Party},
+        error::Failure,
+        path,
+    },
     workflows::install::{Started, Values, Wish},
 };
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Start {
-    user_id: String,
+    user_id: Option<String>,
     integration_id: String,
     #[serde(default)]
     credential_ids: Vec<String>,
@@ -35,17 +40,18 @@ pub(super) struct Start {
 
 pub(super) async fn start(
     State(services): State<Services>,
-    Tenant(scope): Tenant,
+    Installing { party, link }: Installing,
     body: body::Json<Start>,
 ) -> Result<Json<Value>, Failure> {
     let Start { user_id, integration_id, credential_ids, credential_id, workflow_ids } = body.value;
-    let user = services.users.find(&scope, &user_id).await?;
+    let (scope, user) = party.of(&services, user_id.as_deref()).await?;
     let connections = credential_ids.iter().chain(&credential_id);
     let wish = Wish {
         user: user.id,
         integration: path::id::<IntegrationId>(&integration_id, "integration")?,
         connections: connections.map(|id| path::id(id, "credential")).collect::<Result<_, _>>()?,
         workflows: workflow_ids.iter().map(|id| path::id(id, "workflow")).collect::<Result<_, _>>()?,
+        link,
     };
     let Started { session, releases } = services.installer.start(&scope, &wish).await?;
     let data: Vec<_> = releases.iter().filter_map(open_fields).collect();
@@ -109,7 +115,7 @@ struct FilledField {
 
 pub(super) async fn complete(
     State(services): State<Services>,
-    Tenant(scope): Tenant,
+    Installing { party, .. }: Installing,
     body: body::Json<Complete>,
 ) -> Result<Json<Value>, Failure> {
     let Complete { installation_id, data } = body.value;
@@ -120,7 +126,8 @@ pub(super) async fn complete(
         let filled = values.entry(workflow).or_default();
         filled.extend(fields.into_iter().map(|field| (field.name, field.value)));
     }
-    services.installer.complete(&scope, id, values).await?;
+    let (scope, user) = party.whose();
+    services.installer.complete(&scope, (user, id), values).await?;
     Ok(Json(json!({ "message": "Installation completed successfully" })))
 }
 
@@ -132,11 +139,11 @@ pub(super) struct ForUser {
 
 pub(super) async fn remove(
     State(services): State<Services>,
-    Tenant(scope): Tenant,
+    party: Party,
     Path(workflow): Path<String>,
     Query(query): Query<ForUser>,
 ) -> Result<Json<Value>, Failure> {
-    let user = services.users.find(&scope, required(query.user_id.as_ref())?).await?;
+    let (scope, user) = party.of(&services, query.user_id.as_deref()).await?;
     let workflow = path::id(&workflow, "workflow").map_err(|_| {
         Failure::new(StatusCode::NOT_FOUND, "workflow-unknown", format!("there is no workflow `{workflow}`"))
     })?;

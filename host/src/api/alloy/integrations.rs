@@ -15,9 +15,8 @@ use trunnion_core::{
     scope::Scope,
 };
 
-use super::events::required;
 use crate::{
-    api::{Services, caller::Tenant, error::Failure},
+    api::{Services, caller::Installing, error::Failure},
     triggers::request::request_url,
 };
 
@@ -29,12 +28,13 @@ pub(super) struct ForUser {
 
 pub(super) async fn list(
     State(services): State<Services>,
-    Tenant(scope): Tenant,
+    Installing { party, link }: Installing,
     Query(query): Query<ForUser>,
 ) -> Result<Json<Value>, Failure> {
-    let user = services.users.find(&scope, required(query.user_id.as_ref())?).await?;
+    let (scope, user) = party.of(&services, query.user_id.as_deref()).await?;
     let mut shapes = Vec::new();
-    for integration in services.library.integrations(&scope).await? {
+    let shown = |integration: &Integration| link.is_none_or(|link| link.integration == integration.id);
+    for integration in services.library.integrations(&scope).await?.into_iter().filter(shown) {
         shapes.push(shape(&services, &scope, &integration, user.id).await?);
     }
     Ok(Json(json!({ "data": shapes })))
@@ -42,14 +42,16 @@ pub(super) async fn list(
 
 pub(super) async fn one(
     State(services): State<Services>,
-    Tenant(scope): Tenant,
+    Installing { party, link }: Installing,
     Path(integration): Path<String>,
     Query(query): Query<ForUser>,
 ) -> Result<Json<Value>, Failure> {
-    let user = services.users.find(&scope, required(query.user_id.as_ref())?).await?;
+    let (scope, user) = party.of(&services, query.user_id.as_deref()).await?;
     let integrations = services.library.integrations(&scope).await?;
     let id = integration.parse::<IntegrationId>().ok();
-    let found = integrations.iter().find(|known| Some(known.id) == id || known.app == integration);
+    let shown = |known: &&Integration| link.is_none_or(|link| link.integration == known.id);
+    let named = |known: &&Integration| Some(known.id) == id || known.app == integration;
+    let found = integrations.iter().filter(shown).find(named);
     match found {
         Some(found) => Ok(Json(json!({ "data": shape(&services, &scope, found, user.id).await? }))),
         None => {

@@ -13,33 +13,38 @@ use trunnion_core::{
 };
 
 use crate::{
-    api::{Services, body, caller::Tenant, error::Failure, path},
+    api::{
+        Services, body,
+        caller::{Party, Tenant},
+        error::Failure,
+        path,
+    },
     workflows::install::Activity,
 };
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Which {
-    user_id: String,
+    user_id: Option<String>,
     workflow_id: Option<String>,
     workflow_name: Option<String>,
 }
 
 pub(super) async fn activate(
     State(services): State<Services>,
-    Tenant(scope): Tenant,
+    party: Party,
     body: body::Json<Which>,
 ) -> Result<Json<Value>, Failure> {
-    set(&services, &scope, body.value, Activity::Active).await?;
+    set(&services, &party, body.value, Activity::Active).await?;
     Ok(Json(json!({ "activated": true })))
 }
 
 pub(super) async fn deactivate(
     State(services): State<Services>,
-    Tenant(scope): Tenant,
+    party: Party,
     body: body::Json<Which>,
 ) -> Result<Json<Value>, Failure> {
-    set(&services, &scope, body.value, Activity::Paused).await?;
+    set(&services, &party, body.value, Activity::Paused).await?;
     Ok(Json(json!({ "activated": false })))
 }
 
@@ -55,17 +60,17 @@ pub(super) async fn deactivate_all(
     Ok(Json(json!({ "message": "Success" })))
 }
 
-async fn set(services: &Services, scope: &Scope, which: Which, activity: Activity) -> Result<(), Failure> {
-    let user = services.users.find(scope, &which.user_id).await?;
+async fn set(services: &Services, party: &Party, which: Which, activity: Activity) -> Result<(), Failure> {
+    let (scope, user) = party.of(services, which.user_id.as_deref()).await?;
     let workflow = match (&which.workflow_id, &which.workflow_name) {
         (Some(id), _) => path::id(id, "workflow")?,
-        (None, Some(name)) => named(services, scope, user.id, name).await?,
+        (None, Some(name)) => named(services, &scope, user.id, name).await?,
         (None, None) => {
             let message = "the body needs `workflowId` or `workflowName`";
             return Err(Failure::new(StatusCode::BAD_REQUEST, "workflow-missing", message));
         }
     };
-    Ok(services.installer.set_active(scope, user.id, workflow, activity).await?)
+    Ok(services.installer.set_active(&scope, user.id, workflow, activity).await?)
 }
 
 /// The workflow of this name among those that the user has installed.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use trunnion_core::records::Connection;
 
-use crate::api::{Services, body, caller::Tenant, error::Failure, path};
+use crate::api::{Services, body, caller::Party, error::Failure, path};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,31 +22,31 @@ pub(super) struct Update {
 
 pub(super) async fn list(
     State(services): State<Services>,
-    Tenant(scope): Tenant,
+    party: Party,
     Path(user): Path<String>,
 ) -> Result<Json<Value>, Failure> {
-    let user = services.users.find(&scope, &user).await?;
+    let (scope, user) = party.of(&services, Some(&user)).await?;
     let connections = services.vault.connections(&scope, user.id).await?;
     Ok(Json(json!({ "data": connections.iter().map(shape).collect::<Vec<_>>() })))
 }
 
 pub(super) async fn update(
     State(services): State<Services>,
-    Tenant(scope): Tenant,
+    party: Party,
     Path((user, connection)): Path<(String, String)>,
     body: body::Json<Update>,
 ) -> Result<Json<Value>, Failure> {
-    let user = services.users.find(&scope, &user).await?;
+    let (scope, user) = party.of(&services, Some(&user)).await?;
     let id = path::id(&connection, "connection")?;
     Ok(Json(shape(&services.vault.update(&scope, user.id, id, body.value.data).await?)))
 }
 
 pub(super) async fn check(
     State(services): State<Services>,
-    Tenant(scope): Tenant,
+    party: Party,
     Path((user, connection)): Path<(String, String)>,
 ) -> Result<Json<Value>, Failure> {
-    let user = services.users.find(&scope, &user).await?;
+    let (scope, user) = party.of(&services, Some(&user)).await?;
     let id = path::id(&connection, "connection")?;
     Ok(Json(shape(&services.vault.check(&scope, user.id, id).await?)))
 }

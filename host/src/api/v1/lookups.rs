@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    api::{Services, body, caller::Tenant, error::Failure, path},
+    api::{Services, body, caller::Installing, error::Failure, path},
     lookups::{Asked, Found, Wanted},
 };
 
@@ -29,11 +29,12 @@ pub(super) struct Chosen {
 
 pub(super) async fn options(
     State(services): State<Services>,
-    Tenant(scope): Tenant,
+    Installing { party, .. }: Installing,
     Path((user, connection, lookup)): Path<(String, String, String)>,
     body: body::Json<Query>,
 ) -> Result<Json<Value>, Failure> {
-    let user = services.users.find(&scope, &user).await?.id;
+    let (scope, user) = party.of(&services, Some(&user)).await?;
+    let user = user.id;
     let asked = Asked { scope: &scope, user, connection: path::id(&connection, "connection")? };
     let Query { search, cursor, values } = body.value;
     let wanted = Wanted { search, cursor, values };
@@ -45,11 +46,12 @@ pub(super) async fn options(
 
 pub(super) async fn schema(
     State(services): State<Services>,
-    Tenant(scope): Tenant,
+    Installing { party, .. }: Installing,
     Path((user, connection, action)): Path<(String, String, String)>,
     body: body::Json<Chosen>,
 ) -> Result<Json<Value>, Failure> {
-    let user = services.users.find(&scope, &user).await?.id;
+    let (scope, user) = party.of(&services, Some(&user)).await?;
+    let user = user.id;
     let asked = Asked { scope: &scope, user, connection: path::id(&connection, "connection")? };
     let schema = services.lookups.schema(asked, &action, body.value.values).await?;
     Ok(Json(json!({ "schema": schema })))
