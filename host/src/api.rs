@@ -25,6 +25,7 @@ use axum::{Router, middleware};
 use crate::{
     access::Access,
     context::Context,
+    erasure::Erasure,
     lookups::Lookups,
     registry::Swaps,
     runs::{DeadLetters, Queue, RunLog},
@@ -55,6 +56,8 @@ pub struct AllServices {
     pub access: Access,
     /// Users.
     pub users: Users,
+    /// Users who leave with everything of theirs.
+    pub erasure: Erasure,
     /// What their browsers carry.
     pub user_tokens: UserTokens,
     /// Credentials.

@@ -14,6 +14,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod context;
+pub mod erasure;
 pub mod error;
 pub mod finish;
 mod guard;

@@ -34,6 +34,7 @@ use crate::{
     api::{self, AllServices, Services},
     config::Config,
     context::{Capabilities, Context},
+    erasure::Erasure,
     keyfiles::{self, KeysFile},
     limits::RateLimits,
     lookups::Lookups,
@@ -323,6 +324,7 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
     let services = AllServices {
         access: Access::new(context.clone()),
         users: Users::new(context.clone()),
+        erasure: Erasure::new(context.clone(), installer.clone(), runs.clone()),
         user_tokens: UserTokens::new(context.clone()),
         vault,
         lookups,

@@ -216,6 +216,15 @@ impl Vault {
         }
     }
 
+    /// Forgets a connection of a user. Work that waits for it goes on, and says that it is gone.
+    pub async fn forget(&self, scope: &Scope, user: UserId, id: ConnectionId) -> Result<()> {
+        let mut batch = Batch::new();
+        batch.delete::<Connections>(scope, &(user, id));
+        self.context.store.commit(batch).await.map_err(Error::Commit)?;
+        self.attention.wake(id);
+        Ok(())
+    }
+
     /// Where vendors send people back to, unless a registration says something else.
     #[must_use]
     pub fn callback_url(&self) -> String {

@@ -8,6 +8,7 @@
     reason = "helpers of tests are tests"
 )]
 
+mod alloy;
 mod app_webhooks;
 mod attention;
 mod author;

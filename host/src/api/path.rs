@@ -13,15 +13,28 @@ pub fn id<T: FromStr<Err: Display>>(text: &str, what: &str) -> Result<T, Failure
     })
 }
 
-/// The same address without doubled and trailing slashes, which some official clients send.
+/// Names that clients and documents write in several ways.
+const CAMEL_CASE: [&str; 3] = ["oauthUrl", "startInstallation", "completeInstallation"];
+
+/// The same address as routes have it: without doubled and trailing slashes, which some official clients send, and with
+/// names in the case that routes know.
 #[must_use]
 pub fn tidy(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
-    if !path.contains("//") && (path == "/" || !path.ends_with('/')) {
+    let headless = path.contains("/headless/");
+    if !path.contains("//") && (path == "/" || !path.ends_with('/')) && !headless {
         return None;
     }
-    let tidy: String = path.split('/').filter(|part| !part.is_empty()).flat_map(|part| ["/", part]).collect();
+    let known = |part| match CAMEL_CASE.iter().find(|known| known.eq_ignore_ascii_case(part)) {
+        Some(known) if headless => *known,
+        _ => part,
+    };
+    let parts = path.split('/').filter(|part| !part.is_empty());
+    let tidy: String = parts.flat_map(|part| ["/", known(part)]).collect();
     let tidy = if tidy.is_empty() { "/".to_owned() } else { tidy };
+    if tidy == path {
+        return None;
+    }
     let tidy = uri.query().map_or(tidy.clone(), |query| format!("{tidy}?{query}"));
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(PathAndQuery::from_str(&tidy).ok()?);
@@ -40,6 +53,15 @@ mod tests {
             ("/", None),
             ("/users?a=b/", None),
             ("//", Some("/")),
+            ("/2024-03/headless/startinstallation", Some("/2024-03/headless/startInstallation")),
+            ("/headless/CompleteInstallation/", Some("/headless/completeInstallation")),
+            ("/2024-03/headless/oauthurl?app=x", Some("/2024-03/headless/oauthUrl?app=x")),
+            ("/2024-03/headless/oauthUrl", None),
+            ("/2024-03/users/oauthurl", None),
+            (
+                "http://embedded.runalloy.com/2023-01/users/",
+                Some("http://embedded.runalloy.com/2023-01/users"),
+            ),
         ] {
             let uri: Uri = given.parse().unwrap();
             assert_eq!(tidy(&uri).map(|uri| uri.to_string()), expected.map(str::to_owned), "{given}");

@@ -142,6 +142,6 @@ fn copy(batch: &mut Batch, scope: &Scope, run: &LiveRun, number: u32) {
     }
     let copy = LiveRun { id: RunId(Id::from_bytes(bytes)), ..run.clone() };
     batch.insert::<EndedRuns>(scope, &copy.id, &copy);
-    let outline = RunOutline { user: copy.user, failed: false };
+    let outline = RunOutline { user: copy.user, failed: false, ended_at: None };
     batch.insert::<RunsByWorkflow>(scope, &(copy.workflow, copy.id), &outline);
 }

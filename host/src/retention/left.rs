@@ -13,8 +13,9 @@ use trunnion_core::{
 use trunnion_store::{
     Batch, KeyOwner, Position, Swept, Table,
     tables::{
-        ActivePollers, Callbacks, CalledRuns, Consents, ConsentsByState, Deliveries, HeldKeys, InstallLinks,
-        Installations, LiveItems, LiveRuns, Pollers, RequestPaths, ScheduleMarks,
+        ActivePollers, Callbacks, CalledRuns, Connections, Consents, ConsentsByState, Deliveries, HeldKeys,
+        InstallLinks, InstallSessions, Installations, LiveItems, LiveRuns, Pollers, RequestPaths,
+        ScheduleMarks, Subscriptions, Users, UsersByName,
     },
 };
 
@@ -37,6 +38,11 @@ impl Forgetting<'_> {
         self.unreadable::<Callbacks>(forgotten).await?;
         self.unreadable::<ScheduleMarks>(forgotten).await?;
         self.unreadable::<Pollers>(forgotten).await?;
+        self.unreadable::<Users>(forgotten).await?;
+        self.unreadable::<Connections>(forgotten).await?;
+        self.unreadable::<Installations>(forgotten).await?;
+        self.unreadable::<InstallSessions>(forgotten).await?;
+        self.unreadable::<Subscriptions>(forgotten).await?;
         self.consents(forgotten).await?;
         self.all_that::<InstallLinks>(forgotten, |swept| {
             swept.record.as_ref().is_none_or(|link| link.expires_at <= self.now)
@@ -45,6 +51,10 @@ impl Forgetting<'_> {
         let erased = |scope, user| self.store.keys().is_erased(KeyOwner::User(scope, user));
         self.all_that::<ActivePollers>(forgotten, |timer| {
             timer.record.as_ref().is_some_and(|record| erased(timer.place, record.user))
+        })
+        .await?;
+        self.all_that::<UsersByName>(forgotten, |name| {
+            name.record.as_ref().is_some_and(|record| erased(name.place, record.user))
         })
         .await?;
         self.all_that::<RequestPaths>(forgotten, |path| {

@@ -6,12 +6,13 @@ use serde_json::json;
 use trunnion_core::{
     clock::{ManualClock, Random, SeededRandom},
     id::{
-        ConnectionId, ConsentId, EventId, IdSource, InstallationId, RunId, UserId, WorkflowId, WorkspaceId,
+        ConnectionId, ConsentId, EventId, IdSource, InstallSessionId, InstallationId, IntegrationId, RunId,
+        SubscriptionId, UserId, WorkflowId, WorkspaceId,
     },
     machine::{Outcome, RunState, Status},
     records::{
-        Callback, Connection, Consent, DeadLetter, DeadWork, EventSource, HeldKey, Installation, LedgerEntry,
-        LiveItem, LiveRun, Poller, ScheduleMark,
+        Callback, Connection, Consent, DeadLetter, DeadWork, EventSource, HeldKey, InstallLink, Installation,
+        LedgerEntry, LiveItem, LiveRun, Poller, ScheduleMark,
     },
     scope::Scope,
 };
@@ -19,9 +20,10 @@ use trunnion_store::{
     Batch, Deployment, KeyOwner, KeyRing, Position, Select, Table,
     memory::Memory,
     tables::{
-        ActivePollers, Callbacks, CalledRuns, ConsentTarget, Consents, ConsentsByState, DeadLetters,
-        EndedRuns, HeldKeys, Installations, Ledger, LiveItems, LiveRuns, PollTimer, Pollers, Present,
-        RequestPaths, RequestTarget, RunOutline, RunsByWorkflow, ScheduleMarks,
+        ActivePollers, Callbacks, CalledRuns, Connections, ConsentTarget, Consents, ConsentsByState,
+        DeadLetters, EndedRuns, HeldKeys, InstallLinks, InstallSessions, Installations, Ledger, LiveItems,
+        LiveRuns, PollTimer, Pollers, Present, RequestPaths, RequestTarget, RunOutline, RunsByWorkflow,
+        ScheduleMarks, Subscriptions, UserRef, Users, UsersByName,
     },
 };
 
@@ -88,7 +90,7 @@ impl World {
         let run = self.run(user, Some(Status::Ended { outcome: Outcome::Cancelled, at }));
         let mut batch = Batch::new();
         batch.insert::<EndedRuns>(&scope, &run.id, &run);
-        let outline = RunOutline { user, failed: true };
+        let outline = RunOutline { user, failed: true, ended_at: None };
         batch.insert::<RunsByWorkflow>(&scope, &(run.workflow, run.id), &outline);
         let letter = DeadLetter { at, reason: "test".to_owned(), work: DeadWork::Run { run: run.id, user } };
         batch.insert::<DeadLetters>(&scope, &run.id.0, &letter);
@@ -131,6 +133,7 @@ impl World {
         });
         let copy: Installation = serde_json::from_value(copy).unwrap();
         batch.insert::<Installations>(&scope, &(user, installation), &copy);
+        self.what_is_theirs(user, &mut batch);
         batch.insert::<LiveRuns>(&scope, &run.id, &run);
         batch.insert::<LiveRuns>(&scope, &called.id, &called);
         batch.insert::<CalledRuns>(&scope, &(run.id, called.id), &Present {});
@@ -157,6 +160,38 @@ impl World {
         self.store.commit(batch).await.unwrap();
     }
 
+    /// A user's own records, as a crash in the middle of an erasure leaves them.
+    fn what_is_theirs(&self, user: UserId, batch: &mut Batch) {
+        let scope = self.scope(Environment::Production);
+        let now = self.clock.now();
+        let named = json!({ "id": user, "username": "ada", "created_at": now, "updated_at": now });
+        batch.insert::<Users>(&scope, &user, &serde_json::from_value(named).unwrap());
+        let mut name = [0; 16];
+        name[..12].copy_from_slice(user.as_bytes());
+        batch.insert::<UsersByName>(&scope, &name, &UserRef { user });
+        let connection: ConnectionId = self.ids.next();
+        let connected = json!({
+            "id": connection, "user": user, "app": "acme", "scheme": "key", "account": "a", "parameters": {},
+            "secrets": {}, "created_at": now, "updated_at": now,
+        });
+        batch.insert::<Connections>(&scope, &(user, connection), &serde_json::from_value(connected).unwrap());
+        let session: InstallSessionId = self.ids.next();
+        let integration: IntegrationId = self.ids.next();
+        let begun = json!({
+            "id": session, "user": user, "integration": integration, "workflows": [], "connections": {},
+            "created_at": now,
+        });
+        batch.insert::<InstallSessions>(&scope, &session, &serde_json::from_value(begun).unwrap());
+        let link = InstallLink { id: self.ids.next(), user, integration, expires_at: now + DAY };
+        batch.insert::<InstallLinks>(&scope, &link.id, &link);
+        let subscription: SubscriptionId = self.ids.next();
+        let registered = json!({
+            "id": subscription, "user": user, "connection": connection, "app": "acme", "trigger": "changed",
+            "options": {}, "path_token": "0", "secret": "s", "state": null, "digest": "0", "created_at": now,
+        });
+        batch.insert::<Subscriptions>(&scope, &subscription, &serde_json::from_value(registered).unwrap());
+    }
+
     /// How much is stored of what [`Self::everything_of`] makes, readable or not, by table.
     async fn engine_keeps(&self) -> Vec<(&'static str, usize)> {
         async fn count<T: Table>(store: &Store) -> (&'static str, usize) {
@@ -164,6 +199,13 @@ impl World {
         }
         let store = &self.store;
         vec![
+            count::<Users>(store).await,
+            count::<UsersByName>(store).await,
+            count::<Connections>(store).await,
+            count::<Installations>(store).await,
+            count::<InstallSessions>(store).await,
+            count::<InstallLinks>(store).await,
+            count::<Subscriptions>(store).await,
             count::<LiveRuns>(store).await,
             count::<LiveItems>(store).await,
             count::<ScheduleMarks>(store).await,

@@ -474,7 +474,8 @@ pub(super) fn changes_of(scope: &Scope, run: &LiveRun, version: Version) -> Batc
 pub(crate) fn record_end(batch: &mut Batch, scope: &Scope, run: &LiveRun, outcome: &Outcome, at: Timestamp) {
     batch.insert::<EndedRuns>(scope, &run.id, run);
     let failed = matches!(outcome, Outcome::Failed { .. });
-    batch.insert::<RunsByWorkflow>(scope, &(run.workflow, run.id), &RunOutline { user: run.user, failed });
+    let outline = RunOutline { user: run.user, failed, ended_at: Some(at) };
+    batch.insert::<RunsByWorkflow>(scope, &(run.workflow, run.id), &outline);
     if let Outcome::Failed { dead_letter: Some(reason), .. } = outcome {
         let work = DeadWork::Run { run: run.id, user: run.user };
         batch.insert::<DeadLetters>(scope, &run.id.0, &DeadLetter { at, reason: reason.clone(), work });

@@ -40,7 +40,7 @@ const PAGE: usize = 128;
 #[derive(Clone, Debug)]
 pub struct RunLog {
     pub(super) context: Context,
-    releases: Arc<Releases>,
+    pub(super) releases: Arc<Releases>,
     pub(super) queue: Arc<Queue>,
     waiting: Arc<Waiting>,
 }

@@ -5,6 +5,9 @@
 //! registration leaves nothing half-installed. What deploy-time flows are told of either is in `deploy`.
 
 mod deploy;
+mod disconnect;
+mod look;
+mod upgrade;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -180,6 +183,9 @@ impl Installer {
             if record.active == active {
                 return Ok(());
             }
+            if active {
+                self.still_connected(scope, &record).await?;
+            }
             let key = (user, record.id);
             let compiled = self.releases.get(scope, workflow, record.release).await?;
             let changed = Installation { active, updated_at: self.context.now(), ..record };
@@ -340,7 +346,8 @@ impl Installer {
         values: Values,
     ) -> Result<Vec<Installation>> {
         let (this, scope) = (self.clone(), *scope);
-        finish(async move { this.complete_here(&scope, (user, id), &values).await }).await
+        let activity = |_: Option<&Installation>| true;
+        finish(async move { this.complete_here(&scope, (user, id), &values, activity).await }).await
     }
 
     async fn complete_here(
@@ -348,6 +355,7 @@ impl Installer {
         scope: &Scope,
         (user, id): (Option<UserId>, InstallSessionId),
         values: &Values,
+        active: impl Fn(Option<&Installation>) -> bool + Send,
     ) -> Result<Vec<Installation>> {
         let session = present(self.context.store.get::<InstallSessions>(scope, &id).await)?;
         let session = session.filter(|session| user.is_none_or(|user| user == session.record.user));
@@ -381,7 +389,7 @@ impl Installer {
                 release: *number,
                 connections: connections.map(|(app, id)| (app.clone(), *id)).collect(),
                 config,
-                active: true,
+                active: active(known),
                 subscription: None,
                 hears: None,
                 entrance: self.entrance(&release.definition, known),
@@ -593,13 +601,32 @@ impl Installer {
     /// those of deploy-time flows begin in the same commit: a removal is told of exactly once.
     pub async fn remove(&self, scope: &Scope, user: UserId, workflow: WorkflowId) -> Result<()> {
         let Versioned { record: installation, version } = self.copy(scope, user, workflow).await?;
+        let beginnings = self.tell_of_removing(scope, &installation).await?;
+        self.take_away(scope, &installation, version, beginnings).await
+    }
+
+    /// Removes a copy of a user who is being erased: as [`Self::remove`], and nobody is told, since nothing of the
+    /// user's can run any more.
+    pub async fn withdraw(&self, scope: &Scope, user: UserId, workflow: WorkflowId) -> Result<()> {
+        let Versioned { record: installation, version } = self.copy(scope, user, workflow).await?;
+        self.take_away(scope, &installation, version, Vec::new()).await
+    }
+
+    async fn take_away(
+        &self,
+        scope: &Scope,
+        installation: &Installation,
+        version: Version,
+        beginnings: Vec<Beginning>,
+    ) -> Result<()> {
+        let Installation { user, workflow, .. } = *installation;
         let compiled = self.releases.get(scope, workflow, installation.release).await?;
         let mut batch = Batch::new();
         batch.remove::<Installations>(scope, &(user, installation.id), version);
         batch.delete::<InstallationsByWorkflow>(scope, &(workflow, user, installation.id));
         // A tick that is being accepted holds on to its mark, and is refused from here on.
         batch.delete::<ScheduleMarks>(scope, &(user, installation.id));
-        if let Some(key) = self.trigger_key(scope, &compiled.release.definition, &installation) {
+        if let Some(key) = self.trigger_key(scope, &compiled.release.definition, installation) {
             batch.delete::<InstallationsByTrigger>(scope, &(key, installation.id));
         }
         if let Some(entrance) = &installation.entrance {
@@ -609,7 +636,7 @@ impl Installer {
         let following = Following {
             changed: vec![(user, installation.id)],
             let_go: self.acceptor.release_keys(scope, installation.id, &mut batch).await?,
-            beginnings: self.tell_of_removing(scope, &installation).await?,
+            beginnings,
         };
         let removed = self.commit(scope, batch, following).await?;
         removed.map_err(|error| changed_meanwhile(error, installation.id))?;

@@ -241,6 +241,13 @@ impl Library {
         Ok(stored.map(|stored| stored.record))
     }
 
+    /// Every release of a workflow, oldest first.
+    pub async fn releases(&self, scope: &Scope, workflow: WorkflowId) -> Result<Vec<StoredRelease>> {
+        let select = Select::all().prefix(&workflow);
+        let entries = self.context.store.list::<ReleasesTable>(scope, select).await?;
+        Ok(entries.into_iter().map(|entry| entry.record).collect())
+    }
+
     fn require_app(&self, app: &str) -> Result<()> {
         if self.context.registry.active(app).is_some() {
             return Ok(());

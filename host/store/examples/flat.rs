@@ -246,7 +246,7 @@ impl World {
             let mut batch = Batch::new();
             batch.remove::<LiveRuns>(&self.scope, &run.id, version);
             batch.insert::<EndedRuns>(&self.scope, &run.id, &run);
-            let outline = RunOutline { user: run.user, failed: false };
+            let outline = RunOutline { user: run.user, failed: false, ended_at: None };
             batch.insert::<RunsByWorkflow>(&self.scope, &(run.workflow, run.id), &outline);
             self.store.commit(batch).await?;
         }

@@ -212,6 +212,9 @@ pub struct RunOutline {
     pub user: UserId,
     /// Whether it ended with an error.
     pub failed: bool,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
 }
 
 /// When a poller polls.

@@ -13,7 +13,6 @@ use trunnion::{
     access::Access,
     api::{self, Services},
     config::Config,
-    context::Context,
     server::wire,
 };
 use trunnion_core::{
@@ -28,7 +27,6 @@ use crate::bare::{Nowhere, context, scope, swaps};
 /// A host's routes, with keys of both environments of a workspace.
 pub(crate) struct Edge {
     pub(crate) clock: Arc<ManualClock>,
-    pub(crate) context: Context,
     pub(crate) development: String,
     pub(crate) production: String,
     router: Router,
@@ -69,7 +67,7 @@ impl Edge {
         let (services, _worker) = wire(&Config::default(), context.clone(), swaps(&context));
         let router = api::router(Services::from(services));
         let [development, production] = <[String; 2]>::try_from(keys).unwrap();
-        Self { clock, context, development, production, router }
+        Self { clock, development, production, router }
     }
 
     /// A request with these headers.

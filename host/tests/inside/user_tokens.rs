@@ -8,14 +8,20 @@ use serde_json::{Value, json};
 use crate::edge::Edge;
 
 /// Everything that a browser may call; `USER` stands for its user.
-const BROWSER: [(&str, &str); 17] = [
+const BROWSER: [(&str, &str); 23] = [
     ("GET", "/2024-03/integrations"),
     ("GET", "/2024-03/integrations/bigcommerce"),
+    ("GET", "/2024-03/workflows"),
+    ("GET", "/2024-03/workflows/000000000000000000000000"),
+    ("DELETE", "/2024-03/workflows/000000000000000000000000"),
+    ("GET", "/2024-03/workflows/000000000000000000000000/versions"),
+    ("PUT", "/2024-03/workflows/000000000000000000000000/upgrade"),
     ("PUT", "/2024-03/workflows/activate"),
     ("PUT", "/2024-03/workflows/deactivate"),
-    ("DELETE", "/2024-03/workflows/000000000000000000000000"),
     ("GET", "/2024-03/users/USER/credentials"),
+    ("POST", "/2024-03/users/USER/credentials"),
     ("GET", "/2024-03/users/USER/credentials/bigcommerce"),
+    ("DELETE", "/2024-03/users/USER/credentials/000000000000000000000000"),
     ("POST", "/2024-03/headless/credentials"),
     ("GET", "/2024-03/headless/oauthUrl?app=bigcommerce"),
     ("POST", "/2024-03/headless/oauthUrl"),
@@ -26,6 +32,36 @@ const BROWSER: [(&str, &str); 17] = [
     ("POST", "/v1/users/USER/connections/000000000000000000000000/check"),
     ("POST", "/v1/users/USER/connections/000000000000000000000000/lookups/any"),
     ("POST", "/v1/users/USER/connections/000000000000000000000000/actions/any/schema"),
+];
+
+/// Everything that only the ISV's server may call.
+const SERVER: [(&str, &str); 26] = [
+    ("GET", "/2024-03/users"),
+    ("POST", "/2024-03/users"),
+    ("POST", "/2024-03/users/batch"),
+    ("GET", "/2024-03/users/ada"),
+    ("PUT", "/2024-03/users/ada"),
+    ("DELETE", "/2024-03/users/ada"),
+    ("GET", "/2024-03/users/ada/token"),
+    ("GET", "/2024-03/user/ada/token"),
+    ("DELETE", "/2024-03/users/ada/logs"),
+    ("PUT", "/2024-03/users/ada/deactivate-workflows"),
+    ("GET", "/2024-03/users/ada/integrations/000000000000000000000000/install-url"),
+    ("GET", "/2024-03/apps"),
+    ("GET", "/2024-03/metadata/apps"),
+    ("GET", "/2024-03/events"),
+    ("POST", "/2024-03/run/event"),
+    ("POST", "/2024-03/run/workflow"),
+    ("GET", "/2024-03/workflows/000000000000000000000000/users"),
+    ("GET", "/2024-03/workflows/000000000000000000000000/logs"),
+    ("GET", "/2024-03/workflow/000000000000000000000000/logs"),
+    ("GET", "/2024-03/workflows/000000000000000000000000/errors"),
+    ("GET", "/2024-03/workflows/000000000000000000000000/analytics"),
+    ("POST", "/2024-03/workflows/000000000000000000000000/rerun/000000000000000000000000"),
+    ("GET", "/2024-03/logs"),
+    ("GET", "/v1/runs"),
+    ("GET", "/v1/token-keys"),
+    ("POST", "/v1/token-keys"),
 ];
 
 /// A body that every one of those calls understands.
@@ -73,10 +109,8 @@ async fn a_token_stands_for_its_user_in_every_call_that_a_browser_makes() {
         let mut named = body_for(path);
         let elsewhere = if path.contains("USER") {
             path.replace("USER", "bob")
-        } else if method == "POST" || method == "PUT" {
-            named["userId"] = json!("bob");
-            path.to_owned()
         } else {
+            named["userId"] = json!("bob");
             format!("{path}{}userId=bob", if path.contains('?') { "&" } else { "?" })
         };
         if !path.ends_with("completeInstallation") {
@@ -117,8 +151,10 @@ async fn what_is_no_token_of_this_environment_proves_nothing() {
     };
     let hs512 = Header { alg: Algorithm::HS512, ..header.clone() };
     let production = Header { kid: Some(kid.replace("development", "production")), ..header.clone() };
-    let unknown =
-        Header { kid: Some(format!("{}{}", &kid[..kid.len() - 24], "0".repeat(24))), ..header.clone() };
+    let (of, _) = kid.rsplit_once('.').unwrap();
+    let unknown = Header { kid: Some(format!("{of}.{}", "0".repeat(24))), ..header.clone() };
+    let mut cut_off = token.clone();
+    cut_off.truncate(token.len() - 2);
     let wrong = [
         ("nothing", String::new()),
         ("no token", "ada".to_owned()),
@@ -133,7 +169,7 @@ async fn what_is_no_token_of_this_environment_proves_nothing() {
         ("none with the signature", format!("{}.{claims}.{signature}", unsigned("none"))),
         ("a public key's algorithm", format!("{}.{claims}.{signature}", unsigned("EdDSA"))),
         ("other words", format!("{}.{}.{signature}", unsigned("HS256"), claims.to_lowercase())),
-        ("cut off", token[..token.len() - 2].to_owned()),
+        ("cut off", cut_off),
     ];
     for (method, path) in BROWSER {
         let path = path.replace("USER", &ada);
@@ -155,16 +191,7 @@ async fn a_token_is_no_key() {
     let edge = Edge::start().await;
     edge.user("ada").await;
     let token = token_of(&edge, "ada", "").await;
-    for (method, path) in [
-        ("GET", "/2024-03/users"),
-        ("POST", "/2024-03/users"),
-        ("GET", "/2024-03/users/ada"),
-        ("GET", "/2024-03/users/ada/token"),
-        ("POST", "/2024-03/run/event"),
-        ("GET", "/2024-03/events"),
-        ("GET", "/v1/runs"),
-        ("POST", "/v1/token-keys"),
-    ] {
+    for (method, path) in SERVER {
         let answer =
             edge.with_token(&token, method, path, json!({ "username": "eve", "former": "end" })).await;
         assert_eq!(answer.status, 401, "{method} {path}: {answer:?}");
@@ -266,7 +293,7 @@ async fn browsers_are_told_what_pages_may_call_and_only_of_that() {
         let headers = header("access-control-allow-headers");
         assert_eq!(headers, "content-type,x-alloy-user-token", "{method} {path}");
     }
-    for path in ["/2024-03/users", "/2024-03/run/event", "/v1/runs", "/2024-03/users/ada/token"] {
+    for (_, path) in SERVER {
         let answer = edge.send("OPTIONS", path, &preflight("GET"), "").await;
         assert!(answer.headers.get("access-control-allow-origin").is_none(), "{path}: {answer:?}");
     }

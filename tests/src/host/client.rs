@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 
 use crate::wait;
 
-/// Calls with one API key.
+/// Calls with one API key, or as a user's browser.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
     base: String,
     key: String,
+    user_token: Option<String>,
 }
 
 /// What the host answered.
@@ -109,7 +110,18 @@ impl Client {
     /// Calls the host at `base` with `key`.
     pub fn new(base: &str, key: &str) -> Result<Self> {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
-        Ok(Self { http, base: base.to_owned(), key: key.to_owned() })
+        Ok(Self { http, base: base.to_owned(), key: key.to_owned(), user_token: None })
+    }
+
+    /// The same without a key, as a browser with this token calls.
+    #[must_use]
+    pub fn as_user(&self, token: &str) -> Self {
+        Self { key: String::new(), user_token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// `GET /users/{id}/token`.
+    pub async fn user_token(&self, user: &str) -> Result<String> {
+        text_of(&self.get(&format!("/2023-12/users/{user}/token")).await?.ok()?, "/token")
     }
 
     /// A request with any body.
@@ -118,6 +130,9 @@ impl Client {
         let mut request = self.http.request(method, format!("{}{path}", self.base));
         if !self.key.is_empty() {
             request = request.header("authorization", format!("Bearer {}", self.key));
+        }
+        if let Some(token) = &self.user_token {
+            request = request.header("x-alloy-user-token", token);
         }
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body);
@@ -131,6 +146,11 @@ impl Client {
     /// GET.
     pub async fn get(&self, path: &str) -> Result<Answer> {
         self.send(Method::GET, path, None).await
+    }
+
+    /// DELETE.
+    pub async fn delete(&self, path: &str) -> Result<Answer> {
+        self.send(Method::DELETE, path, None).await
     }
 
     /// POST of JSON.

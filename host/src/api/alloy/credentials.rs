@@ -10,12 +10,13 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::events::unquoted;
+use super::lenient;
 use crate::{
     api::{
         Services, body,
         caller::{Installing, Party},
         error::Failure,
+        path,
     },
     vault::Wish,
 };
@@ -40,8 +41,27 @@ pub(super) async fn create(
     body: body::Json<NewCredential>,
 ) -> Result<Json<Value>, Failure> {
     let NewCredential { user_id, credential } = body.value;
+    connect(&services, &party, user_id.as_deref(), credential).await
+}
+
+/// The older form, by path.
+pub(super) async fn create_of(
+    State(services): State<Services>,
+    Installing { party, .. }: Installing,
+    Path(user): Path<String>,
+    body: body::Json<NewCredential>,
+) -> Result<Json<Value>, Failure> {
+    connect(&services, &party, Some(&user), body.value.credential).await
+}
+
+async fn connect(
+    services: &Services,
+    party: &Party,
+    user: Option<&str>,
+    credential: Value,
+) -> Result<Json<Value>, Failure> {
     // One official client sends the credential as a JSON text.
-    let credential: Credential = serde_json::from_value(unquoted(credential)).map_err(|error| {
+    let credential: Credential = serde_json::from_value(lenient::object(credential)).map_err(|error| {
         let message = format!("`credential` must be {{\"type\": APP, \"data\": {{…}}}}: {error}");
         Failure::new(StatusCode::BAD_REQUEST, "credential-invalid", message)
     })?;
@@ -57,7 +77,7 @@ pub(super) async fn create(
         };
         given.insert(name, text);
     }
-    let (scope, user) = party.of(&services, user_id.as_deref()).await?;
+    let (scope, user) = party.of(services, user).await?;
     let connection = services.vault.connect(&scope, user.id, &credential.app, given).await?;
     Ok(Json(json!({ "success": true, "credentialId": connection.id })))
 }
@@ -78,6 +98,16 @@ pub(super) async fn list(
         })
     };
     Ok(Json(json!({ "data": connections.iter().map(shape).collect::<Vec<_>>() })))
+}
+
+pub(super) async fn delete(
+    State(services): State<Services>,
+    party: Party,
+    Path((user, credential)): Path<(String, String)>,
+) -> Result<Json<Value>, Failure> {
+    let (scope, user) = party.of(&services, Some(&user)).await?;
+    services.installer.disconnect(&scope, user.id, path::id(&credential, "credential")?).await?;
+    Ok(Json(json!({ "success": true })))
 }
 
 /// `userId`, `app` and what else the app's address needs, such as `shop`. `redirectUrl` is where the user goes in the

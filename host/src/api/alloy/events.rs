@@ -1,4 +1,4 @@
-//! Custom events: `GET /events` and `POST /run/event`.
+//! What the ISV's server starts: `GET /events`, `POST /run/event` and `POST /run/workflow`.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::{
@@ -9,11 +9,13 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::{lenient, required};
 use crate::{
-    api::{Services, body, caller::Tenant, error::Failure},
+    api::{Services, body, caller::Tenant, error::Failure, path},
     triggers::{
         accept::Seen,
         custom::{self, CustomEvent},
+        request::Incoming,
     },
 };
 
@@ -30,7 +32,7 @@ pub(super) async fn list(
 #[serde(rename_all = "camelCase")]
 pub(super) struct RunEvent {
     event: String,
-    user_id: String,
+    user_id: Option<String>,
     data: Value,
 }
 
@@ -42,7 +44,7 @@ pub(super) async fn run(
 ) -> Result<Json<Value>, Failure> {
     services.acceptor.admit()?;
     let body::Json { value: RunEvent { event, user_id, data }, raw } = body;
-    let user = services.users.find(&scope, &user_id).await?;
+    let user = services.users.find(&scope, required(user_id.as_deref())?).await?;
     let seen = match headers.get("idempotency-key") {
         None => None,
         Some(key) => {
@@ -52,30 +54,59 @@ pub(super) async fn run(
             Some(Seen { key, body_hash: Some(hex::encode(digest(&SHA256, &raw))) })
         }
     };
-    let event =
-        CustomEvent { user: user.id, username: user.username, name: event, data: unquoted(data), seen };
+    let event = CustomEvent {
+        user: user.id,
+        username: user.username,
+        name: event,
+        data: lenient::object(data),
+        seen,
+    };
     custom::accept(&services.context, &services.library, &services.acceptor, &scope, event).await?;
     Ok(Json(json!({ "message": "Event successfully triggered" })))
 }
 
-/// A JSON text that holds a JSON object stands for the object: one official client sends it so.
-pub(super) fn unquoted(value: Value) -> Value {
-    match &value {
-        Value::String(text) => match serde_json::from_str(text) {
-            Ok(inner @ Value::Object(_)) => inner,
-            _ => value,
-        },
-        _ => value,
-    }
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RunWorkflow {
+    workflow_id: Option<String>,
+    workflow_name: Option<String>,
+    user_id: Option<String>,
+    data: Value,
 }
 
-/// What a query's `userId` must be.
-pub(super) fn required(user_id: Option<&String>) -> Result<&str, Failure> {
-    user_id.map(String::as_str).ok_or_else(|| {
-        Failure::new(
-            StatusCode::BAD_REQUEST,
-            "user-missing",
-            "the query needs `userId`: a user's id or username",
-        )
-    })
+/// Starts a workflow whose trigger is a request, as a request to the user's copy of it would; nobody waits for what it
+/// answers.
+pub(super) async fn run_workflow(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+    headers: HeaderMap,
+    body: body::Json<RunWorkflow>,
+) -> Result<Json<Value>, Failure> {
+    services.acceptor.admit()?;
+    let RunWorkflow { workflow_id, workflow_name, user_id, data } = body.value;
+    let user = services.users.find(&scope, required(user_id.as_deref())?).await?;
+    let installer = &services.installer;
+    let copy = match (&workflow_id, &workflow_name) {
+        (Some(id), _) => installer.copy_of(&scope, user.id, path::id(id, "workflow")?).await?,
+        (None, Some(name)) => installer.named(&scope, user.id, name).await?,
+        (None, None) => {
+            let message = "the body needs `workflowId` or `workflowName`";
+            return Err(Failure::new(StatusCode::BAD_REQUEST, "workflow-missing", message));
+        }
+    };
+    let Some(entrance) = &copy.entrance else {
+        let message = format!(
+            "workflow `{}` is not started by requests; send its custom event to /run/event, or wait for what starts it",
+            copy.workflow
+        );
+        return Err(Failure::new(StatusCode::BAD_REQUEST, "trigger-unfit", message));
+    };
+    let text = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let mut sent = vec![text("content-type", "application/json"), text("prefer", "respond-async")];
+    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
+    sent.extend(key.map(|key| text("idempotency-key", key)));
+    let data = lenient::object(data).to_string();
+    let incoming = Incoming { method: "POST", query: "", headers: &sent, body: data.as_bytes() };
+    services.requests.receive(&entrance.path_token, incoming).await?;
+    Ok(Json(json!({ "message": "success" })))
 }

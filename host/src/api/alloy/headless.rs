@@ -1,12 +1,8 @@
-//! Headless installation: start, complete, and a user's removal of a workflow.
+//! Headless installation: start and complete.
 
 use std::collections::BTreeMap;
 
-use axum::{
-    Json,
-    extract::{Path, Query, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use trunnion_core::{
@@ -15,14 +11,9 @@ use trunnion_core::{
     records::StoredRelease,
 };
 
-use super::integrations::block_id;
+use super::shapes::block_id;
 use crate::{
-    api::{
-        Services, body,
-        caller::{Installing, Party},
-        error::Failure,
-        path,
-    },
+    api::{Services, body, caller::Installing, error::Failure, path},
     workflows::install::{Started, Values, Wish},
 };
 
@@ -129,24 +120,4 @@ pub(super) async fn complete(
     let (scope, user) = party.whose();
     services.installer.complete(&scope, (user, id), values).await?;
     Ok(Json(json!({ "message": "Installation completed successfully" })))
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ForUser {
-    user_id: Option<String>,
-}
-
-pub(super) async fn remove(
-    State(services): State<Services>,
-    party: Party,
-    Path(workflow): Path<String>,
-    Query(query): Query<ForUser>,
-) -> Result<Json<Value>, Failure> {
-    let (scope, user) = party.of(&services, query.user_id.as_deref()).await?;
-    let workflow = path::id(&workflow, "workflow").map_err(|_| {
-        Failure::new(StatusCode::NOT_FOUND, "workflow-unknown", format!("there is no workflow `{workflow}`"))
-    })?;
-    services.installer.remove(&scope, user.id, workflow).await?;
-    Ok(Json(json!({ "deleted": true })))
 }

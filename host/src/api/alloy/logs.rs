@@ -1,4 +1,4 @@
-//! `/workflows/{id}/logs` and `/errors`: a workflow's ended runs.
+//! `/workflows/{id}/logs`, `/errors` and `/analytics`: a workflow's ended runs.
 
 use axum::{
     Json,
@@ -8,16 +8,15 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use trunnion_core::{
-    id::WorkflowId,
     machine::{Outcome, Status},
     records::LiveRun,
     scope::Scope,
 };
 
-use super::{events::required, integrations::block_id};
+use super::{required, shapes::block_id, workflows::known};
 use crate::{
     api::{Services, caller::Tenant, error::Failure, path},
-    runs::log::Wanted,
+    runs::{log::Wanted, notices::Totals},
 };
 
 /// Alloy's documented page size, and its largest.
@@ -32,6 +31,8 @@ pub(super) struct Page {
     page: usize,
     limit: Option<usize>,
     order: Option<String>,
+    /// Whether only failed ones are wanted: there is such a parameter, unless it says no.
+    error: Option<String>,
 }
 
 pub(super) async fn logs(
@@ -40,7 +41,8 @@ pub(super) async fn logs(
     Path(workflow): Path<String>,
     Query(page): Query<Page>,
 ) -> Result<Json<Value>, Failure> {
-    let runs = list(&services, &scope, &workflow, page, false).await?;
+    let failed = page.error.as_deref().is_some_and(|said| !matches!(said, "false" | "0"));
+    let runs = list(&services, &scope, &workflow, page, failed).await?;
     Ok(Json(json!({ "data": runs.iter().map(execution).collect::<Vec<_>>() })))
 }
 
@@ -77,8 +79,8 @@ pub(super) async fn rerun(
     Path((workflow, execution)): Path<(String, String)>,
     Query(query): Query<ForUser>,
 ) -> Result<Json<Value>, Failure> {
-    let user = services.users.find(&scope, required(query.user_id.as_ref())?).await?;
-    let workflow: WorkflowId = path::id(&workflow, "workflow")?;
+    let user = services.users.find(&scope, required(query.user_id.as_deref())?).await?;
+    let workflow = known(&workflow)?;
     let run = services.runs.run(&scope, path::id(&execution, "execution")?).await?;
     if run.workflow != workflow || run.user != user.id {
         let message =
@@ -89,6 +91,22 @@ pub(super) async fn rerun(
     Ok(Json(json!({ "message": "success", "executionUuid": new })))
 }
 
+/// What a workflow's ended runs come to, of all users or of one.
+pub(super) async fn analytics(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+    Path(workflow): Path<String>,
+    Query(query): Query<ForUser>,
+) -> Result<Json<Value>, Failure> {
+    let workflow = services.library.workflow(&scope, known(&workflow)?).await?;
+    let user = match &query.user_id {
+        Some(user) => Some(services.users.find(&scope, user).await?.id),
+        None => None,
+    };
+    let Totals { runs, failed, app_steps } = services.runs.totals(&scope, workflow.id, user).await?;
+    Ok(Json(json!({ "totalAppActions": app_steps, "totalWorkflowRuns": runs, "totalErrors": failed })))
+}
+
 async fn list(
     services: &Services,
     scope: &Scope,
@@ -96,7 +114,7 @@ async fn list(
     page: Page,
     failed: bool,
 ) -> Result<Vec<LiveRun>, Failure> {
-    let workflow: WorkflowId = path::id(workflow, "workflow")?;
+    let workflow = known(workflow)?;
     services.library.workflow(scope, workflow).await?;
     let user = match &page.user_id {
         Some(user) => Some(services.users.find(scope, user).await?.id),

@@ -1,86 +1,165 @@
-//! `/workflows`: a user's copies, paused and let go on.
+//! `/workflows`: what is released, and who has installed what of it.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::StatusCode,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 use trunnion_core::{
-    id::{UserId, WorkflowId},
-    scope::Scope,
+    id::{IntegrationId, WorkflowId},
+    records::StoredRelease,
 };
 
+use super::shapes;
 use crate::{
     api::{
-        Services, body,
+        Services,
         caller::{Party, Tenant},
         error::Failure,
         path,
     },
-    workflows::install::Activity,
+    error::Error,
 };
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Which {
+pub(super) struct Filter {
     user_id: Option<String>,
-    workflow_id: Option<String>,
-    workflow_name: Option<String>,
+    /// An integration's id, or its app.
+    integration: Option<String>,
 }
 
-pub(super) async fn activate(
+pub(super) async fn list(
     State(services): State<Services>,
     party: Party,
-    body: body::Json<Which>,
+    Query(filter): Query<Filter>,
 ) -> Result<Json<Value>, Failure> {
-    set(&services, &party, body.value, Activity::Active).await?;
-    Ok(Json(json!({ "activated": true })))
+    let (scope, user) = party.of(&services, filter.user_id.as_deref()).await?;
+    let integrations = services.library.integrations(&scope).await?;
+    let named = filter.integration.as_deref().map(|name| {
+        let id = name.parse::<IntegrationId>().ok();
+        let of_name = integrations.iter().filter(move |known| Some(known.id) == id || known.app == name);
+        of_name.map(|known| known.id).collect::<Vec<_>>()
+    });
+    let installed = services.installer.of_user(&scope, user.id).await?;
+    let mut found = Vec::new();
+    for workflow in services.library.workflows(&scope).await? {
+        let wanted = named.as_ref().is_none_or(|named| named.contains(&workflow.integration));
+        if wanted && let Some(release) = services.library.latest(&scope, &workflow).await? {
+            let copy = installed.iter().find(|copy| copy.workflow == workflow.id);
+            found.push(shapes::workflow(&services, (&workflow, &release), copy));
+        }
+    }
+    Ok(Json(json!({ "data": found })))
 }
 
-pub(super) async fn deactivate(
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ForUser {
+    user_id: Option<String>,
+}
+
+pub(super) async fn one(
     State(services): State<Services>,
     party: Party,
-    body: body::Json<Which>,
+    Path(workflow): Path<String>,
+    Query(query): Query<ForUser>,
 ) -> Result<Json<Value>, Failure> {
-    set(&services, &party, body.value, Activity::Paused).await?;
-    Ok(Json(json!({ "activated": false })))
+    let (scope, user) = party.of(&services, query.user_id.as_deref()).await?;
+    let workflow = services.library.workflow(&scope, known(&workflow)?).await?;
+    // What was never released is for nobody but the ISV.
+    let Some(release) = services.library.latest(&scope, &workflow).await? else {
+        return Err(unknown(&workflow.id));
+    };
+    let copy = services.installer.find(&scope, user.id, workflow.id).await?;
+    Ok(Json(json!({ "data": shapes::workflow(&services, (&workflow, &release), copy.as_ref()) })))
 }
 
-pub(super) async fn deactivate_all(
+/// Every release. Active is the one that the user's copy runs, if it does.
+pub(super) async fn versions(
+    State(services): State<Services>,
+    party: Party,
+    Path(workflow): Path<String>,
+    Query(query): Query<ForUser>,
+) -> Result<Json<Value>, Failure> {
+    let (scope, user) = party.of(&services, query.user_id.as_deref()).await?;
+    let workflow = services.library.workflow(&scope, known(&workflow)?).await?;
+    let copy = services.installer.find(&scope, user.id, workflow.id).await?;
+    let runs = copy.filter(|copy| copy.active).map(|copy| copy.release);
+    let shape = |release: &StoredRelease| {
+        json!({
+            "versionId": version_id(release.workflow, release.number),
+            "versionName": format!("Version {}", release.number),
+            "lastModified": release.released_at.to_string(),
+            "status": if runs == Some(release.number) { "active" } else { "inactive" },
+        })
+    };
+    let releases = services.library.releases(&scope, workflow.id).await?;
+    Ok(Json(json!({ "data": releases.iter().map(shape).collect::<Vec<_>>() })))
+}
+
+/// Who has installed a workflow.
+pub(super) async fn users(
     State(services): State<Services>,
     Tenant(scope): Tenant,
-    Path(user): Path<String>,
+    Path(workflow): Path<String>,
 ) -> Result<Json<Value>, Failure> {
-    let user = services.users.find(&scope, &user).await?;
-    for copy in services.installer.of_user(&scope, user.id).await? {
-        services.installer.set_active(&scope, user.id, copy.workflow, Activity::Paused).await?;
+    let workflow = services.library.workflow(&scope, known(&workflow)?).await?;
+    let mut found = Vec::new();
+    for copy in services.installer.of_workflow(&scope, workflow.id).await? {
+        let user = match services.users.find(&scope, &copy.user.to_string()).await {
+            Ok(user) => user,
+            // Deleted in this moment.
+            Err(Error::NotFound { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        found.push(json!({
+            "username": user.username,
+            "fullName": user.full_name,
+            "userId": user.id,
+            "workflowActive": copy.active,
+            "installedVersion": copy.release,
+        }));
     }
-    Ok(Json(json!({ "message": "Success" })))
+    if found.is_empty() {
+        let message = format!("nobody in {} has installed workflow `{}`", scope.environment, workflow.id);
+        return Err(Failure::new(StatusCode::NOT_FOUND, "installation-unknown", message));
+    }
+    Ok(Json(json!({ "data": found })))
 }
 
-async fn set(services: &Services, party: &Party, which: Which, activity: Activity) -> Result<(), Failure> {
-    let (scope, user) = party.of(services, which.user_id.as_deref()).await?;
-    let workflow = match (&which.workflow_id, &which.workflow_name) {
-        (Some(id), _) => path::id(id, "workflow")?,
-        (None, Some(name)) => named(services, &scope, user.id, name).await?,
-        (None, None) => {
-            let message = "the body needs `workflowId` or `workflowName`";
-            return Err(Failure::new(StatusCode::BAD_REQUEST, "workflow-missing", message));
-        }
-    };
-    Ok(services.installer.set_active(&scope, user.id, workflow, activity).await?)
+/// What is not an id names no workflow.
+pub(super) fn known(workflow: &str) -> Result<WorkflowId, Failure> {
+    path::id(workflow, "workflow").map_err(|_: Failure| unknown(&workflow))
 }
 
-/// The workflow of this name among those that the user has installed.
-async fn named(services: &Services, scope: &Scope, user: UserId, name: &str) -> Result<WorkflowId, Failure> {
-    for copy in services.installer.of_user(scope, user).await? {
-        let compiled = services.releases.get(scope, copy.workflow, copy.release).await?;
-        if compiled.release.definition.name == name {
-            return Ok(copy.workflow);
-        }
+fn unknown(workflow: &impl std::fmt::Display) -> Failure {
+    let message = format!("there is no workflow `{workflow}`");
+    Failure::new(StatusCode::NOT_FOUND, "workflow-unknown", message)
+}
+
+/// A release has a number and no id of its own: one that looks like every other id follows from both.
+fn version_id(workflow: WorkflowId, number: u32) -> String {
+    let name = [workflow.as_bytes().as_slice(), &number.to_be_bytes()].concat();
+    hex::encode(digest(&SHA256, &name).as_ref().iter().copied().take(12).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use trunnion_core::id::Id;
+
+    use super::*;
+
+    #[test]
+    fn every_version_has_an_id_of_its_own_that_stays() {
+        let one = WorkflowId(Id::from_bytes([1; 12]));
+        let ids =
+            [version_id(one, 1), version_id(one, 2), version_id(WorkflowId(Id::from_bytes([2; 12])), 1)];
+        assert!(ids.iter().all(|id| id.parse::<Id>().is_ok()), "{ids:?}");
+        assert!(ids[0] != ids[1] && ids[0] != ids[2], "{ids:?}");
+        assert_eq!(ids[0], version_id(one, 1));
     }
-    let message = format!("user `{user}` has not installed a workflow of the name `{name}`");
-    Err(Failure::new(StatusCode::NOT_FOUND, "installation-unknown", message))
 }
