@@ -21,6 +21,7 @@ pub mod judge;
 pub mod mirror;
 pub mod node;
 pub mod parcels;
+pub mod python;
 pub mod record;
 pub mod scan;
 pub mod scenario;

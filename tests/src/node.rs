@@ -18,6 +18,18 @@ use tokio::{
 
 use crate::host::target_dir;
 
+/// Variables by which programs find a proxy.
+const PROXIES: [&str; 8] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+];
+
 /// A script that answers each line of JSON with one; stops when dropped.
 #[derive(Debug)]
 pub struct Script {
@@ -30,16 +42,39 @@ impl Script {
     /// Starts `script` of the folder `from`, with the packages of its `package.json` installed below the target
     /// directory as `name`.
     pub async fn start(name: &str, from: &Path, script: &str) -> Result<Self> {
+        Self::start_in(name, from, script, &[]).await
+    }
+
+    /// As [`Self::start`], with these variables in its environment.
+    pub async fn start_in(
+        name: &str,
+        from: &Path,
+        script: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
         let dir = installed(name, from).await?;
         // Scripts find packages beside themselves.
         let path = dir.join(script);
         fs::copy(from.join(script), &path)
             .with_context(|| format!("copying {script} to {}", dir.display()))?;
-        let mut process = command(&dir, &path)
+        let mut command = command(&dir, &path);
+        command.envs(environment.iter().copied());
+        Self::of(command).context("running node; install Node.js 20 or newer (Debian: nodejs npm)")
+    }
+
+    /// Any program that answers so.
+    pub fn of(mut command: Command) -> Result<Self> {
+        // Where this machine's own traffic goes through a proxy, a script's does not.
+        let given: Vec<_> = command.as_std().get_envs().map(|(name, _)| name.to_owned()).collect();
+        for name in PROXIES.iter().filter(|name| !given.iter().any(|given| given == **name)) {
+            command.env_remove(name);
+        }
+        let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .spawn()
-            .context("running node; install Node.js 20 or newer (Debian: nodejs npm)")?;
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()?;
         let questions = process.stdin.take().context("the script's standard input is piped")?;
         let answers = process.stdout.take().context("the script's standard output is piped")?;
         Ok(Self { _process: process, questions, answers: BufReader::new(answers).lines() })

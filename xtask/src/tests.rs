@@ -59,6 +59,7 @@ fn set_up() -> Result<()> {
     rust_component("fmt", "rustfmt")?;
     rust_component("clippy", "clippy")?;
     fact("Node.js", tools::node()?);
+    fact("Python", tools::python()?);
     fact("test runner", if test_runner() == Runner::Nextest { "cargo-nextest" } else { "cargo test" });
     Ok(())
 }

@@ -41,7 +41,7 @@ const NODE_MAJOR: u32 = 20;
 
 /// Makes sure that Node.js and npm are there: the tests hold the fakes against the vendors' official clients.
 pub(crate) fn node() -> Result<String> {
-    let there = || works("npm", &["--version"]).then(node_version).flatten();
+    let there = || works("npm", &["--version"]).then(|| version_of("node")).flatten();
     let found = match there() {
         Some(version) => Some(version),
         None if is_root() && works("apt-get", &["--version"]) => {
@@ -62,8 +62,28 @@ pub(crate) fn node() -> Result<String> {
     Ok(version)
 }
 
-fn node_version() -> Option<String> {
-    let output = Command::new("node").arg("--version").output().ok()?;
+/// Makes sure that there is a Python that can make environments: the tests run official clients and emulators in it.
+pub(crate) fn python() -> Result<String> {
+    let there = || {
+        let venv = works("python3", &["-c", "import venv, ensurepip"]);
+        venv.then(|| version_of("python3")).flatten()
+    };
+    let found = match there() {
+        Some(version) => Some(version),
+        None if is_root() && works("apt-get", &["--version"]) => {
+            println!("Python or its venv is missing; installing both");
+            run("apt-get", &["update"], &[])?;
+            run("apt-get", &["install", "--yes", "--no-install-recommends", "python3", "python3-venv"], &[])?;
+            there()
+        }
+        None => None,
+    };
+    let remedy = "install Python 3.9 or newer with venv (Debian: python3 python3-venv) and run this again";
+    found.ok_or_else(|| anyhow::anyhow!("Python or its venv is missing: {remedy}"))
+}
+
+fn version_of(program: &str) -> Option<String> {
+    let output = Command::new(program).arg("--version").output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
