@@ -29,8 +29,11 @@ use super::{Services, cors, error, error::Failure};
 
 /// The routes, without a version prefix.
 pub fn routes() -> Router<Services> {
-    let browsers = browsers().layer(middleware::map_response(error::as_message)).layer(cors::layer());
-    servers().layer(middleware::map_response(error::as_message)).merge(browsers)
+    let as_json = |routes: Router<Services>| {
+        let told = middleware::map_response(error::from_framework);
+        routes.layer(told).layer(middleware::map_response(error::as_message))
+    };
+    as_json(servers()).merge(as_json(browsers()).layer(cors::layer()))
 }
 
 /// What a user's browser calls as well as the ISV's server.

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use axum::{
     Json,
-    http::{HeaderValue, Method, StatusCode, Uri, header},
+    body::to_bytes,
+    extract::OriginalUri,
+    http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::json;
@@ -18,6 +20,9 @@ use crate::error::Error;
 
 /// When to come back after the disk was full: room is made by people, or by what runs beside the host.
 const FULL: Duration = Duration::from_secs(30);
+
+/// The most that the framework says of a refusal.
+const MAX_WORDS: usize = 4_096;
 
 /// A request that was not carried out.
 #[derive(Clone, Debug)]
@@ -124,9 +129,22 @@ impl IntoResponse for Failure {
 }
 
 /// No route: names what was asked for.
-pub async fn no_route(method: Method, uri: Uri) -> Failure {
+pub async fn no_route(method: Method, OriginalUri(uri): OriginalUri) -> Failure {
     let message = format!("there is no `{method} {}`", uri.path());
     Failure::new(StatusCode::NOT_FOUND, "route-unknown", message)
+}
+
+/// What the framework refuses before a handler sees it (a query or path that does not fit) has words for people, and none
+/// of our forms until here. For surfaces whose every answer is JSON.
+pub async fn from_framework(response: Response) -> Response {
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let plain = kind.is_some_and(|kind| kind.starts_with("text/plain"));
+    if !status.is_client_error() || !plain || response.extensions().get::<Failure>().is_some() {
+        return response;
+    }
+    let words = to_bytes(response.into_body(), MAX_WORDS).await.unwrap_or_default();
+    Failure::new(status, "request-malformed", String::from_utf8_lossy(&words)).into_response()
 }
 
 /// Writes failures as RFC 9457 problems.

@@ -25,8 +25,11 @@ use super::{Services, cors, error};
 
 /// The routes, without `/v1`.
 pub fn routes() -> Router<Services> {
-    let browsers = browsers().layer(middleware::map_response(error::as_problem)).layer(cors::layer());
-    servers().layer(middleware::map_response(error::as_problem)).merge(browsers)
+    let as_json = |routes: Router<Services>| {
+        let told = middleware::map_response(error::from_framework);
+        routes.layer(told).layer(middleware::map_response(error::as_problem))
+    };
+    as_json(servers()).merge(as_json(browsers()).layer(cors::layer()))
 }
 
 /// What a user's browser calls as well as the ISV's server.

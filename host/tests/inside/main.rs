@@ -7,4 +7,5 @@ mod edge;
 mod erased;
 mod leases;
 mod panics;
+mod refusals;
 mod user_tokens;
