@@ -137,6 +137,25 @@ impl DoublyLinkedList {
         }
     }
 
+    /// Takes an item of this list out of it.
+    pub(crate) fn remove(&mut self, ptr: *mut Node) {
+        self.len -= 1;
+
+        unsafe {
+            let mut node = Box::from_raw(ptr);
+
+            if self.tail == ptr {
+                self.tail = node.next;
+            }
+
+            if self.head == ptr {
+                self.head = node.prev;
+            }
+
+            node.unwire();
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn pop_head(&mut self) -> Option<PageId> {
         if self.head.is_null() {

@@ -113,7 +113,6 @@ mod context;
 mod db;
 mod dll;
 mod fastcmp;
-mod fastlock;
 mod histogram;
 mod iter;
 mod ivec;

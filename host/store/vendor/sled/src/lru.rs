@@ -1,213 +1,27 @@
 #![allow(unsafe_code)]
 
 use std::convert::TryFrom;
-use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
 
 use crate::{
-    atomic_shim::AtomicU64,
-    debug_delay,
     dll::{DoublyLinkedList, Node},
-    fastlock::FastLock,
-    Guard, PageId,
+    PageId,
 };
 
-#[cfg(any(test, feature = "lock_free_delays"))]
-const MAX_QUEUE_ITEMS: usize = 4;
+/// The most shards there are. Every page access takes its shard's lock for
+/// a moment.
+const MOST_SHARDS: u64 = 16;
 
-#[cfg(not(any(test, feature = "lock_free_delays")))]
-const MAX_QUEUE_ITEMS: usize = 64;
+/// What a shard has room for at least, so that one has room for many pages,
+/// the largest of which have 128 KB.
+const LEAST_SHARD_CAPACITY: u64 = 1024 * 1024;
 
-#[cfg(any(test, feature = "lock_free_delays"))]
-const N_SHARDS: usize = 2;
-
-#[cfg(not(any(test, feature = "lock_free_delays")))]
-const N_SHARDS: usize = 256;
-
-struct AccessBlock {
-    len: AtomicUsize,
-    block: [AtomicU64; MAX_QUEUE_ITEMS],
-    next: AtomicPtr<AccessBlock>,
-}
-
-impl Default for AccessBlock {
-    fn default() -> AccessBlock {
-        AccessBlock {
-            len: AtomicUsize::new(0),
-            block: unsafe { MaybeUninit::zeroed().assume_init() },
-            next: AtomicPtr::default(),
-        }
-    }
-}
-
-struct AccessQueue {
-    writing: AtomicPtr<AccessBlock>,
-    full_list: AtomicPtr<AccessBlock>,
-}
-
-impl Default for AccessQueue {
-    fn default() -> AccessQueue {
-        AccessQueue {
-            writing: AtomicPtr::new(Box::into_raw(Box::new(
-                AccessBlock::default(),
-            ))),
-            full_list: AtomicPtr::default(),
-        }
-    }
-}
-
-impl AccessQueue {
-    fn push(&self, item: CacheAccess) -> bool {
-        let mut filled = false;
-        loop {
-            debug_delay();
-            let head = self.writing.load(Ordering::Acquire);
-            let block = unsafe { &*head };
-
-            debug_delay();
-            let offset = block.len.fetch_add(1, Ordering::Release);
-
-            if offset < MAX_QUEUE_ITEMS {
-                debug_delay();
-                unsafe {
-                    block
-                        .block
-                        .get_unchecked(offset)
-                        .store(item.0, Ordering::Release);
-                }
-                return filled;
-            } else {
-                // install new writer
-                let new = Box::into_raw(Box::new(AccessBlock::default()));
-                debug_delay();
-                let prev =
-                    self.writing.compare_and_swap(head, new, Ordering::Release);
-                if prev != head {
-                    // we lost the CAS, free the new item that was
-                    // never published to other threads
-                    unsafe {
-                        drop(Box::from_raw(new));
-                    }
-                    continue;
-                }
-
-                // push the now-full item to the full list for future
-                // consumption
-                let mut ret;
-                let mut full_list_ptr = self.full_list.load(Ordering::Acquire);
-                while {
-                    // we loop because maybe other threads are pushing stuff too
-                    block.next.store(full_list_ptr, Ordering::Release);
-                    debug_delay();
-                    ret = self.full_list.compare_and_swap(
-                        full_list_ptr,
-                        head,
-                        Ordering::Release,
-                    );
-                    ret != full_list_ptr
-                } {
-                    full_list_ptr = ret;
-                }
-                filled = true;
-            }
-        }
-    }
-
-    fn take<'a>(&self, guard: &'a Guard) -> CacheAccessIter<'a> {
-        debug_delay();
-        let ptr = self.full_list.swap(std::ptr::null_mut(), Ordering::AcqRel);
-
-        CacheAccessIter { guard, current_offset: 0, current_block: ptr }
-    }
-}
-
-impl Drop for AccessQueue {
-    fn drop(&mut self) {
-        debug_delay();
-        let writing = self.writing.load(Ordering::Acquire);
-        unsafe {
-            Box::from_raw(writing);
-        }
-        debug_delay();
-        let mut head = self.full_list.load(Ordering::Acquire);
-        while !head.is_null() {
-            unsafe {
-                debug_delay();
-                let next =
-                    (*head).next.swap(std::ptr::null_mut(), Ordering::Release);
-                Box::from_raw(head);
-                head = next;
-            }
-        }
-    }
-}
-
-struct CacheAccessIter<'a> {
-    guard: &'a Guard,
-    current_offset: usize,
-    current_block: *mut AccessBlock,
-}
-
-impl<'a> Iterator for CacheAccessIter<'a> {
-    type Item = CacheAccess;
-
-    fn next(&mut self) -> Option<CacheAccess> {
-        while !self.current_block.is_null() {
-            let current_block = unsafe { &*self.current_block };
-
-            debug_delay();
-            if self.current_offset >= MAX_QUEUE_ITEMS {
-                let to_drop_ptr = self.current_block;
-                debug_delay();
-                self.current_block = current_block.next.load(Ordering::Acquire);
-                self.current_offset = 0;
-                debug_delay();
-                let to_drop = unsafe { Box::from_raw(to_drop_ptr) };
-                self.guard.defer(|| to_drop);
-                continue;
-            }
-
-            let mut next = 0;
-            while next == 0 {
-                // we spin here because there's a race between bumping
-                // the offset and setting the value to something other
-                // than 0 (and 0 is an invalid value)
-                debug_delay();
-                next = current_block.block[self.current_offset]
-                    .load(Ordering::Acquire);
-            }
-            self.current_offset += 1;
-            return Some(CacheAccess(next));
-        }
-
-        None
-    }
-}
-
-#[derive(Clone, Copy)]
-struct CacheAccess(u64);
-
-impl CacheAccess {
-    fn new(pid: PageId, sz: u64) -> CacheAccess {
-        let rounded_up_power_of_2 =
-            u64::from(sz.next_power_of_two().trailing_zeros());
-
-        assert!(rounded_up_power_of_2 < 256);
-
-        CacheAccess(pid | (rounded_up_power_of_2 << 56))
-    }
-
-    const fn decompose(self) -> (PageId, u64) {
-        let sz = 1 << (self.0 >> 56);
-        let pid = self.0 << 8 >> 8;
-        (pid, sz)
-    }
-}
-
-/// A simple LRU cache.
+/// A simple LRU cache, which knows at any time what is in it: a page that
+/// is too much goes with the access that brought it, not with a later one.
 pub struct Lru {
-    shards: Vec<(AccessQueue, FastLock<Shard>)>,
+    shards: Vec<Mutex<Shard>>,
 }
 
 unsafe impl Sync for Lru {}
@@ -220,55 +34,47 @@ impl Lru {
             "Please configure the cache \
              capacity to be at least 256 bytes"
         );
-        let shard_capacity = cache_capacity / N_SHARDS as u64;
+        let n_shards =
+            (cache_capacity / LEAST_SHARD_CAPACITY).max(1).min(MOST_SHARDS);
+        let shard_capacity = cache_capacity / n_shards;
 
-        let mut shards = Vec::with_capacity(N_SHARDS);
-        shards.resize_with(N_SHARDS, || {
-            (AccessQueue::default(), FastLock::new(Shard::new(shard_capacity)))
+        let mut shards = Vec::with_capacity(safe_usize(n_shards));
+        shards.resize_with(safe_usize(n_shards), || {
+            Mutex::new(Shard::new(shard_capacity))
         });
 
         Self { shards }
     }
 
     /// Called when an item is accessed. Returns a Vec of items to be
-    /// evicted. Uses flat-combining to avoid blocking on what can
-    /// be an asynchronous operation.
+    /// evicted.
     ///
     /// layout:
     ///   items:   1 2 3 4 5 6 7 8 9 10
     ///   shards:  1 0 1 0 1 0 1 0 1 0
     ///   shard 0:   2   4   6   8   10
     ///   shard 1: 1   3   5   7   9
-    pub(crate) fn accessed(
-        &self,
-        id: PageId,
-        item_size: u64,
-        guard: &Guard,
-    ) -> Vec<PageId> {
-        let mut ret = vec![];
-        let shards = self.shards.len() as u64;
-        let (shard_idx, item_pos) = (id % shards, id / shards);
-        let (stack, shard_mu) = &self.shards[safe_usize(shard_idx)];
-
-        let filled = stack.push(CacheAccess::new(item_pos, item_size));
-
-        if filled {
-            // only try to acquire this if
-            if let Some(mut shard) = shard_mu.try_lock() {
-                let accesses = stack.take(guard);
-                for item in accesses {
-                    let (item_pos, item_size) = item.decompose();
-                    let to_evict =
-                        shard.accessed(safe_usize(item_pos), item_size);
-                    // map shard internal offsets to global items ids
-                    for pos in to_evict {
-                        let item = (pos * shards) + shard_idx;
-                        ret.push(item);
-                    }
-                }
-            }
+    pub(crate) fn accessed(&self, id: PageId, item_size: u64) -> Vec<PageId> {
+        let (shards, shard_idx, item_pos) = self.place(id);
+        let mut shard = self.shards[safe_usize(shard_idx)].lock();
+        let mut evicted = shard.accessed(safe_usize(item_pos), item_size);
+        drop(shard);
+        // map shard internal offsets to global items ids
+        for pos in &mut evicted {
+            *pos = (*pos * shards) + shard_idx;
         }
-        ret
+        evicted
+    }
+
+    /// Called when an item is no longer there, so that it takes no room.
+    pub(crate) fn removed(&self, id: PageId) {
+        let (_, shard_idx, item_pos) = self.place(id);
+        self.shards[safe_usize(shard_idx)].lock().removed(safe_usize(item_pos));
+    }
+
+    fn place(&self, id: PageId) -> (u64, u64, u64) {
+        let shards = self.shards.len() as u64;
+        (shards, id % shards, id / shards)
     }
 }
 
@@ -343,6 +149,17 @@ impl Shard {
 
         to_evict
     }
+
+    fn removed(&mut self, pos: usize) {
+        if let Some(entry) = self.entries.get_mut(pos) {
+            if !entry.ptr.is_null() {
+                self.list.remove(entry.ptr);
+                entry.ptr = ptr::null_mut();
+            }
+            self.size -= entry.size;
+            entry.size = 0;
+        }
+    }
 }
 
 #[inline]
@@ -352,11 +169,27 @@ fn safe_usize(value: PageId) -> usize {
 
 #[test]
 fn lru_smoke_test() {
-    use crate::pin;
-
     let lru = Lru::new(256);
     for i in 0..1000 {
-        let guard = pin();
-        lru.accessed(i, 16, &guard);
+        lru.accessed(i, 16);
+    }
+}
+
+#[test]
+fn large_pages_are_evicted_with_the_access_that_is_too_much() {
+    let lru = Lru::new(32 * 1024 * 1024);
+    let mut cached = std::collections::BTreeSet::new();
+    for page in 0..10_000 {
+        cached.insert(page);
+        for evicted in lru.accessed(page, 128 * 1024) {
+            assert!(cached.remove(&evicted));
+        }
+        assert!(cached.len() <= 256);
+    }
+    for page in &cached {
+        lru.removed(*page);
+    }
+    for page in 0..256 {
+        assert!(lru.accessed(page, 128 * 1024).is_empty());
     }
 }

@@ -966,6 +966,7 @@ impl PageCache {
             self.cas_page(pid, old, Update::Free, false, guard)?;
 
         if new_pointer.is_ok() {
+            self.lru.removed(pid);
             let free = self.free.clone();
             guard.defer(move || {
                 let mut free = free.lock();
@@ -1112,7 +1113,7 @@ impl PageCache {
                     let total_page_size =
                         unsafe { new_shared.deref().log_size() };
                     let to_evict =
-                        self.lru.accessed(pid, total_page_size, guard);
+                        self.lru.accessed(pid, total_page_size);
                     trace!(
                         "accessed pid {} -> paging out pids {:?}",
                         pid,
@@ -1308,7 +1309,7 @@ impl PageCache {
                     let total_page_size =
                         unsafe { new_shared.deref().log_size() };
                     let to_evict =
-                        self.lru.accessed(pid, total_page_size, guard);
+                        self.lru.accessed(pid, total_page_size);
                     trace!(
                         "accessed pid {} -> paging out pids {:?}",
                         pid,
@@ -1545,7 +1546,7 @@ impl PageCache {
                     let total_page_size =
                         unsafe { new_shared.deref().log_size() };
                     let to_evict =
-                        self.lru.accessed(pid, total_page_size, guard);
+                        self.lru.accessed(pid, total_page_size);
                     trace!(
                         "accessed pid {} -> paging out pids {:?}",
                         pid,
@@ -1685,7 +1686,7 @@ impl PageCache {
             if page_view.update.is_some() {
                 // possibly evict an item now that our cache has grown
                 let total_page_size = page_view.log_size();
-                let to_evict = self.lru.accessed(pid, total_page_size, guard);
+                let to_evict = self.lru.accessed(pid, total_page_size);
                 trace!(
                     "accessed pid {} -> paging out pids {:?}",
                     pid,
@@ -1760,7 +1761,7 @@ impl PageCache {
 
             // possibly evict an item now that our cache has grown
             let total_page_size = unsafe { new_shared.deref().log_size() };
-            let to_evict = self.lru.accessed(pid, total_page_size, guard);
+            let to_evict = self.lru.accessed(pid, total_page_size);
             trace!("accessed pid {} -> paging out pids {:?}", pid, to_evict);
             if !to_evict.is_empty() {
                 self.page_out(to_evict, guard)?;
@@ -1962,6 +1963,9 @@ impl PageCache {
                 }
             }
         }
+        // trunnion: what was paged out is freed soon, not after as many further
+        // pages as this thread may keep to itself.
+        guard.flush();
         Ok(())
     }
 
