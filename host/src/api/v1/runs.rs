@@ -20,6 +20,9 @@ use crate::api::{Services, caller::Tenant, error::Failure, path};
 const DEFAULT_LIMIT: usize = 20;
 const MAX_LIMIT: usize = 100;
 
+/// How many runs are in memory at once, each with its payloads, of which a listing shows nothing.
+const READ_AT_ONCE: usize = 8;
+
 /// How many runs one listing looks at before it answers with what it found and where to go on.
 const MAX_LOOKED_AT: usize = 5_000;
 
@@ -71,8 +74,8 @@ pub(super) async fn list(
     let mut found = Vec::new();
     let mut looked_at = 0;
     let next = loop {
-        let page = services.runs.newest(&scope, after, MAX_LIMIT).await?;
-        let last = page.len() < MAX_LIMIT;
+        let page = services.runs.newest(&scope, after, READ_AT_ONCE).await?;
+        let last = page.len() < READ_AT_ONCE;
         looked_at += page.len();
         for run in page {
             after = Some(run.id);

@@ -1,5 +1,7 @@
 //! Recovery: reads the frames that the index does not contain into the overlay.
 
+use bytes::Bytes;
+
 use super::{
     OpenError, frame,
     index::Index,
@@ -41,7 +43,9 @@ pub(crate) fn recover(index: &Index) -> Result<Recovered, OpenError> {
                 for (version, changes) in batches {
                     last = last.max(version.0);
                     for (key, value) in changes {
-                        recovered.change(key, value.map(|value| (version, value)), false);
+                        // Copied, so that what is left of a frame does not keep all of it in memory.
+                        let record = value.map(|value| (version, Bytes::copy_from_slice(&value)));
+                        recovered.change(Bytes::copy_from_slice(&key), record, false);
                     }
                 }
             }

@@ -11,8 +11,8 @@ use crate::{
     table::{Level, Table},
 };
 
-/// Records read at once.
-const PAGE: usize = 512;
+/// Records read at once: few, since one may be large.
+const PAGE: usize = 64;
 
 impl Store {
     /// Shows every record of every place to `visit`, in the order of their keys. Each page is a consistent view, the
