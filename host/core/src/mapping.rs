@@ -140,6 +140,19 @@ impl Template {
         })
     }
 
+    /// The very value that it gives, where it is nothing but a path to one: what is large need not be copied to be looked
+    /// at. Not for `user` and `run`.
+    #[must_use]
+    pub fn found<'a>(&self, environment: &Environment<'a>) -> Option<&'a Value> {
+        match &self.root {
+            Node::Expression(expression) => {
+                let (root, segments) = expression.path()?;
+                scope::found(environment, root, segments)
+            }
+            _ => None,
+        }
+    }
+
     pub(crate) const fn root(&self) -> &Node {
         &self.root
     }

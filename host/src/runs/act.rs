@@ -22,6 +22,7 @@ use trunnion_core::{
 };
 use trunnion_store::tables::Users;
 
+pub use self::batch::Group;
 pub(super) use self::batch::{Sent, groups};
 pub use self::wait::Wait;
 use self::{
@@ -90,6 +91,9 @@ pub enum Effect {
     Parked(Timestamp),
     /// A list, for each of whose items something is to be done.
     Items(Vec<Value>),
+    /// As [`Effect::Items`], where the list stands in the run as it is: `Place::list` shows it. It may be large, so it is
+    /// not copied.
+    ItemsInPlace,
     /// A vendor's list, for each of whose pages something is to be done.
     Pages,
     /// The uncertain attempt had not been carried out.
@@ -113,16 +117,45 @@ pub struct Place<'a> {
     pub outer: Option<&'a Results<'a>>,
     /// The item and its index.
     pub item: Option<(&'a Value, usize)>,
+    /// The items that are sent together, where they are.
+    pub group: Option<Group<'a>>,
     /// What leads here from the run: empty, or as in `each[3].`
     pub path: &'a str,
     /// In a page of a vendor's list: the cursor it is asked for with; none for the first.
     pub cursor: Option<&'a str>,
 }
 
-impl Place<'_> {
+impl<'a> Place<'a> {
     /// The finished steps that can be seen from here.
-    pub(super) fn results(&self) -> Results<'_> {
+    pub(super) fn results(&self) -> Results<'a> {
         Results { own: &self.state.results, outer: self.outer }
+    }
+
+    /// What templates are rendered with here.
+    fn environment(&self, user: UserNames<'a>) -> Environment<'a> {
+        Environment {
+            trigger: &self.run.trigger,
+            steps: self.results(),
+            item: self.item,
+            config: &self.run.config,
+            user,
+            run: self.run.id,
+        }
+    }
+
+    /// The list that a loop goes through, where it stands in the run as it is.
+    pub(super) fn list(&self, step: usize) -> Option<&'a [Value]> {
+        let CompiledKind::ForEach { items, .. } = &self.program.steps.get(step)?.kind else { return None };
+        let found = match items {
+            Items::Given(items) => {
+                // No list stands in what a user is called.
+                let user = UserNames { id: self.run.user, username: "", full_name: None };
+                items.found(&self.environment(user))?
+            }
+            Items::OfPage => self.state.results.last()?.output.get("items")?,
+            Items::Refused => self.state.results.last()?.output.get("refused")?,
+        };
+        found.as_array().map(Vec::as_slice)
     }
 
     /// The key that stays the same over every attempt at this step for this item.
@@ -134,6 +167,10 @@ impl Place<'_> {
 impl Performed {
     const fn early(input: Value, error: CallError) -> Self {
         Self { input, result: Err(error), log: Vec::new() }
+    }
+
+    const fn in_place() -> Self {
+        Self { input: Value::Null, result: Ok(Effect::ItemsInPlace), log: Vec::new() }
     }
 
     const fn held(input: Value, wait: Wait) -> Self {
@@ -167,13 +204,16 @@ impl Actor {
     /// asked about; what else there is may be performed again.
     pub async fn act(&self, place: Place<'_>, step: usize, doing: Doing) -> Result<Performed> {
         let Place { scope, run, .. } = place;
+        let in_place = place.list(step);
         let Some(step) = place.program.steps.get(step) else {
             return Ok(Performed::early(Value::Null, no_step(run, step)));
         };
         let Some(user) = self.context.store.recall::<Users>(scope, &run.user).await? else {
             return Ok(Performed::early(Value::Null, user_gone(run)));
         };
-        let environment = environment(&place, &user.record);
+        let User { id, username, full_name, .. } = &*user.record;
+        let full_name = full_name.as_deref();
+        let environment = place.environment(UserNames { id: *id, username, full_name });
         match &step.kind {
             CompiledKind::Filter { condition } => {
                 Ok(Performed::rendered(condition.holds(&environment), |holds| {
@@ -213,10 +253,15 @@ impl Actor {
             }
             CompiledKind::ForEach { items: Items::Given(items), group, .. } => {
                 let most = if group.is_some() { MAX_GROUPED } else { MAX_ITEMS };
+                if in_place.is_some_and(|items| items.len() <= most) {
+                    return Ok(Performed::in_place());
+                }
                 Ok(Performed::rendered(items.render(&environment), |items| listed(items, most, &step.id)))
             }
-            CompiledKind::ForEach { items: Items::OfPage, .. } => Ok(just_given(&place, "items")),
-            CompiledKind::ForEach { items: Items::Refused, .. } => Ok(just_given(&place, "refused")),
+            CompiledKind::ForEach { items: Items::OfPage | Items::Refused, .. } => Ok(match in_place {
+                Some(_) => Performed::in_place(),
+                None => Performed::rendered(Ok(Vec::new()), |none| Ok(Effect::Items(none))),
+            }),
             CompiledKind::Route => {
                 let result = self.routes.route(&place).await?;
                 Ok(Performed { input: Value::Null, result, log: Vec::new() })
@@ -287,17 +332,6 @@ impl Actor {
     }
 }
 
-fn environment<'a>(place: &'a Place<'a>, user: &'a User) -> Environment<'a> {
-    Environment {
-        trigger: &place.run.trigger,
-        steps: place.results(),
-        item: place.item,
-        config: &place.run.config,
-        user: UserNames { id: user.id, username: &user.username, full_name: user.full_name.as_deref() },
-        run: place.run.id,
-    }
-}
-
 /// Whether a way is gone: its condition holds, or none of the others' where it is the way for that.
 fn guarded(
     way: usize,
@@ -320,13 +354,6 @@ fn delayed(seconds: &Value, now: Timestamp) -> Result<Effect, CallError> {
     let seconds = seconds.as_f64().filter(|seconds| release::delay_fits(*seconds)).ok_or_else(wrong)?;
     let delay = Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?;
     Ok(Effect::Parked(now + delay))
-}
-
-/// The items that the step before gave.
-fn just_given(place: &Place<'_>, member: &str) -> Performed {
-    let given = place.state.results.last().and_then(|result| result.output.get(member)?.as_array());
-    let items = Effect::Items(given.cloned().unwrap_or_default());
-    Performed { input: Value::Null, result: Ok(items), log: Vec::new() }
 }
 
 fn listed(items: Value, most: usize, step: &str) -> Result<Effect, CallError> {

@@ -299,6 +299,7 @@ impl Executor {
             state: &held.run.state,
             outer: None,
             item: None,
+            group: None,
             path: "",
             cursor: None,
         };
@@ -342,7 +343,11 @@ impl Executor {
                 Event::Held { until, waits, refused }
             }
             Ok(Effect::Pages) => return self.pages(place, step, started_at, log).await,
-            Ok(Effect::Items(items)) => return self.items(place, step, items, started_at, log).await,
+            Ok(Effect::Items(items)) => return self.items(place, step, &items, started_at, log).await,
+            Ok(Effect::ItemsInPlace) => {
+                let items = place.list(step).unwrap_or_default();
+                return self.items(place, step, items, started_at, log).await;
+            }
             Err(error) => {
                 log.push(self.line(id, LogLevel::Error, error.to_string()));
                 let [jitter] = self.context.ids.bytes::<1>();

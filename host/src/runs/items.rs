@@ -29,7 +29,7 @@ use trunnion_store::{Batch, Select, Store, Version, tables::LiveItems};
 
 use self::told::{Brief, Told, let_go_of_items, told, told_of_groups};
 use super::{
-    act::{Doing, Place, groups},
+    act::{Doing, Group, Place, groups},
     calls::still_waits,
     execute::{Executor, push_line},
     persist::persist,
@@ -64,6 +64,7 @@ struct Start<'a> {
     index: usize,
     /// `item` and `index` inside it.
     item: Option<(&'a Value, usize)>,
+    group: Option<Group<'a>>,
     page: Option<PageMark>,
     /// As it was stored, where it was.
     known: Option<(LiveItem, Version)>,
@@ -113,7 +114,7 @@ impl Executor {
         &'a self,
         place: Place<'a>,
         step: usize,
-        items: Vec<Value>,
+        items: &'a [Value],
         started_at: Timestamp,
         log: &'a mut Vec<LogLine>,
     ) -> BoxFuture<'a, Result<Acted>> {
@@ -124,7 +125,7 @@ impl Executor {
         &self,
         place: Place<'_>,
         step: usize,
-        items: Vec<Value>,
+        items: &[Value],
         started_at: Timestamp,
         log: &mut Vec<LogLine>,
     ) -> Result<Acted> {
@@ -135,20 +136,18 @@ impl Executor {
         let CompiledKind::ForEach { items: given, group, concurrency, body } = &compiled.kind else {
             return Err(Error::Internal(format!("step `{}` is no `for_each`", compiled.id)));
         };
-        let items = match group {
-            Some(most) => groups(items, *most),
-            None => items,
-        };
+        let groups = group.map(|most| groups(items, most));
+        let count = groups.as_ref().map_or(items.len(), Vec::len);
         let path = format!("{}{}", place.path, compiled.id);
         let mut known = self.known(&place, &path).await?;
-        let mut driven: Vec<Driven> = Vec::with_capacity(items.len());
+        let mut driven: Vec<Driven> = Vec::with_capacity(count);
         let mut waits_outside = false;
         let mut under_way = FuturesUnordered::new();
         let most = (*concurrency).max(1);
         // An item that waits for a run which it called is under way there.
         let mut called = 0;
         let mut stopped = None;
-        for (index, item) in items.iter().enumerate() {
+        for index in 0..count {
             let known = known.remove(&index);
             while under_way.len() + called >= most
                 && let Some(end) = under_way.next().await
@@ -172,7 +171,11 @@ impl Executor {
                 continue;
             }
             let (page, spent) = (None, Spent::new());
-            let start = Start { index, item: Some((item, index)), page, known, spent };
+            let (item, group) = match &groups {
+                Some(groups) => (None, groups.get(index).copied()),
+                None => (items.get(index).map(|item| (item, index)), None),
+            };
+            let start = Start { index, item, group, page, known, spent };
             under_way.push(self.item(place, body, &path, start));
         }
         // Also where one could not go on: what the others have performed must be written down before this is let fall,
@@ -209,8 +212,8 @@ impl Executor {
             return Ok(Acted { event: Event::Parked { until }, spent: Spent::new() });
         }
         let brief = if matches!(given, Items::OfPage) { Brief::Yes } else { Brief::No };
-        let told = match group {
-            Some(_) => told_of_groups(&driven, &items, brief),
+        let told = match &groups {
+            Some(groups) => told_of_groups(&driven, groups, brief),
             None => told(&driven, brief),
         };
         let event = self.came_to(told, rule.on_error, &compiled.id, started_at, log);
@@ -255,7 +258,7 @@ impl Executor {
         around: Place<'_>,
         body: &Program,
         path: &str,
-        Start { index, item, page, known, mut spent }: Start<'_>,
+        Start { index, item, group, page, known, mut spent }: Start<'_>,
     ) -> Result<Driven> {
         let now = self.context.now();
         let redrives = around.run.state.redrives;
@@ -313,6 +316,7 @@ impl Executor {
                 state: &driven.state,
                 outer: Some(&outer),
                 item,
+                group,
                 path: &inner,
                 cursor: driven.page.as_ref().and_then(|page| page.cursor.as_deref()),
                 ..around
@@ -335,11 +339,12 @@ impl Executor {
         spent: Spent,
     ) -> Result<()> {
         let key = (around.run.id, path.to_owned(), narrow(driven.index)?);
+        // Moved out and in again: a state may hold a whole page.
         let record = LiveItem {
             user: around.run.user,
-            state: driven.state.clone(),
-            log: driven.log.clone(),
-            page: driven.page.clone(),
+            state: std::mem::replace(&mut driven.state, RunState::queued(Timestamp::from_millis(0))),
+            log: std::mem::take(&mut driven.log),
+            page: driven.page.take(),
         };
         let version = driven.version;
         let stored = persist(&self.context.store, around.run.id, || {
@@ -351,8 +356,10 @@ impl Executor {
             remove_items(&mut batch, around.scope, &spent);
             batch
         });
+        let stored = stored.await;
+        LiveItem { state: driven.state, log: driven.log, page: driven.page, .. } = record;
         // After a conflict, somebody else works on this run; taking it up again finds out.
-        driven.version = Some(stored.await.map_err(Error::Commit)?);
+        driven.version = Some(stored.map_err(Error::Commit)?);
         Ok(())
     }
 }

@@ -45,18 +45,11 @@ impl<'a> Scope<'a> {
 
     /// The value at a path; `None` where there is none.
     pub(super) fn get(&self, root: Root, segments: &[Segment]) -> Option<Cow<'a, Value>> {
-        let environment = self.environment;
+        if let Some(found) = found(self.environment, root, segments) {
+            return Some(Cow::Borrowed(found));
+        }
         match (root, segments) {
-            (Root::Trigger, rest) => below(environment.trigger, rest).map(Cow::Borrowed),
-            (Root::Steps, [Segment::Key(id), rest @ ..]) => {
-                let result = environment.steps.of(id)?;
-                below(&result.output, rest).map(Cow::Borrowed)
-            }
-            (Root::Item, rest) => below(environment.item?.0, rest).map(Cow::Borrowed),
-            (Root::Index, []) => Some(Cow::Owned(Value::from(environment.item?.1))),
-            (Root::Config, [Segment::Key(name), rest @ ..]) => {
-                below(environment.config.get(name)?, rest).map(Cow::Borrowed)
-            }
+            (Root::Index, []) => Some(Cow::Owned(Value::from(self.environment.item?.1))),
             (Root::User | Root::Run, [Segment::Key(name)]) => {
                 self.whole(root).get(name).map(|value| Cow::Owned(value.clone()))
             }
@@ -104,6 +97,21 @@ impl<'a> Scope<'a> {
             });
             (root.name(), value.cloned().unwrap_or_default())
         }))
+    }
+}
+
+/// The value at a path, where it stands in the environment as JSON.
+pub(super) fn found<'a>(
+    environment: &Environment<'a>,
+    root: Root,
+    segments: &[Segment],
+) -> Option<&'a Value> {
+    match (root, segments) {
+        (Root::Trigger, rest) => below(environment.trigger, rest),
+        (Root::Steps, [Segment::Key(id), rest @ ..]) => below(&environment.steps.of(id)?.output, rest),
+        (Root::Item, rest) => below(environment.item?.0, rest),
+        (Root::Config, [Segment::Key(name), rest @ ..]) => below(environment.config.get(name)?, rest),
+        _ => None,
     }
 }
 

@@ -4,7 +4,7 @@
 //! has the run go on, it is, alone.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use trunnion_core::{
     call::CallError,
     mapping::{Environment, Template},
@@ -19,20 +19,13 @@ use crate::error::{Error, Result};
 /// Bytes of JSON in one group, roughly: what a vendor and a guest's memory can take.
 const MOST_BYTES: usize = 4 << 20;
 
-/// Items that are sent together.
-#[derive(Default)]
-struct Group {
+/// Items that are sent together, where they stand: a list may be large.
+#[derive(Clone, Copy, Debug)]
+pub struct Group<'a> {
     /// The place of the first in the whole list.
-    first: usize,
-    items: Vec<Value>,
-}
-
-impl From<Group> for Value {
-    fn from(Group { first, items }: Group) -> Self {
-        // Moved: a list may be large.
-        let members = [("first", Self::from(first)), ("items", Self::Array(items))];
-        members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>().into()
-    }
+    pub(in crate::runs) first: usize,
+    /// The items.
+    pub(in crate::runs) items: &'a [Value],
 }
 
 /// What came of a group that was sent.
@@ -61,22 +54,21 @@ pub(in crate::runs) struct Refused {
 }
 
 /// Divides a list: the same list always gives the same groups, by which they are known over any stop.
-pub(in crate::runs) fn groups(items: Vec<Value>, most: usize) -> Vec<Value> {
+pub(in crate::runs) fn groups(items: &[Value], most: usize) -> Vec<Group<'_>> {
     let mut groups = Vec::new();
-    let (mut group, mut bytes) = (Group::default(), 0);
+    let (mut first, mut count, mut bytes) = (0, 0, 0);
+    let group = |first, count| items.get(first..first + count).map(|items| Group { first, items });
     for item in items {
-        let size = size_of(&item);
-        if !group.items.is_empty() && (group.items.len() >= most || bytes + size > MOST_BYTES) {
-            let next = Group { first: group.first + group.items.len(), items: Vec::new() };
-            groups.push(std::mem::replace(&mut group, next).into());
-            bytes = 0;
+        let size = size_of(item);
+        if count > 0 && (count >= most || bytes + size > MOST_BYTES) {
+            groups.extend(group(first, count));
+            first += count;
+            (count, bytes) = (0, 0);
         }
         bytes += size;
-        group.items.push(item);
+        count += 1;
     }
-    if !group.items.is_empty() {
-        groups.push(group.into());
-    }
+    groups.extend(group(first, count).filter(|group| !group.items.is_empty()));
     groups
 }
 
@@ -103,10 +95,7 @@ impl Actor {
         input: &Template,
         environment: &Environment<'_>,
     ) -> Result<Performed> {
-        let group = place.item.map(|(group, _)| group);
-        let items = group.and_then(|group| group.get("items")?.as_array());
-        let first = group.and_then(|group| usize::try_from(group.get("first")?.as_u64()?).ok());
-        let (Some(items), Some(first)) = (items, first) else {
+        let Some(Group { first, items }) = place.group else {
             return Err(Error::Internal(format!("step `{step}` stands in no group")));
         };
         let mut texts = Vec::with_capacity(items.len());

@@ -71,13 +71,14 @@ impl Executor {
                     Start {
                         index,
                         item: place.item,
+                        group: None,
                         page: mark,
                         known: Some((page, version)),
                         spent: Spent::new(),
                     }
                 }
                 (None, Some((index, mark, spent))) => {
-                    Start { index, item: place.item, page: Some(mark), known: None, spent }
+                    Start { index, item: place.item, group: None, page: Some(mark), known: None, spent }
                 }
                 (None, None) => break,
             };

@@ -7,7 +7,7 @@ use trunnion_core::{
 };
 
 use super::Driven;
-use crate::runs::act::Sent;
+use crate::runs::act::{Group, Sent};
 
 /// Items that are named where all of them would be too many.
 pub(super) const MOST_NAMED: usize = 100;
@@ -96,14 +96,11 @@ pub(super) fn told(items: &[Driven], brief: Brief) -> Told {
 }
 
 /// Per item of all groups what it gave, where that is anything, or why it was refused.
-pub(super) fn told_of_groups(driven: &[Driven], groups: &[Value], brief: Brief) -> Told {
+pub(super) fn told_of_groups(driven: &[Driven], groups: &[Group<'_>], brief: Brief) -> Told {
     let mut tally = Tally::new(brief);
     let mut count = 0;
     for Driven { index, state, .. } in driven {
-        let group = groups.get(*index);
-        let size = group.and_then(|group| Some(group.get("items")?.as_array()?.len())).unwrap_or_default();
-        let first = group.and_then(|group| usize::try_from(group.get("first")?.as_u64()?).ok());
-        let first = first.unwrap_or_default();
+        let (first, size) = groups.get(*index).map_or((0, 0), |group| (group.first, group.items.len()));
         count += size;
         let failed = |tally: &mut Tally, index: usize, error: &Value| {
             let message = error.get("message").and_then(Value::as_str);
