@@ -62,7 +62,7 @@ pub struct Config {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreConfig {
-    /// Bytes of the database's page cache. Default: 32 MiB.
+    /// Bytes of the database's page cache. Default: 16 MiB.
     pub cache_bytes: u64,
     /// Free bytes on the disk below which commits are refused. Default: 64 MiB.
     pub min_free_bytes: u64,

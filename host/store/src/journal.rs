@@ -50,14 +50,14 @@ const SMALL_SCAN: usize = 256;
 #[derive(Clone, Debug)]
 pub struct Options {
     /// A checkpoint begins when this many bytes were committed since the last. More means fewer index writes,
-    /// more memory and a longer start after a crash. Default: 16 MB.
+    /// more memory and a longer start after a crash. Default: 8 MB.
     pub checkpoint_bytes: usize,
     /// A checkpoint begins after this time without one, if anything was committed. Default: 15 s.
     pub checkpoint_interval: Duration,
     /// After so many bytes of its log, the database notes how far it was read, which a start after a crash begins
     /// from. Default: 64 MB, a tenth of a second's reading.
     pub note_bytes: u64,
-    /// Memory for the index's pages, in bytes. Default: 32 MB.
+    /// Memory for the index's pages, in bytes. Default: 16 MB.
     pub cache_bytes: u64,
     /// Commits are refused while the disk has less room than this, in bytes, so that the database never runs
     /// into a full disk. Default: 64 MB.
@@ -67,10 +67,10 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            checkpoint_bytes: 16 << 20,
+            checkpoint_bytes: 8 << 20,
             checkpoint_interval: Duration::from_secs(15),
             note_bytes: 64 << 20,
-            cache_bytes: 32 << 20,
+            cache_bytes: 16 << 20,
             min_free_bytes: 64 << 20,
         }
     }

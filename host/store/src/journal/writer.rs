@@ -36,7 +36,7 @@ const GATHER: Duration = Duration::from_micros(500);
 /// A group of so many commits has gathered enough.
 const GATHERED: usize = 32;
 /// How far the overlay may outgrow its limit while a checkpoint is under way, before commits wait for it.
-const OUTGROW: usize = 4;
+const OUTGROW: usize = 2;
 
 /// Where a commit's answer goes.
 type Reply = oneshot::Sender<Result<Version, BackendError>>;
