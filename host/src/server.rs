@@ -357,6 +357,7 @@ const fn limits(config: &Config) -> Limits {
             per_user: Load { count: config.max_waiting_per_user, bytes: config.max_waiting_bytes_per_user },
         },
         kept_bytes: config.max_kept_bytes,
+        working_bytes: config.max_working_bytes,
     }
 }
 

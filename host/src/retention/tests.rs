@@ -115,7 +115,8 @@ impl World {
         let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&self.clock);
         let load = Load { count: 100, bytes: 1 << 20 };
         let waiting = Bounds { all: load, per_user: load };
-        let limits = Limits { workers: 1, per_connection: 1, waiting, kept_bytes: 1 << 20 };
+        let limits =
+            Limits { workers: 1, per_connection: 1, waiting, kept_bytes: 1 << 20, working_bytes: 1 << 20 };
         let queue = Arc::new(Queue::new(Arc::clone(&clock), "here".to_owned(), limits));
         Retention::new(self.store.clone(), clock, config, queue).sweep().await.unwrap()
     }

@@ -24,7 +24,9 @@ use super::{
     items::{Acted, Spent, has_items, items_of, remove_items},
     log::RunLog,
     persist::persist,
-    queue::{Hold, Joined, Lane, Queue, Turn, Work, holds_line, lane_of, lane_of_step, likely_lane},
+    queue::{
+        Hold, Joined, Lane, Queue, Turn, Work, holds_line, lane_of, lane_of_step, likely_lane, weight_of_run,
+    },
     routes::forget_request,
 };
 use crate::{
@@ -160,7 +162,8 @@ impl Executor {
         {
             // Another process works on it, or this one let it fall: when the lease ends, it counts as lost.
             drop(hold);
-            self.queue.push_at_to(lease.until, likely_lane(&run), Work::RunDue { scope, id, user: run.user });
+            let work = Work::RunDue { scope, id, user: run.user };
+            self.queue.push_run_at(lease.until, likely_lane(&run), work, weight_of_run(&run));
             return Ok(None);
         }
         let release = self.releases.of_run(&scope, &run).await?;
@@ -241,7 +244,7 @@ impl Executor {
                 }
                 Next::Wait(until) => {
                     let lane = lane_of(&held.run, &held.release.program, &held.run.state);
-                    let (work, id) = (held.due(), held.run.id);
+                    let (work, id, bytes) = (held.due(), held.run.id, weight_of_run(&held.run));
                     let (scope, user, waits) = (held.scope, held.run.user, held.run.state.waits);
                     let wakes = held.run.state.parked.is_some();
                     // Whoever takes it up must find it in nobody's hands.
@@ -250,7 +253,7 @@ impl Executor {
                     // retry its time.
                     let work = if wakes { self.unless_woken(work, id) } else { Some(work) };
                     if let Some(work) = work.filter(|_| until != UNTIL_WOKEN) {
-                        self.queue.push_at_to(until, lane, work);
+                        self.queue.push_run_at(until, lane, work, bytes);
                     }
                     return self.wait_for_mending(scope, (id, user), waits).await;
                 }
@@ -283,9 +286,9 @@ impl Executor {
         };
         if let Next::Wait(until) = held.next {
             let lane = lane_of(&held.run, &held.release.program, &held.run.state);
-            let work = Work::RunDue { scope: held.scope, id: held.run.id, user: held.run.user };
+            let (work, bytes) = (held.due(), weight_of_run(&held.run));
             drop(held);
-            self.queue.push_at_to(until, lane, work);
+            self.queue.push_run_at(until, lane, work, bytes);
         }
         Ok(())
     }

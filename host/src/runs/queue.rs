@@ -21,6 +21,7 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
 use tokio::sync::Notify;
 use trunnion_core::{
     clock::{Clock, Timestamp},
@@ -31,6 +32,7 @@ use trunnion_core::{
 };
 use trunnion_store::Version;
 
+pub(super) use self::work::weight_of_run;
 pub use self::{
     door::{Bounds, Load},
     fair::Lane,
@@ -41,17 +43,20 @@ pub use self::{
 };
 use self::{
     door::{Door, Full},
-    fair::{Fair, Slots, Taken},
+    fair::{Fair, HEAVY, Slots, Taken},
     hold::Holding,
     lines::{Lines, Waiter},
     timers::Timers,
-    work::{Item, weight_of_delivery, weight_of_run},
+    work::{Item, weight, weight_of_delivery},
 };
 use super::execute::Held;
 use crate::error::{Error, Result};
 
 /// Pieces of one user's work that wait in memory with everything they need; of further ones only the name is kept.
 const KEPT_PER_USER: usize = 256;
+
+/// Which part of the room for payloads that wait the large ones have.
+const LARGE_SHARE: usize = 4;
 
 /// When a user who was refused may come again, and when everybody may.
 const USER_RETRY: Duration = Duration::from_secs(5);
@@ -68,6 +73,8 @@ pub struct Limits {
     pub waiting: Bounds,
     /// Bytes of payloads that wait in memory; of further ones only the names are kept.
     pub kept_bytes: usize,
+    /// Bytes of large payloads under way at once.
+    pub working_bytes: usize,
 }
 
 /// Work that is ready, in fair order, and work that waits for its time.
@@ -119,6 +126,7 @@ impl Queue {
             workers: limits.workers,
             reserve: limits.reserve(),
             per_lane: limits.per_connection.max(1),
+            bytes: limits.working_bytes,
         };
         let state = State {
             fair: Fair::new(slots),
@@ -181,8 +189,20 @@ impl Queue {
     /// leased, and only its name waits here.
     #[must_use]
     pub fn keeps(&self, scope: &Scope, user: UserId) -> bool {
+        self.keeps_within(self.kept_bytes, scope, user)
+    }
+
+    /// As [`Queue::keeps`], for a run of this event. Large payloads have a part of the room, so that a few of them do not
+    /// take it from all others.
+    #[must_use]
+    pub fn keeps_run(&self, scope: &Scope, user: UserId, trigger: &Value) -> bool {
+        let room = if weight(trigger) < HEAVY { self.kept_bytes } else { self.kept_bytes / LARGE_SHARE };
+        self.keeps_within(room, scope, user)
+    }
+
+    fn keeps_within(&self, bytes: usize, scope: &Scope, user: UserId) -> bool {
         let state = self.state();
-        state.kept_bytes < self.kept_bytes && state.fair.waiting_of(scope, &user) < KEPT_PER_USER
+        state.kept_bytes < bytes && state.fair.waiting_of(scope, &user) < KEPT_PER_USER
     }
 
     /// Adds work that is ready now.
@@ -249,7 +269,16 @@ impl Queue {
 
     /// Adds work for later that will call what `lane` says.
     pub fn push_at_to(&self, due: Timestamp, lane: Lane, work: Work) {
-        self.state().timers.set(due, Item::new(lane, work));
+        self.push_item_at(due, Item::new(lane, work));
+    }
+
+    /// As [`Queue::push_at_to`], for a run that is `bytes` in memory once it is read.
+    pub(super) fn push_run_at(&self, due: Timestamp, lane: Lane, work: Work, bytes: usize) {
+        self.push_item_at(due, Item::weighing(bytes, lane, work));
+    }
+
+    fn push_item_at(&self, due: Timestamp, item: Item) {
+        self.state().timers.set(due, item);
         self.wake.notify_one();
     }
 

@@ -193,7 +193,8 @@ mod tests {
         let clock = Arc::new(ManualClock::new(Timestamp::ZERO));
         let load = Load { count: 9, bytes: 1 << 20 };
         let waiting = Bounds { all: load, per_user: load };
-        let limits = Limits { workers: 9, per_connection: 9, waiting, kept_bytes: 1 << 20 };
+        let limits =
+            Limits { workers: 9, per_connection: 9, waiting, kept_bytes: 1 << 20, working_bytes: 1 << 20 };
         Arc::new(Waiting::new(Arc::new(Queue::new(clock, "here".to_owned(), limits)), most))
     }
 

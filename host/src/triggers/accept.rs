@@ -362,7 +362,7 @@ impl Acceptor {
             Err(error) => (None, line::unordered(error, now)),
         };
         let waits = joined.as_ref().is_some_and(Joined::waits);
-        let (state, next) = if !waits && self.queue.keeps(scope, installation.user) {
+        let (state, next) = if !waits && self.queue.keeps_run(scope, installation.user, &arrival.data) {
             let lease = Event::Leased(self.queue.lease(now));
             let decision = machine::apply(state, &release.program.rules, lease, now);
             (decision.state, decision.next)

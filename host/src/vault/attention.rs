@@ -104,7 +104,8 @@ mod tests {
     fn whoever_waits_is_woken_and_whoever_waited_for_too_long_is_forgotten() {
         let load = Load { count: 10_000, bytes: 1 << 20 };
         let waiting = Bounds { all: load, per_user: load };
-        let limits = Limits { workers: 9, per_connection: 9, waiting, kept_bytes: 1 << 20 };
+        let limits =
+            Limits { workers: 9, per_connection: 9, waiting, kept_bytes: 1 << 20, working_bytes: 1 << 20 };
         let clock = Arc::new(ManualClock::new(Timestamp::ZERO));
         let queue = Arc::new(Queue::new(clock, "here".to_owned(), limits));
         let attention = Attention::new(Arc::clone(&queue), HOUR);

@@ -13,6 +13,11 @@
 //! Lanes: a user's work stands in the lane of what it will call (a connection, a destination). A lane with as many
 //! calls under way as it may have waits without a worker; the user's other lanes go on, in turns.
 //!
+//! Memory: the payloads of what is under way have a bound as well. A heavy piece is begun where its user then holds no
+//! more than what is left, and in any case where no other heavy one is under way; else its lane waits for room. So the
+//! fuller it is, the less one may hold. Users who hold nothing are let in first, in the order in which they came; the
+//! others look again with each end of their own. What is light never waits for room.
+//!
 //! Adding, taking and finishing cost O(log n) in the users that wait; memory is one item and its lane's share.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -59,6 +64,26 @@ pub(super) struct Slots {
     pub(super) reserve: usize,
     /// In one lane.
     pub(super) per_lane: usize,
+    /// Bytes of heavy payloads.
+    pub(super) bytes: usize,
+}
+
+/// What a piece weighs at least to be heavy, in bytes.
+pub(super) const HEAVY: usize = 64 << 10;
+
+/// What has a weight while it is under way.
+pub(super) trait Weighs {
+    /// Bytes of its payload, once it is in memory.
+    fn bytes(&self) -> usize;
+}
+
+impl Slots {
+    /// What a piece counts for against the bound on bytes: nothing where it is light, and never so much that it could
+    /// not be let in beside others.
+    fn heaviness(&self, item: &impl Weighs) -> usize {
+        let bytes = item.bytes();
+        if bytes < HEAVY { 0 } else { bytes.min(self.bytes / 4) }
+    }
 }
 
 /// Work that was taken and has not been finished: to be given back to [`Fair::finish`].
@@ -66,6 +91,7 @@ pub(super) struct Slots {
 pub(super) struct Taken {
     pub(super) stand: Stand,
     charged: u64,
+    bytes: usize,
 }
 
 /// Work that waits for a worker, and the count of what is under way.
@@ -78,6 +104,10 @@ pub(super) struct Fair<T> {
     /// The clock of the environment that was served last.
     now: u64,
     busy: usize,
+    /// Bytes of heavy payloads under way.
+    held: usize,
+    /// Users who hold nothing and wait for room, whoever came first.
+    outside: VecDeque<(Scope, UserId)>,
 }
 
 #[derive(Debug)]
@@ -103,12 +133,48 @@ struct Account {
 struct UserLine<T> {
     clock: u64,
     in_flight: usize,
+    /// Bytes of heavy payloads of its pieces under way.
+    held: usize,
     waiting: usize,
     /// What a piece of this user's work has cost of late.
     usual: u64,
     lanes: HashMap<Lane, LaneLine<T>>,
     /// Lanes that have something to take, whose turn it is first.
     turns: VecDeque<Lane>,
+    /// Lanes whose next piece waits for room. Whoever has one holds something, or stands outside.
+    too_heavy: VecDeque<Lane>,
+    door: Door,
+}
+
+/// Where a user stands who may have to wait for room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Door {
+    /// Nowhere near: as others came first, so do they.
+    Away,
+    /// Among those outside.
+    Outside,
+    /// Let in, before those who are still outside.
+    Called,
+}
+
+/// What is left for heavy payloads.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    slots: Slots,
+    held: usize,
+    /// Whether somebody stands outside.
+    contended: bool,
+}
+
+impl Room {
+    /// Whether a user who holds `own` may have a piece of `bytes` begun.
+    const fn has(&self, bytes: usize, own: usize, door: Door) -> bool {
+        if bytes == 0 || self.held == 0 {
+            return true;
+        }
+        let in_turn = !self.contended || matches!(door, Door::Called);
+        in_turn && own + bytes <= self.slots.bytes.saturating_sub(self.held + bytes)
+    }
 }
 
 #[derive(Debug)]
@@ -128,10 +194,13 @@ impl<T> UserLine<T> {
         Self {
             clock,
             in_flight: 0,
+            held: 0,
             waiting: 0,
             usual: FIRST_GUESS,
             lanes: HashMap::new(),
             turns: VecDeque::new(),
+            too_heavy: VecDeque::new(),
+            door: Door::Away,
         }
     }
 
@@ -144,16 +213,43 @@ impl<T> UserLine<T> {
         self.waiting += 1;
     }
 
-    fn take(&mut self, per_lane: usize) -> Option<(Lane, T)> {
-        let lane = self.turns.pop_front()?;
-        let line = self.lanes.get_mut(&lane)?;
-        let item = line.waiting.pop_front()?;
-        line.in_flight += 1;
-        if !line.waiting.is_empty() && line.in_flight < per_lane {
-            self.turns.push_back(lane);
+    /// The next piece for which there is room, and its heaviness.
+    fn take(&mut self, room: Room) -> Option<(Lane, T, usize)>
+    where
+        T: Weighs,
+    {
+        let per_lane = room.slots.per_lane;
+        while let Some(lane) = self.turns.pop_front() {
+            let line = self.lanes.get_mut(&lane)?;
+            let bytes = room.slots.heaviness(line.waiting.front()?);
+            if !room.has(bytes, self.held, self.door) {
+                self.too_heavy.push_back(lane);
+                continue;
+            }
+            let item = line.waiting.pop_front()?;
+            line.in_flight += 1;
+            if !line.waiting.is_empty() && line.in_flight < per_lane {
+                self.turns.push_back(lane);
+            }
+            self.waiting -= 1;
+            self.held += bytes;
+            return Some((lane, item, bytes));
         }
-        self.waiting -= 1;
-        Some((lane, item))
+        None
+    }
+
+    /// What the first piece that waits for room counts for; none where none does.
+    fn too_heavy(&self, slots: Slots) -> Option<usize>
+    where
+        T: Weighs,
+    {
+        let line = self.lanes.get(self.too_heavy.front()?)?;
+        Some(slots.heaviness(line.waiting.front()?))
+    }
+
+    /// Has what waits for room look again.
+    fn look_again(&mut self) {
+        self.turns.append(&mut self.too_heavy);
     }
 
     fn leave(&mut self, lane: Lane, per_lane: usize) {
@@ -175,9 +271,17 @@ impl<T> ScopeLine<T> {
     }
 }
 
-impl<T> Fair<T> {
+impl<T: Weighs> Fair<T> {
     pub(super) fn new(slots: Slots) -> Self {
-        Self { slots, scopes: HashMap::new(), order: BTreeSet::new(), now: 0, busy: 0 }
+        Self {
+            slots,
+            scopes: HashMap::new(),
+            order: BTreeSet::new(),
+            now: 0,
+            busy: 0,
+            held: 0,
+            outside: VecDeque::new(),
+        }
     }
 
     /// Pieces of one user that wait.
@@ -198,31 +302,77 @@ impl<T> Fair<T> {
 
     /// The next piece, where one may be begun.
     pub(super) fn take(&mut self) -> Option<(T, Taken)> {
-        let (scope, user) = self.pick()?;
-        let per_lane = self.slots.per_lane;
-        if let Some(line) = self.scopes.get(&scope) {
-            self.now = self.now.max(line.account.clock);
+        // Whoever is passed over for want of room is not picked again before there may be some.
+        while let Some((scope, user)) = self.pick() {
+            if let Some(taken) = self.take_of(scope, user) {
+                return Some(taken);
+            }
         }
-        let (lane, item, charged) = self.change(scope, user, |account, user| {
-            account.now = account.now.max(user.clock);
-            let (lane, item) = user.take(per_lane)?;
-            let charged = user.usual;
-            user.in_flight += 1;
-            user.clock = user.clock.saturating_add(charged);
-            account.in_flight += 1;
-            account.clock = account.clock.saturating_add(charged / weight(scope));
-            Some((lane, item, charged))
-        })?;
+        None
+    }
+
+    fn take_of(&mut self, scope: Scope, user: UserId) -> Option<(T, Taken)> {
+        let present = self.scopes.get(&scope).map(|line| line.account.clock);
+        let room = Room { slots: self.slots, held: self.held, contended: !self.outside.is_empty() };
+        let (taken, waits) = self.change(scope, user, |account, user| {
+            let present = user.clock;
+            let taken = user.take(room).map(|(lane, item, bytes)| {
+                account.now = account.now.max(present);
+                let charged = user.usual;
+                user.in_flight += 1;
+                user.clock = user.clock.saturating_add(charged);
+                account.in_flight += 1;
+                account.clock = account.clock.saturating_add(charged / weight(scope));
+                (lane, item, bytes, charged)
+            });
+            let waits = user.held == 0 && !user.too_heavy.is_empty() && user.door != Door::Outside;
+            if waits {
+                user.door = Door::Outside;
+            } else if user.held > 0 {
+                user.door = Door::Away;
+            }
+            (taken, waits)
+        });
+        if waits {
+            self.outside.push_back((scope, user));
+        }
+        let (lane, item, bytes, charged) = taken?;
+        self.now = self.now.max(present.unwrap_or_default());
         self.busy += 1;
-        Some((item, Taken { stand: Stand { scope, user, lane }, charged }))
+        self.held += bytes;
+        if bytes > 0 {
+            self.let_in();
+        }
+        Some((item, Taken { stand: Stand { scope, user, lane }, charged, bytes }))
+    }
+
+    /// Lets in whoever stands outside and has room by now: one, since the next may not have it beside that one.
+    fn let_in(&mut self) {
+        while let Some((scope, user)) = self.outside.front().copied() {
+            let line = self.scopes.get(&scope).and_then(|line| line.users.get(&user));
+            let bytes = line.and_then(|line| line.too_heavy(self.slots));
+            let room = Room { slots: self.slots, held: self.held, contended: true };
+            if !room.has(bytes.unwrap_or_default(), 0, Door::Called) {
+                return;
+            }
+            self.outside.pop_front();
+            self.change(scope, user, |_, user| {
+                user.door = Door::Called;
+                user.look_again();
+            });
+            if bytes.is_some() {
+                return;
+            }
+        }
     }
 
     /// A piece has ended that occupied its worker for `micros`.
     pub(super) fn finish(&mut self, taken: Taken, micros: u64) {
-        let Taken { stand, charged } = taken;
+        let Taken { stand, charged, bytes } = taken;
         let per_lane = self.slots.per_lane;
         let cost = micros.saturating_add(LEAST_COST);
         self.busy = self.busy.saturating_sub(1);
+        self.held = self.held.saturating_sub(bytes);
         self.change(stand.scope, stand.user, |account, user| {
             let corrected = |clock: u64, weight: u64| {
                 clock.saturating_add(cost / weight).saturating_sub(charged / weight)
@@ -230,10 +380,17 @@ impl<T> Fair<T> {
             user.in_flight = user.in_flight.saturating_sub(1);
             user.clock = corrected(user.clock, 1);
             user.usual = user.usual.saturating_mul(3).saturating_add(cost) / 4;
+            user.held = user.held.saturating_sub(bytes);
             user.leave(stand.lane, per_lane);
+            if bytes > 0 {
+                user.look_again();
+            }
             account.in_flight = account.in_flight.saturating_sub(1);
             account.clock = corrected(account.clock, weight(stand.scope));
         });
+        if bytes > 0 {
+            self.let_in();
+        }
     }
 
     /// Moves work that is under way to another lane, where that has room; says whether it had.
@@ -249,6 +406,7 @@ impl<T> Fair<T> {
                 line.in_flight += 1;
                 if line.in_flight == per_lane {
                     user.turns.retain(|lane| *lane != to);
+                    user.too_heavy.retain(|lane| *lane != to);
                 }
                 user.leave(from, per_lane);
             }
@@ -263,6 +421,7 @@ impl<T> Fair<T> {
     /// Everything that waits, whatever the bounds: for a process that stops.
     pub(super) fn drain(&mut self) -> Vec<T> {
         self.order.clear();
+        self.outside.clear();
         let users = self.scopes.drain().flat_map(|(_, line)| line.users);
         users.flat_map(|(_, line)| line.lanes).flat_map(|(_, line)| line.waiting).collect()
     }

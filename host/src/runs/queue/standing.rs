@@ -103,11 +103,11 @@ impl Queue {
     /// old place there and begins with [`Self::advance`]; otherwise it is due at its time.
     pub fn restore(&self, scope: Scope, run: &LiveRun, due: Timestamp) {
         let lane = likely_lane(run);
+        let bytes = weight_of_run(run);
         let Some(place) = run.line else {
-            return self.push_at_to(due, lane, Work::RunDue { scope, id: run.id, user: run.user });
+            return self.push_run_at(due, lane, Work::RunDue { scope, id: run.id, user: run.user }, bytes);
         };
         let id = (scope, run.installation, place.key);
-        let bytes = weight_of_run(run);
         let waiter = Waiter { run: run.id, user: run.user, lane, bytes, due: Some(due) };
         let mut lines = self.lines();
         lines.restore(id, place.order, place.limit, waiter);
@@ -116,7 +116,7 @@ impl Queue {
         if waits {
             self.state().door.enter(scope, run.user, bytes);
         } else {
-            self.push_at_to(due, lane, Work::RunDue { scope, id: run.id, user: run.user });
+            self.push_run_at(due, lane, Work::RunDue { scope, id: run.id, user: run.user }, bytes);
         }
     }
 

@@ -25,6 +25,7 @@ fn queue(clock: &Arc<ManualClock>, workers: usize) -> Arc<Queue> {
         per_connection: 2,
         waiting: Bounds { all: load(12), per_user: load(3) },
         kept_bytes: 1 << 20,
+        working_bytes: 1 << 20,
     };
     Arc::new(Queue::new(Arc::<ManualClock>::clone(clock), "here".to_owned(), limits))
 }

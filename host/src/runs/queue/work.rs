@@ -10,7 +10,7 @@ use trunnion_core::{
 };
 use trunnion_store::Version;
 
-use super::fair::{Lane, Stand};
+use super::fair::{Lane, Stand, Weighs};
 use crate::runs::execute::Held;
 
 /// What a piece of work is taken to weigh beside its payload, in bytes.
@@ -99,6 +99,12 @@ impl Item {
     }
 }
 
+impl Weighs for Item {
+    fn bytes(&self) -> usize {
+        self.payload()
+    }
+}
+
 impl Work {
     /// Where it is and whose.
     pub(super) const fn owner(&self) -> (Scope, UserId) {
@@ -122,7 +128,7 @@ impl Work {
 }
 
 /// What a run weighs in memory, roughly.
-pub(super) fn weight_of_run(run: &LiveRun) -> usize {
+pub(in crate::runs) fn weight_of_run(run: &LiveRun) -> usize {
     let results = run.state.results.iter().map(|result| weight(&result.input) + weight(&result.output));
     BARE + weight(&run.trigger) + results.sum::<usize>()
 }
@@ -134,7 +140,8 @@ pub(super) const fn weight_of_delivery(delivery: &Delivery) -> usize {
     }
 }
 
-fn weight(value: &Value) -> usize {
+/// What a payload weighs in memory, roughly.
+pub(super) fn weight(value: &Value) -> usize {
     let inside = match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
         Value::String(text) => text.len(),

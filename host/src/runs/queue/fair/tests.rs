@@ -3,7 +3,32 @@ use trunnion_core::id::{Id, WorkspaceId};
 
 use super::*;
 
-const SLOTS: Slots = Slots { workers: 4, reserve: 4, per_lane: 3 };
+const SLOTS: Slots = Slots { workers: 4, reserve: 4, per_lane: 3, bytes: 16 * HEAVY };
+
+impl Weighs for () {
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+/// Every fourth is heavy, more or less.
+impl Weighs for u32 {
+    fn bytes(&self) -> usize {
+        if self.is_multiple_of(4) { (1 + *self as usize % 9) * HEAVY } else { 0 }
+    }
+}
+
+impl Weighs for (u8, usize) {
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+impl Weighs for (u8, u8, u64) {
+    fn bytes(&self) -> usize {
+        0
+    }
+}
 
 fn scope(number: u8) -> Scope {
     Scope::new(WorkspaceId(Id::from_bytes([number; 12])), Environment::Production)
@@ -92,6 +117,58 @@ fn the_reserve_is_for_those_who_occupy_few() {
     assert_eq!(fair.busy(), busy);
 }
 
+/// A piece that weighs so many times what makes it heavy.
+#[derive(Debug, PartialEq)]
+struct Heavy(u8, usize);
+
+impl Weighs for Heavy {
+    fn bytes(&self) -> usize {
+        self.1 * HEAVY
+    }
+}
+
+#[test]
+fn a_user_holds_no_more_than_is_left_and_whoever_holds_nothing_comes_first() {
+    let mut fair = Fair::new(SLOTS);
+    for lane in 1..5 {
+        fair.add(stand(1, 1, lane), Heavy(1, 4));
+    }
+    let first: Vec<_> = std::iter::from_fn(|| fair.take()).collect();
+    assert_eq!(first.len(), 2, "half of it");
+    fair.add(stand(1, 2, 1), Heavy(2, 4));
+    let (item, _second) = fair.take().expect("what is left is enough for another user");
+    assert_eq!(item, Heavy(2, 4));
+    fair.add(stand(1, 3, 1), Heavy(3, 4));
+    assert!(fair.take().is_none(), "the rest is not");
+    fair.add(stand(1, 1, 5), Heavy(1, 0));
+    let (light, taken) = fair.take().expect("what is light never waits for room");
+    assert_eq!(light, Heavy(1, 0));
+    fair.finish(taken, 1);
+    let (_, taken) = first.into_iter().next().unwrap();
+    fair.finish(taken, 1);
+    let (item, _third) = fair.take().expect("there is room again");
+    assert_eq!(item, Heavy(3, 4));
+    assert!(fair.take().is_none());
+}
+
+#[test]
+fn what_is_larger_than_everything_comes_as_well() {
+    let mut fair = Fair::new(SLOTS);
+    fair.add(stand(1, 1, 1), Heavy(1, 1_000));
+    fair.add(stand(1, 2, 1), Heavy(2, 1_000));
+    fair.add(stand(1, 3, 1), Heavy(3, 1_000));
+    fair.add(stand(1, 4, 1), Heavy(4, 1_000));
+    let mut under_way: VecDeque<_> = std::iter::from_fn(|| fair.take()).collect();
+    assert_eq!(under_way.len(), 3);
+    let mut came = Vec::new();
+    while let Some((Heavy(user, _), taken)) = under_way.pop_front() {
+        came.push(user);
+        fair.finish(taken, 1);
+        under_way.extend(fair.take());
+    }
+    assert_eq!(came, [1, 2, 3, 4]);
+}
+
 fn waiting<T>(fair: &Fair<T>) -> usize {
     fair.scopes.values().flat_map(|line| line.users.values()).map(|user| user.waiting).sum()
 }
@@ -137,10 +214,11 @@ proptest! {
                         taken.push(item);
                         under_way.push(turn);
                     } else if fair.busy() < SLOTS.workers {
-                        // With a worker free, only full lanes wait.
+                        // With a worker free, only full lanes wait, and what is heavy.
                         for line in fair.scopes.values().flat_map(|line| line.users.values()) {
                             for lane in line.lanes.values() {
-                                prop_assert!(lane.waiting.is_empty() || lane.in_flight == SLOTS.per_lane);
+                                let heavy = lane.waiting.front().is_some_and(|item| SLOTS.heaviness(item) > 0);
+                                prop_assert!(lane.waiting.is_empty() || lane.in_flight == SLOTS.per_lane || heavy);
                             }
                         }
                     }
@@ -155,6 +233,8 @@ proptest! {
             }
             prop_assert_eq!(fair.busy(), under_way.len());
             prop_assert!(fair.busy() <= SLOTS.workers + SLOTS.reserve);
+            prop_assert_eq!(fair.held, under_way.iter().map(|turn| turn.bytes).sum::<usize>());
+            prop_assert!(fair.held <= SLOTS.bytes);
             prop_assert_eq!(waiting(&fair) + taken.len(), added as usize);
             let mut lanes: HashMap<(Scope, UserId, Lane), usize> = HashMap::new();
             for turn in &under_way {
@@ -175,7 +255,7 @@ proptest! {
         }
         taken.sort_unstable();
         prop_assert_eq!(taken, (0..added).collect::<Vec<_>>());
-        prop_assert!(fair.scopes.is_empty() && fair.order.is_empty(), "memory is given back");
+        prop_assert!(fair.scopes.is_empty() && fair.order.is_empty() && fair.outside.is_empty(), "memory is given back");
     }
 
     #[test]
