@@ -1,9 +1,15 @@
 //! From a core module to a component on disk.
 
-use std::path::{Path, PathBuf};
+use std::{
+    convert::Infallible,
+    path::{Path, PathBuf},
+};
 
-use wasm_encoder::{Module, RawSection};
-use wasmparser::{Parser, Payload};
+use wasm_encoder::{
+    Component, Module, RawSection,
+    reencode::{self, Reencode},
+};
+use wasmparser::{CustomSectionReader, Parser, Payload};
 use wit_component::ComponentEncoder;
 
 use crate::{Symbols, error::BuildError};
@@ -17,8 +23,8 @@ pub(crate) const MAGIC: &[u8] = b"\0asm\x0d\0\x01\0";
 /// Encodes `module`, validates the component, and puts it at `path`; answers its size.
 pub(crate) fn write(module: &[u8], path: &Path, package: &str, symbols: Symbols) -> Result<u64, BuildError> {
     let component = match symbols {
-        Symbols::SourceLines => encode(module, package)?,
-        Symbols::Stripped => encode(&stripped(module, package)?, package)?,
+        Symbols::SourceLines => encode(module, package, symbols)?,
+        Symbols::Stripped => unnamed(&encode(&shipped(module, package)?, package, symbols)?, package)?,
     };
     let draft = draft(path);
     std::fs::write(&draft, &component).map_err(|source| BuildError::io("write", &draft, source))?;
@@ -45,25 +51,63 @@ pub(crate) fn declares(module: &[u8], package: &str) -> Result<(), BuildError> {
     }
 }
 
-fn encode(module: &[u8], package: &str) -> Result<Vec<u8>, BuildError> {
-    ComponentEncoder::default().validate(true).module(module).and_then(|encoder| encoder.encode()).map_err(
-        |error| BuildError::NotAComponent { package: package.to_owned(), reason: format!("{error:#}") },
-    )
+fn encode(module: &[u8], package: &str, symbols: Symbols) -> Result<Vec<u8>, BuildError> {
+    let mut encoder = ComponentEncoder::default();
+    encoder.validate(true).debug_names(symbols == Symbols::SourceLines);
+    encoder.module(module).and_then(ComponentEncoder::encode).map_err(|error| BuildError::NotAComponent {
+        package: package.to_owned(),
+        reason: format!("{error:#}"),
+    })
 }
 
-/// The module without names and source lines, which are most of its size and nothing of what it does.
-fn stripped(module: &[u8], package: &str) -> Result<Vec<u8>, BuildError> {
-    let broken = |reason: String| BuildError::NotAComponent { package: package.to_owned(), reason };
-    let mut kept = Module::new();
-    for payload in Parser::new(0).parse_all(module) {
-        let payload = payload.map_err(|error| broken(error.to_string()))?;
-        if matches!(&payload, Payload::CustomSection(section) if for_people(section.name())) {
-            continue;
+/// The module as it is shipped.
+#[derive(Debug)]
+struct Shipped;
+
+impl Reencode for Shipped {
+    type Error = Infallible;
+
+    /// Names and source lines are most of a module's size and nothing of what it does.
+    fn parse_custom_section(
+        &mut self,
+        module: &mut Module,
+        section: CustomSectionReader<'_>,
+    ) -> Result<(), reencode::Error> {
+        if for_people(section.name()) {
+            Ok(())
+        } else {
+            reencode::utils::parse_custom_section(self, module, section)
         }
-        if let Some((id, range)) = payload.as_section() {
+    }
+}
+
+/// The module without what is for people, and with every number as short as it can be: the linker leaves five bytes for
+/// each function and address that it fills in, which is a tenth of the code.
+fn shipped(module: &[u8], package: &str) -> Result<Vec<u8>, BuildError> {
+    let mut kept = Module::new();
+    Shipped.parse_core_module(&mut kept, Parser::new(0), module).map_err(|error| {
+        BuildError::NotAComponent { package: package.to_owned(), reason: error.to_string() }
+    })?;
+    Ok(kept.finish())
+}
+
+/// The component without its parts' names, which the encoder puts into its last section.
+fn unnamed(component: &[u8], package: &str) -> Result<Vec<u8>, BuildError> {
+    let broken = |reason: String| BuildError::NotAComponent { package: package.to_owned(), reason };
+    let (mut kept, mut inside) = (Component::new(), 0_u32);
+    for payload in Parser::new(0).parse_all(component) {
+        let payload = payload.map_err(|error| broken(error.to_string()))?;
+        let outermost = inside == 0;
+        match &payload {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => inside += 1,
+            Payload::End(_) => inside = inside.saturating_sub(1),
+            Payload::CustomSection(section) if for_people(section.name()) => continue,
+            _ => {}
+        }
+        if let Some((id, range)) = payload.as_section().filter(|_| outermost) {
             let place = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
-            let data = place.and_then(|(start, end)| module.get(start..end));
-            let data = data.ok_or_else(|| broken("a section ends outside the module".to_owned()))?;
+            let data = place.and_then(|(start, end)| component.get(start..end));
+            let data = data.ok_or_else(|| broken("a section ends outside the component".to_owned()))?;
             kept.section(&RawSection { id, data });
         }
     }
@@ -71,5 +115,5 @@ fn stripped(module: &[u8], package: &str) -> Result<Vec<u8>, BuildError> {
 }
 
 fn for_people(section: &str) -> bool {
-    section == "name" || section.starts_with(".debug_")
+    section == "name" || section == "component-name" || section.starts_with(".debug_")
 }
