@@ -125,6 +125,7 @@ impl Action {
 
     /// Says what it does.
     #[must_use]
+    #[inline(always)]
     pub const fn help(mut self, help: &'static str) -> Self {
         self.help = json::said(help);
         self
@@ -133,6 +134,7 @@ impl Action {
     /// Names the rate limits (`connector::Bucket`) that its requests draw from. Where it names none, they draw from
     /// all of the connector's: then a 429 on this action keeps every other action of the connection waiting too.
     #[must_use]
+    #[inline(always)]
     pub const fn draws_from(mut self, buckets: &'static [&'static str]) -> Self {
         self.buckets = buckets;
         self
@@ -140,6 +142,7 @@ impl Action {
 
     /// An example of input and output, as JSON; the builder shows it, and `test::assert_sound` checks it.
     #[must_use]
+    #[inline(always)]
     pub const fn sample(mut self, input: &'static str, output: &'static str) -> Self {
         self.sample_input = json::said(input);
         self.sample_output = json::said(output);
@@ -148,6 +151,7 @@ impl Action {
 
     /// Doing it twice results in the same state: a read, or setting a value.
     #[must_use]
+    #[inline(always)]
     pub const fn safe_to_repeat(mut self) -> Self {
         self.repeat = Repeat::Safe;
         self
@@ -155,6 +159,7 @@ impl Action {
 
     /// The vendor recognises `ctx.idempotency_key()`, which the action sends along.
     #[must_use]
+    #[inline(always)]
     pub const fn recognises_key(mut self) -> Self {
         self.repeat = Repeat::Key;
         self
@@ -162,6 +167,7 @@ impl Action {
 
     /// `reconcile` can look up at the vendor what became of an attempt, given its input and idempotency key.
     #[must_use]
+    #[inline(always)]
     pub fn reconciled_by<I, O, F>(mut self, reconcile: F) -> Self
     where
         I: DeserializeOwned,
@@ -182,6 +188,7 @@ impl Action {
     /// The input's schema differs by account (a table's columns, an object's own properties): `shape` answers it, given
     /// the values already chosen. The declared type's schema stays what releases are checked against.
     #[must_use]
+    #[inline(always)]
     pub const fn shaped_by(mut self, shape: fn(&Context, &Map<String, Value>) -> Result<Value>) -> Self {
         self.shape = Some(shape);
         self

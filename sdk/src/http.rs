@@ -25,7 +25,10 @@ mod vendor;
 
 use serde::de::DeserializeOwned;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    json::{self, Misfit},
+};
 
 pub use client::{Client, RequestBuilder, encode};
 pub use vendor::Vendor;
@@ -106,13 +109,16 @@ impl Response {
     /// # Errors
     /// `Other` with code `answer-not-understood` where it is something else.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(&self.body).map_err(|error| {
-            let status = self.status;
-            Error::other(
-                "answer-not-understood",
-                format!("the vendor's answer (HTTP {status}) is not what the connector expects: {error}"),
-            )
-        })
+        json::read(&self.body).map_err(|misfit| self.not_understood(&misfit))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn not_understood(&self, misfit: &Misfit) -> Error {
+        let status = self.status;
+        let message =
+            format!("the vendor's answer (HTTP {status}) is not what the connector expects: {misfit}");
+        Error::other("answer-not-understood", message)
     }
 
     /// The body as text; bytes that are not UTF-8 are replaced.

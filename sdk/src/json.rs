@@ -1,4 +1,6 @@
-//! JSON between the contract's texts and Rust types, and the types' schemas. Internal.
+//! JSON between the contract's texts and Rust types, and the types' schemas.
+
+mod reader;
 
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::{Serialize, de::DeserializeOwned};
@@ -9,45 +11,32 @@ use crate::{
     export::DESCRIBED,
 };
 
+pub use reader::{Misfit, read};
+
 /// Reads an input; a mismatch names the field as a JSON pointer.
 pub(crate) fn input<I: DeserializeOwned>(text: &str) -> Result<I> {
-    let mut reader = serde_json::Deserializer::from_slice(text.as_bytes());
-    let input = serde_path_to_error::deserialize(&mut reader)
-        .map_err(|error| Error::invalid_input(pointer(error.path()), error.inner().to_string()))?;
-    reader.end().map_err(|error| Error::invalid_input("", error.to_string()))?;
-    Ok(input)
+    read(text.as_bytes()).map_err(refused)
 }
 
-/// Reads any JSON. Everything is read from bytes: texts of their own kind of reader would double the code.
-pub(crate) fn read<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
-    serde_json::from_slice(text.as_bytes())
-}
-
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-
-    let mut pointer = String::new();
-    for segment in path {
-        match segment {
-            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
-            Segment::Map { key } => {
-                pointer.push('/');
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-            }
-            Segment::Enum { .. } | Segment::Unknown => {}
-        }
-    }
-    pointer
+#[cold]
+#[inline(never)]
+fn refused(misfit: Misfit) -> Error {
+    Error::invalid_input(misfit.pointer(), misfit.into_message())
 }
 
 /// Writes an output.
 pub(crate) fn output<O: Serialize>(output: &O) -> Result<String> {
-    serde_json::to_string(output).map_err(|error| {
-        Error::other("output-not-json", format!("the connector's output cannot be written as JSON: {error}"))
-    })
+    serde_json::to_string(output).map_err(|error| not_json(&error))
 }
 
-/// A text that only the manifest says: nothing, where that is made already.
+#[cold]
+#[inline(never)]
+fn not_json(error: &serde_json::Error) -> Error {
+    Error::other("output-not-json", format!("the connector's output cannot be written as JSON: {error}"))
+}
+
+/// A text that only the manifest says: nothing, where that is made already. What takes such texts is inlined, or else
+/// they would be handed to it, and so be in the component, to be thrown away there.
 pub(crate) const fn said(text: &'static str) -> &'static str {
     if DESCRIBED { "" } else { text }
 }

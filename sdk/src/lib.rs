@@ -54,7 +54,7 @@ pub mod error;
 pub mod export;
 pub mod host;
 pub mod http;
-mod json;
+pub mod json;
 pub mod lookup;
 pub mod manifest;
 #[cfg(not(target_arch = "wasm32"))]

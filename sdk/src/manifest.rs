@@ -192,7 +192,7 @@ impl From<Action> for ActionEntry {
 /// A sample that is absent or not JSON becomes null, which neither the host's manifest check nor
 /// `test::assert_sound` lets pass.
 fn sample(text: &str) -> Value {
-    json::read(text).unwrap_or(Value::Null)
+    json::read(text.as_bytes()).unwrap_or(Value::Null)
 }
 
 impl Connector {

@@ -59,7 +59,7 @@ use serde_json::Value;
 use crate::{
     context::Context,
     error::{Error, Result},
-    json,
+    json::{self, Misfit},
 };
 
 pub use declaration::{
@@ -102,13 +102,15 @@ impl Delivery {
     /// # Errors
     /// `Other` with code `delivery-not-understood`, naming the position, where the body is something else.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(&self.body).map_err(|error| {
-            Error::other(
-                "delivery-not-understood",
-                format!("the delivery's body is not what the connector expects: {error}"),
-            )
-        })
+        json::read(&self.body).map_err(|misfit| delivery_not_understood(&misfit))
     }
+}
+
+#[cold]
+#[inline(never)]
+fn delivery_not_understood(misfit: &Misfit) -> Error {
+    let message = format!("the delivery's body is not what the connector expects: {misfit}");
+    Error::other("delivery-not-understood", message)
 }
 
 /// One occurrence at the vendor.
@@ -312,6 +314,7 @@ impl Trigger {
 
     /// Says when it fires.
     #[must_use]
+    #[inline(always)]
     pub const fn help(mut self, help: &'static str) -> Self {
         self.help = json::said(help);
         self
@@ -319,6 +322,7 @@ impl Trigger {
 
     /// An example of the data, as JSON; the builder shows it, and `test::assert_sound` checks it.
     #[must_use]
+    #[inline(always)]
     pub const fn sample(mut self, data: &'static str) -> Self {
         self.sample = json::said(data);
         self
@@ -382,14 +386,16 @@ fn written<T: Serialize>(occurrences: Vec<Occurrence<T>>) -> Result<Vec<Occurren
 }
 
 fn read_state<W: Webhook>(state: &str) -> Result<W::State> {
-    json::read(state).map_err(|error| {
-        Error::other(
-            "subscription-state-not-understood",
-            format!(
-                "the state kept of this subscription cannot be read by this version of the connector: {error}"
-            ),
-        )
-    })
+    json::read(state.as_bytes()).map_err(|misfit| state_not_understood(&misfit))
+}
+
+#[cold]
+#[inline(never)]
+fn state_not_understood(misfit: &Misfit) -> Error {
+    let message = format!(
+        "the state kept of this subscription cannot be read by this version of the connector: {misfit}"
+    );
+    Error::other("subscription-state-not-understood", message)
 }
 
 impl fmt::Debug for Trigger {

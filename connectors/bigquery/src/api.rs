@@ -59,12 +59,12 @@ fn url(ctx: &Context, path: &str) -> Result<String> {
 
 /// The reason that BigQuery gives for a refusal.
 fn reason(answer: &Response) -> Option<String> {
-    let body: Value = serde_json::from_slice(&answer.body).ok()?;
+    let body: Value = answer.json().ok()?;
     Some(body.pointer("/error/errors/0/reason")?.as_str()?.to_owned())
 }
 
 fn explanation(answer: &Response) -> Option<String> {
-    let body: Value = serde_json::from_slice(&answer.body).ok()?;
+    let body: Value = answer.json().ok()?;
     let message = body.pointer("/error/message")?.as_str()?;
     Some(reason(answer).map_or_else(|| message.to_owned(), |reason| format!("{message} ({reason})")))
 }

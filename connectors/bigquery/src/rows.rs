@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 use trunnion_sdk::{
+    json,
     prelude::*,
     schemars::{Schema, SchemaGenerator},
 };
@@ -26,7 +27,7 @@ impl Row {
 
     /// Its members.
     pub(crate) fn members(&self) -> Result<serde_json::Map<String, Value>> {
-        serde_json::from_str(self.0.get()).map_err(|_| not_an_object())
+        json::read(self.0.get().as_bytes()).map_err(|_| not_an_object())
     }
 
     /// What serializes as an object.

@@ -5,6 +5,7 @@ use std::{borrow::Cow, rc::Rc};
 
 use serde_json::value::RawValue;
 use trunnion_sdk::{
+    json,
     prelude::*,
     schemars::{Schema, SchemaGenerator},
     serde::ser::{Error as _, SerializeMap as _, SerializeSeq as _, Serializer},
@@ -119,13 +120,10 @@ impl Serialize for Cell<'_> {
                 number if number.abs() <= EXACT => serializer.serialize_i64(number),
                 _ => serializer.serialize_str(text),
             },
-            "FLOAT" | "FLOAT64" => match text.parse::<f64>() {
-                Ok(number) if number.is_finite() => serializer.serialize_f64(number),
-                _ => serializer.serialize_str(text),
-            },
             "BOOLEAN" | "BOOL" => serializer.serialize_bool(text == "true"),
             "TIMESTAMP" => serializer.serialize_str(&rfc3339(number()?)),
-            "JSON" => match serde_json::from_str::<&RawValue>(text) {
+            // To the last digit. `NaN` and infinities are no JSON.
+            "JSON" | "FLOAT" | "FLOAT64" => match json::read::<Box<RawValue>>(text.as_bytes()) {
                 Ok(json) => json.serialize(serializer),
                 Err(_) => serializer.serialize_str(text),
             },

@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use trunnion_sdk::{
     http::{RequestBuilder, Response},
+    json,
     prelude::*,
 };
 
@@ -139,7 +140,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     fn of(answer: Response) -> Self {
-        let body = serde_json::from_slice(&answer.body).unwrap_or_else(|_| Value::String(answer.text()));
+        let body = json::read(&answer.body).unwrap_or_else(|_| Value::String(answer.text()));
         Self { status: answer.status, headers: answer.headers.into_iter().collect(), body }
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use trunnion_sdk::{
+    json,
     prelude::*,
     trigger::{Delivered, Delivery, Occurrence, fingerprint},
 };
@@ -48,7 +49,7 @@ impl Delivered for Webhook {
     fn parse(ctx: &Context, delivery: &Delivery) -> Result<Vec<Occurrence<Posted>>> {
         let Delivery { method, url, headers, body } = delivery;
         let text = String::from_utf8_lossy(body);
-        let read = serde_json::from_slice(body).unwrap_or_else(|_| Value::String(text.clone().into_owned()));
+        let read = json::read(body).unwrap_or_else(|_| Value::String(text.clone().into_owned()));
         // One delivery is one occurrence: what recognises a repetition has been asked before.
         let id = fingerprint(&format!("{method} {url} {headers:?} {text}"));
         let posted = Posted {

@@ -9,7 +9,8 @@ use super::Action;
 use crate::{
     context::Context,
     error::{Error, Result},
-    json,
+    export::DESCRIBED,
+    json::{self, Misfit},
 };
 
 /// One page of a listing.
@@ -72,7 +73,7 @@ impl Action {
             Ok(Listing { items, next: next.as_ref().map(json::output).transpose()? })
         };
         Self {
-            output_schema: listing_schema::<T>,
+            output_schema: if DESCRIBED { || Value::Null } else { listing_schema::<T> },
             page: Some(Box::new(page)),
             ..Self::made::<I>(id, title, Box::new(run)).safe_to_repeat()
         }
@@ -80,11 +81,14 @@ impl Action {
 }
 
 fn read_cursor<C: DeserializeOwned>(text: &str) -> Result<C> {
-    json::read(text).map_err(|error| {
-        let message =
-            format!("the listing's cursor cannot be read by this version of the connector: {error}");
-        Error::other("cursor-not-understood", message)
-    })
+    json::read(text.as_bytes()).map_err(|misfit| cursor_not_understood(&misfit))
+}
+
+#[cold]
+#[inline(never)]
+fn cursor_not_understood(misfit: &Misfit) -> Error {
+    let message = format!("the listing's cursor cannot be read by this version of the connector: {misfit}");
+    Error::other("cursor-not-understood", message)
 }
 
 fn listing_schema<T: JsonSchema>() -> Value {

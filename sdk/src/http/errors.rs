@@ -77,7 +77,7 @@ fn retry_after(answer: &Response) -> Option<Duration> {
 
 /// The explanation in the places where most APIs put one.
 fn message(answer: &Response) -> Option<String> {
-    if let Ok(body) = serde_json::from_slice::<Value>(&answer.body) {
+    if let Ok(body) = answer.json::<Value>() {
         let places = [
             "/message",
             "/error/message",

@@ -21,7 +21,9 @@ pub fn every_item(connector: &Connector, ctx: &Context, input: &str) -> Result<V
     for _ in 0..MOST_PAGES {
         let page = connector.page(ctx, input, cursor.as_deref())?;
         for item in &page.items {
-            every.push(json::read(item).map_err(|error| Error::other("not-json", error.to_string()))?);
+            every.push(
+                json::read(item.as_bytes()).map_err(|error| Error::other("not-json", error.to_string()))?,
+            );
         }
         match page.next {
             None => return Ok(every),

@@ -111,7 +111,7 @@ fn hook<W: Delivered>(registration: Registration, verify: Verification, dedup: D
 fn delivered<W: Delivered>(id: &'static str, title: &'static str, hook: Hook) -> Trigger {
     Trigger {
         id,
-        title,
+        title: json::said(title),
         help: "",
         schema: json::output_schema::<W::Data>(),
         sample: "",

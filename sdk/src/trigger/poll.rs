@@ -72,7 +72,7 @@ use super::{Occurrence, Source, Trigger, written};
 use crate::{
     context::Context,
     error::{Error, Result},
-    json,
+    json::{self, Misfit},
 };
 
 /// How a trigger polls.
@@ -301,6 +301,12 @@ struct Kept<C> {
     at: C,
 }
 
+/// Its form alone.
+#[derive(Deserialize)]
+struct Form {
+    format: u32,
+}
+
 impl Trigger {
     /// The trigger `id`, which people see as `title`, fed by `P`'s polls.
     #[must_use]
@@ -332,12 +338,12 @@ fn poll<P: Poll>(ctx: &Context, cursor: Option<&str>) -> Result<Page<String, Str
 }
 
 fn read<P: Poll>(text: &str) -> Result<P::Cursor> {
-    let unread = |error: serde_json::Error| not_understood(&error.to_string());
-    let Kept { format, at } = json::read::<Kept<Value>>(text).map_err(unread)?;
+    let unread = |misfit: Misfit| not_understood(&misfit.to_string());
+    let Form { format } = json::read(text.as_bytes()).map_err(unread)?;
     if format == P::POLLING.writes {
-        return serde_json::from_value(at).map_err(unread);
+        return Ok(json::read::<Kept<P::Cursor>>(text.as_bytes()).map_err(unread)?.at);
     }
-    P::upgrade(format, at)
+    P::upgrade(format, json::read::<Kept<Value>>(text.as_bytes()).map_err(unread)?.at)
 }
 
 fn not_understood(why: &str) -> Error {

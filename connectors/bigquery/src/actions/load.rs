@@ -3,8 +3,6 @@
 //! The job's id is made of the idempotency key: however often it is asked for, BigQuery runs it once. Jobs take seconds,
 //! and a table takes 1,500 of them a day, so this is for many rows at a time.
 
-use std::collections::BTreeMap;
-
 use trunnion_sdk::prelude::*;
 
 use crate::{
@@ -34,12 +32,6 @@ pub(crate) struct LoadRows {
     table: String,
     /// The rows.
     rows: Vec<Row>,
-    #[serde(flatten)]
-    options: Options,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-pub(crate) struct Options {
     /// What becomes of the rows that are there.
     #[serde(default)]
     write: Write,
@@ -71,12 +63,25 @@ enum Write {
     Replace,
 }
 
-/// Where rows go.
+/// Rows of one job.
 struct Sink<'a> {
-    dataset: &'a str,
-    table: &'a str,
-    options: &'a Options,
+    /// Where they go, and how: the first input that says so.
+    input: &'a LoadRows,
     rows: Vec<&'a Row>,
+}
+
+impl LoadRows {
+    /// Whether the rows of both go to one table in one way.
+    fn goes_with(&self, other: &Self) -> bool {
+        self.dataset == other.dataset
+            && self.table == other.table
+            && self.write == other.write
+            && self.create == other.create
+            && self.columns == other.columns
+            && self.add_columns == other.add_columns
+            && self.ignore_unknown_values == other.ignore_unknown_values
+            && self.location == other.location
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -89,28 +94,26 @@ pub(crate) struct Loaded {
 
 /// Loads the rows of one input.
 pub(crate) fn load_rows(ctx: &Context, input: LoadRows) -> Result<Loaded> {
-    let LoadRows { dataset, table, rows, options } = &input;
-    load(ctx, "load", &Sink { dataset, table, options, rows: rows.iter().collect() })
+    load(ctx, "load", &Sink { input: &input, rows: input.rows.iter().collect() })
 }
 
 /// Loads the rows of many inputs, with one job for each table. A job fails as a whole, so the call does.
 pub(crate) fn load_batch(ctx: &Context, inputs: Vec<LoadRows>) -> Result<Vec<Result<()>>> {
-    let mut sinks: BTreeMap<(&str, &str), Vec<Sink<'_>>> = BTreeMap::new();
-    for LoadRows { dataset, table, rows, options } in &inputs {
-        let of_table = sinks.entry((dataset, table)).or_default();
-        match of_table.iter_mut().find(|sink| sink.options == options) {
-            Some(sink) => sink.rows.extend(rows),
-            None => of_table.push(Sink { dataset, table, options, rows: rows.iter().collect() }),
+    let mut sinks: Vec<Sink<'_>> = Vec::new();
+    for input in &inputs {
+        match sinks.iter_mut().find(|sink| sink.input.goes_with(input)) {
+            Some(sink) => sink.rows.extend(&input.rows),
+            None => sinks.push(Sink { input, rows: input.rows.iter().collect() }),
         }
     }
-    for (number, sink) in sinks.values().flatten().enumerate() {
+    for (number, sink) in sinks.iter().enumerate() {
         load(ctx, &format!("load{number}"), sink)?;
     }
     Ok(inputs.iter().map(|_| Ok(())).collect())
 }
 
 fn load(ctx: &Context, what: &str, sink: &Sink<'_>) -> Result<Loaded> {
-    let Sink { dataset, table, options, rows } = sink;
+    let Sink { input, rows } = sink;
     for row in rows {
         row.check()?;
     }
@@ -121,23 +124,23 @@ fn load(ctx: &Context, what: &str, sink: &Sink<'_>) -> Result<Loaded> {
     }
     let project = ctx.parameter(api::PROJECT)?;
     let mut load = json!({
-        "destinationTable": { "projectId": project, "datasetId": dataset, "tableId": table },
+        "destinationTable": { "projectId": project, "datasetId": input.dataset, "tableId": input.table },
         "sourceFormat": "NEWLINE_DELIMITED_JSON",
-        "writeDisposition": match options.write { Write::Append => "WRITE_APPEND", Write::Replace => "WRITE_TRUNCATE" },
-        "createDisposition": if options.create { "CREATE_IF_NEEDED" } else { "CREATE_NEVER" },
-        "ignoreUnknownValues": options.ignore_unknown_values,
+        "writeDisposition": match input.write { Write::Append => "WRITE_APPEND", Write::Replace => "WRITE_TRUNCATE" },
+        "createDisposition": if input.create { "CREATE_IF_NEEDED" } else { "CREATE_NEVER" },
+        "ignoreUnknownValues": input.ignore_unknown_values,
     });
     if let Some(load) = load.as_object_mut() {
-        if !options.columns.is_empty() {
-            load.insert("schema".to_owned(), json!({ "fields": options.columns }));
-        } else if options.create || options.add_columns {
+        if !input.columns.is_empty() {
+            load.insert("schema".to_owned(), json!({ "fields": input.columns }));
+        } else if input.create || input.add_columns {
             load.insert("autodetect".to_owned(), json!(true));
         }
-        if options.add_columns {
+        if input.add_columns {
             load.insert("schemaUpdateOptions".to_owned(), json!(["ALLOW_FIELD_ADDITION"]));
         }
     }
-    let location = options.location.as_deref();
+    let location = input.location.as_deref();
     let insert = |id: &str| -> Result<Job> {
         let mut reference = json!({ "projectId": project, "jobId": id });
         if let (Some(location), Some(members)) = (location, reference.as_object_mut()) {

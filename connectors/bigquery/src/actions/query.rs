@@ -3,7 +3,7 @@
 //! The statement runs as a job of an id of ours, so it runs once however often its first page is asked for: a statement
 //! that changes something is safe as well.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::rc::Rc;
 
 use serde_json::Map;
 use trunnion_sdk::{http::encode, prelude::*};
@@ -26,7 +26,7 @@ pub(crate) struct Query {
     sql: String,
     /// Values for its `@name`s: texts, whole numbers, numbers, booleans.
     #[serde(default)]
-    parameters: BTreeMap<String, Value>,
+    parameters: Map<String, Value>,
     /// The dataset of tables that are named without one.
     #[serde(default)]
     #[schemars(extend("x-lookup" = "datasets"))]

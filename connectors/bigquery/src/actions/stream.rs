@@ -4,8 +4,6 @@
 //! are sent again without it, and it alone is refused. Each row carries an id made of the idempotency key, by which
 //! BigQuery drops, for about a minute, what it has seen.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde_json::value::RawValue;
 use trunnion_sdk::prelude::*;
 
@@ -39,10 +37,10 @@ pub(crate) struct StreamRows {
 }
 
 /// Where rows go, and how.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Sink {
-    dataset: String,
-    table: String,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sink<'a> {
+    dataset: &'a str,
+    table: &'a str,
     ignore_unknown_values: bool,
 }
 
@@ -109,6 +107,13 @@ impl Fault {
     }
 }
 
+/// What became of a row. What is named was not inserted, whether for its own sake or another row's; the rest was.
+enum Fate {
+    Inserted,
+    Stopped,
+    Refused(Error),
+}
+
 /// What is wrong with the rows of one input.
 struct Refusal {
     /// The place of the first row that was refused.
@@ -142,35 +147,39 @@ pub(crate) fn stream_rows(ctx: &Context, input: StreamRows) -> Result<()> {
 
 /// Streams the rows of many inputs, each of which answers for its own.
 pub(crate) fn stream_batch(ctx: &Context, inputs: Vec<StreamRows>) -> Result<Vec<Result<()>>> {
-    let mut refusals: BTreeMap<usize, Refusal> = BTreeMap::new();
-    let mut sinks: BTreeMap<Sink, Vec<Sent<'_>>> = BTreeMap::new();
+    let mut refusals: Vec<Option<Refusal>> = inputs.iter().map(|_| None).collect();
+    let mut sinks: Vec<(Sink<'_>, Vec<Sent<'_>>)> = Vec::new();
     let mut number = 0;
     for (item, input) in inputs.iter().enumerate() {
+        let mut rows = Vec::with_capacity(input.rows.len());
         for (place, row) in input.rows.iter().enumerate() {
             let insert_id = format!("{}-{number}", ctx.idempotency_key());
             number += 1;
             match checked(row) {
-                Ok(()) => sinks.entry(input.sink()).or_default().push(Sent { item, place, insert_id, row }),
+                Ok(()) => rows.push(Sent { item, place, insert_id, row }),
                 Err(error) => refuse(&mut refusals, item, place, error),
             }
+        }
+        match sinks.iter_mut().find(|(sink, _)| *sink == input.sink()) {
+            Some((_, others)) => others.append(&mut rows),
+            None => sinks.push((input.sink(), rows)),
         }
     }
     for (sink, rows) in &sinks {
         for request in requests(rows) {
-            insert(ctx, sink, request, &mut refusals)?;
+            insert(ctx, *sink, request, &mut refusals)?;
         }
     }
-    let answer = |(item, input): (usize, &StreamRows)| match refusals.remove(&item) {
+    let answer = |(refusal, input): (Option<Refusal>, &StreamRows)| match refusal {
         None => Ok(()),
         Some(refusal) => Err(refusal.of(input.rows.len())),
     };
-    Ok(inputs.iter().enumerate().map(answer).collect())
+    Ok(refusals.into_iter().zip(&inputs).map(answer).collect())
 }
 
 impl StreamRows {
-    fn sink(&self) -> Sink {
+    fn sink(&self) -> Sink<'_> {
         let Self { dataset, table, ignore_unknown_values, .. } = self;
-        let (dataset, table) = (dataset.clone(), table.clone());
         Sink { dataset, table, ignore_unknown_values: *ignore_unknown_values }
     }
 }
@@ -183,8 +192,10 @@ fn checked(row: &Row) -> Result<()> {
     Ok(())
 }
 
-fn refuse(refusals: &mut BTreeMap<usize, Refusal>, item: usize, place: usize, error: Error) {
-    refusals.entry(item).or_insert(Refusal { first: place, error, count: 0 }).count += 1;
+fn refuse(refusals: &mut [Option<Refusal>], item: usize, place: usize, error: Error) {
+    if let Some(refusal) = refusals.get_mut(item) {
+        refusal.get_or_insert(Refusal { first: place, error, count: 0 }).count += 1;
+    }
 }
 
 /// Divides rows so that BigQuery takes each part as one request. The same rows are always divided the same way.
@@ -209,11 +220,11 @@ fn requests<'r>(rows: &'r [Sent<'r>]) -> Vec<Vec<&'r Sent<'r>>> {
 /// Inserts the rows of one request, without those that do not fit.
 fn insert<'r>(
     ctx: &Context,
-    sink: &Sink,
+    sink: Sink<'_>,
     mut rows: Vec<&'r Sent<'r>>,
-    refusals: &mut BTreeMap<usize, Refusal>,
+    refusals: &mut [Option<Refusal>],
 ) -> Result<()> {
-    let path = format!("{}/insertAll", table(&sink.dataset, &sink.table));
+    let path = format!("{}/insertAll", table(sink.dataset, sink.table));
     for _ in 0..MOST_ROUNDS {
         let entry = |sent: &&'r Sent<'r>| Entry { insert_id: &sent.insert_id, json: sent.row.json() };
         let body = InsertAll {
@@ -222,26 +233,27 @@ fn insert<'r>(
         };
         // Its rows carry their ids: BigQuery drops what it has seen.
         let answer: Inserted = api::post(ctx, &path)?.json(&body)?.repeatable().send()?.json()?;
-        let mut unfit: BTreeMap<usize, Error> = BTreeMap::new();
-        for InsertErrors { index, errors } in &answer.insert_errors {
-            if let Some(fault) = errors.iter().find(|fault| fault.is_final()) {
-                unfit.insert(*index, fault.error());
-            }
-        }
         if answer.insert_errors.is_empty() {
             return Ok(());
         }
-        if unfit.is_empty() {
+        let mut fates: Vec<Fate> = rows.iter().map(|_| Fate::Inserted).collect();
+        for InsertErrors { index, errors } in &answer.insert_errors {
+            let Some(fate) = fates.get_mut(*index) else { continue };
+            match errors.iter().find(|fault| fault.is_final()) {
+                Some(fault) => *fate = Fate::Refused(fault.error()),
+                None if matches!(fate, Fate::Inserted) => *fate = Fate::Stopped,
+                None => {}
+            }
+        }
+        if !fates.iter().any(|fate| matches!(fate, Fate::Refused(_))) {
             break;
         }
-        // What is named was not inserted, whether for its own sake or another row's; the rest was.
-        let named: BTreeSet<usize> = answer.insert_errors.iter().map(|errors| errors.index).collect();
         let mut stopped = Vec::new();
-        for (index, sent) in rows.into_iter().enumerate() {
-            match unfit.remove(&index) {
-                Some(error) => refuse(refusals, sent.item, sent.place, error),
-                None if named.contains(&index) => stopped.push(sent),
-                None => {}
+        for (sent, fate) in rows.into_iter().zip(fates) {
+            match fate {
+                Fate::Refused(error) => refuse(refusals, sent.item, sent.place, error),
+                Fate::Stopped => stopped.push(sent),
+                Fate::Inserted => {}
             }
         }
         if stopped.is_empty() {
@@ -249,7 +261,7 @@ fn insert<'r>(
         }
         rows = stopped;
     }
-    let (dataset, table) = (&sink.dataset, &sink.table);
+    let Sink { dataset, table, .. } = sink;
     Err(Error::Unavailable(format!(
         "BigQuery stopped inserting into `{dataset}.{table}` and named no row at fault"
     )))
