@@ -26,9 +26,12 @@
 
 #[cfg(any(target_arch = "wasm32", doc))]
 mod guest;
+mod packed;
 
 #[cfg(any(target_arch = "wasm32", doc))]
 pub use guest::Exports;
+#[doc(hidden)]
+pub use packed::unpacked;
 
 use crate::connector::Connector;
 
@@ -37,20 +40,20 @@ pub trait Declared {
     /// The declaration.
     fn connector() -> Connector;
 
-    /// The manifest, where the build has asked for it already.
-    const MANIFEST: Option<&'static str>;
+    /// The manifest, packed, where the build has asked for it already.
+    const MANIFEST: Option<&'static [u8]>;
 }
 
 /// Whether the build has asked for the manifest already: what only the manifest says need not be in the component then.
 pub const DESCRIBED: bool = cfg!(trunnion_described);
 
-/// The manifest that the build has put where the variable says.
+/// The manifest that the build has packed and put where the variable says.
 #[cfg(trunnion_described)]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! manifest_of_build {
     () => {
-        Some(include_str!(env!("TRUNNION_CONNECTOR_MANIFEST")))
+        Some(include_bytes!(env!("TRUNNION_CONNECTOR_MANIFEST")))
     };
 }
 
@@ -119,7 +122,7 @@ macro_rules! connector {
             struct Declaration;
 
             impl $crate::export::Declared for Declaration {
-                const MANIFEST: Option<&'static str> = $crate::manifest_of_build!();
+                const MANIFEST: Option<&'static [u8]> = $crate::manifest_of_build!();
 
                 fn connector() -> $crate::connector::Connector {
                     connector()

@@ -1,6 +1,6 @@
 //! What a connector says of itself, asked once while it is built.
 //!
-//! The component then carries the answer as text, so that the code which makes schemas of Rust types need not be in it.
+//! The component then carries the answer (packed, see `packed`), so that the code which makes schemas of Rust types need not be in it.
 //! The module is interpreted: it can reach nothing, and an import that it calls ends it. `describe` may only read what
 //! its author declared, so this is also where a declaration that panics is found.
 

@@ -3,7 +3,7 @@
 //!
 //! Owns: finding or installing a wasm32 standard library ([`toolchain`]), driving cargo, and making and
 //! checking the component. A component is compiled twice: quickly, to be asked for its manifest (`describe`), then as it is
-//! used, with that text in it. It does not run components otherwise; the host judges what they import and say.
+//! used, with that text, packed, in it. It does not run components otherwise; the host judges what they import and say.
 //!
 //! Invariants: a component is written whole or not at all (written beside its place, then renamed), and the
 //! caller's own build is never touched: guests have a target directory of their own.
@@ -15,6 +15,7 @@ mod describe;
 mod error;
 mod npm;
 mod package;
+mod packed;
 pub mod toolchain;
 
 use std::{
@@ -164,7 +165,7 @@ fn build_one(
     let mut compile = |stage| package.compile(toolchain, &target_dir, stage, options, progress);
     let draft = compile(Stage::Describing)?;
     component::declares(&draft, &package.name)?;
-    let manifest = keep(&target_dir, name, &describe::manifest(&draft, &package.name)?)?;
+    let manifest = keep(&target_dir, name, &packed::pack(&describe::manifest(&draft, &package.name)?))?;
     let module = compile(Stage::Described(&manifest))?;
     let path = options.out_dir.join(format!("{name}.wasm"));
     let size = component::write(&module, &path, &package.name, options.symbols)?;
@@ -172,18 +173,18 @@ fn build_one(
     Ok(Built { path, size, name: name.to_owned() })
 }
 
-/// Puts a manifest where the compiler reads it: under a name of its own content, so that cargo compiles again when the
+/// Puts a packed manifest where the compiler reads it: under a name of its own content, so that cargo compiles again when the
 /// text changes, and only then, and two builds at once do not write into one file.
-fn keep(target_dir: &Path, name: &str, manifest: &str) -> Result<PathBuf, BuildError> {
+fn keep(target_dir: &Path, name: &str, manifest: &[u8]) -> Result<PathBuf, BuildError> {
     let mut hasher = DefaultHasher::new();
     manifest.hash(&mut hasher);
-    let path = target_dir.join("manifests").join(format!("{name}-{:016x}.json", hasher.finish()));
-    if std::fs::read_to_string(&path).is_ok_and(|kept| kept == manifest) {
+    let path = target_dir.join("manifests").join(format!("{name}-{:016x}.packed", hasher.finish()));
+    if std::fs::read(&path).is_ok_and(|kept| kept == manifest) {
         return Ok(path);
     }
     let directory = target_dir.join("manifests");
     std::fs::create_dir_all(&directory).map_err(|source| BuildError::io("make", &directory, source))?;
-    let draft = path.with_extension(format!("json.{}.part", std::process::id()));
+    let draft = path.with_extension(format!("packed.{}.part", std::process::id()));
     std::fs::write(&draft, manifest).map_err(|source| BuildError::io("write", &draft, source))?;
     std::fs::rename(&draft, &path).map_err(|source| BuildError::io("put in place", &path, source))?;
     Ok(path)

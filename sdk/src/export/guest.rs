@@ -13,7 +13,7 @@ use crate::{
     },
     context::{Call, Context},
     error::Error,
-    export::Declared,
+    export::{Declared, unpacked},
     host::{Host, Level},
     http::{Auth, Redirects, Request, Response, SendError},
     json,
@@ -186,8 +186,9 @@ fn occurrence(occurrence: Occurrence<String>) -> types::Occurrence {
 
 impl<D: Declared> manifest::Guest for Exports<D> {
     fn describe() -> String {
-        if let Some(manifest) = D::MANIFEST {
-            return manifest.to_owned();
+        if let Some(packed) = D::MANIFEST {
+            // No text is no manifest, which the host refuses.
+            return unpacked(packed).unwrap_or_default();
         }
         watch_panics();
         D::connector().manifest()
