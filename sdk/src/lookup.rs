@@ -106,8 +106,8 @@ impl Query {
     /// Those of `choices` whose title has what the person typed, for a vendor that does not search itself.
     #[must_use]
     pub fn among(&self, choices: impl IntoIterator<Item = Choice>) -> Choices {
-        let search = self.search.to_lowercase();
-        Choices::last(choices.into_iter().filter(|choice| choice.title.to_lowercase().contains(&search)))
+        let search = folded(&self.search);
+        Choices::last(choices.into_iter().filter(|choice| folded(&choice.title).contains(&search)))
     }
 
     /// The text already chosen in the field `name`.
@@ -115,6 +115,41 @@ impl Query {
     pub fn chosen(&self, name: &str) -> Option<&str> {
         self.values.get(name).and_then(Value::as_str)
     }
+}
+
+fn folded(text: &str) -> String {
+    text.chars().map(small).collect()
+}
+
+/// The small letter of a capital one, in the alphabets that have both and are in use: Latin, Greek and Cyrillic. The
+/// standard library's table of all of Unicode would be 12 KB of every component that looks anything up.
+fn small(letter: char) -> char {
+    let code = u32::from(letter);
+    let small = match code {
+        0x41..=0x5a | 0xc0..=0xd6 | 0xd8..=0xde | 0x391..=0x3a1 | 0x3a3..=0x3ab | 0x410..=0x42f => {
+            code + 0x20
+        }
+        0x400..=0x40f => code + 0x50,
+        0x386 => 0x3ac,
+        0x388..=0x38a => code + 0x25,
+        0x38c => 0x3cc,
+        0x38e..=0x38f => code + 0x3f,
+        0x4c0 => 0x4cf,
+        0x178 => 0xff,
+        0x1e9e => 0xdf,
+        // Pairs, the capital letter first; where it is odd, and where it is even.
+        0x139..=0x148 | 0x179..=0x17e | 0x4c1..=0x4ce => code + (code & 1),
+        0x100..=0x12f
+        | 0x132..=0x137
+        | 0x14a..=0x177
+        | 0x460..=0x481
+        | 0x48a..=0x4bf
+        | 0x4d0..=0x52f
+        | 0x1e00..=0x1e95
+        | 0x1ea0..=0x1eff => code | 1,
+        _ => code,
+    };
+    char::from_u32(small).unwrap_or(letter)
 }
 
 /// Answers a query.
@@ -162,5 +197,18 @@ mod tests {
         assert_eq!(found("shipped"), ["Shipped", "Partially Shipped"]);
         assert_eq!(found("").len(), 3);
         assert!(found("x").is_empty());
+    }
+
+    #[test]
+    fn small_letters_are_those_of_unicode() {
+        for letter in '\0'..='\u{ffff}' {
+            let small = small(letter);
+            assert!(small == letter || letter.to_lowercase().eq([small]), "{letter} is not {small}");
+        }
+        // Without İ, whose small letter is two.
+        let alphabets = ['A'..='į', 'Ĳ'..='ž', 'Ά'..='Ϋ', 'Ѐ'..='ҁ', 'Ҋ'..='ԯ', 'Ḁ'..='ẕ', 'ẞ'..='ỿ'];
+        for letter in alphabets.into_iter().flatten() {
+            assert!(letter.to_lowercase().eq([small(letter)]), "{letter}");
+        }
     }
 }
