@@ -93,7 +93,7 @@ fn classify(answer: &Response) -> Option<Error> {
 
 /// v2 answers `[{status, message}]`, v3 `{status, title, errors: {field: text}}`.
 fn explanation(answer: &Response) -> Option<String> {
-    let body: Value = serde_json::from_slice(&answer.body).ok()?;
+    let body: Value = answer.json().ok()?;
     if let Some(message) = body.pointer("/0/message").and_then(Value::as_str) {
         return Some(message.to_owned());
     }

@@ -53,8 +53,9 @@ impl<T> Record<T> {
     }
 
     /// Of these members, as they are.
-    pub(crate) fn of_members<const N: usize>(members: [(&str, Value); N]) -> Self {
-        let members = members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    pub(crate) fn of_members<const N: usize>(given: [(&str, Value); N]) -> Self {
+        let mut members = Map::new();
+        members.extend(given.into_iter().map(|(name, value)| (name.to_owned(), value)));
         Self { members, table: PhantomData }
     }
 
@@ -62,8 +63,9 @@ impl<T> Record<T> {
         self.members.get(name).and_then(Value::as_str)
     }
 
-    pub(crate) fn number(&self, name: &str) -> Option<u64> {
-        self.members.get(name).and_then(Value::as_u64)
+    /// Of this object, as it is.
+    pub(crate) const fn of_map(members: Map<String, Value>) -> Self {
+        Self { members, table: PhantomData }
     }
 
     /// All of it, as JSON text.

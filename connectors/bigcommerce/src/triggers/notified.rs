@@ -87,21 +87,34 @@ impl<S: Subject> Webhook for Notified<S> {
     }
 
     fn parse(ctx: &Context, delivery: &Delivery) -> Result<Vec<Occurrence<S::Data>>> {
-        let notice = Notice::of(delivery)?;
-        let scope = notice.text("scope");
-        if !S::SCOPES.contains(&scope) {
-            ctx.log(Level::Warn, &format!("a notice of `{scope}` is ignored: this is another trigger's"));
-            return Ok(Vec::new());
-        }
+        let Some((notice, named)) = noticed(ctx, delivery, S::SCOPES)? else { return Ok(Vec::new()) };
         let Some(data) = S::read(ctx, &notice)? else {
-            ctx.log(Level::Info, &format!("{} {} is gone since `{scope}`", notice.kind(), notice.id));
+            gone(ctx, &notice);
             return Ok(Vec::new());
         };
-        // The hash is the same when this notice is repeated, and another for the next change.
-        let id = format!("{}/{}/{scope}@{}", notice.kind(), notice.id, notice.text("hash"));
-        let at = notice.number("/created_at").map(|seconds| seconds.saturating_mul(1000));
-        Ok(vec![Occurrence::new(api::store_hash(ctx)?, id, data).at_ms(at)])
+        let Occurrence { account, id, occurred_at_ms, data: () } = named;
+        Ok(vec![Occurrence { account, id, occurred_at_ms, data }])
     }
+}
+
+/// What a delivery tells of, and as what it counts; none where it is another trigger's. Once for all subjects.
+fn noticed(ctx: &Context, delivery: &Delivery, scopes: &[&str]) -> Result<Option<(Notice, Occurrence<()>)>> {
+    let notice = Notice::of(delivery)?;
+    let scope = notice.text("scope");
+    if !scopes.contains(&scope) {
+        ctx.log(Level::Warn, &format!("a notice of `{scope}` is ignored: this is another trigger's"));
+        return Ok(None);
+    }
+    // The hash is the same when this notice is repeated, and another for the next change.
+    let id = format!("{}/{}/{scope}@{}", notice.kind(), notice.id, notice.text("hash"));
+    let at = notice.number("/created_at").map(|seconds| seconds.saturating_mul(1000));
+    let named = Occurrence::new(api::store_hash(ctx)?, id, ()).at_ms(at);
+    Ok(Some((notice, named)))
+}
+
+fn gone(ctx: &Context, notice: &Notice) {
+    let scope = notice.text("scope");
+    ctx.log(Level::Info, &format!("{} {} is gone since `{scope}`", notice.kind(), notice.id));
 }
 
 /// An order changed in any way.

@@ -76,13 +76,16 @@ fn nodes<'d>(data: &'d Value, place: &str) -> Result<&'d [Value]> {
 /// The order whose source is exactly `key`: the search also finds what is only alike.
 fn bearing<'d>(ctx: &Context, orders: impl Iterator<Item = &'d Value>, key: &str) -> Option<String> {
     let bears = |node: &&Value| node.get("sourceIdentifier").and_then(Value::as_str) == Some(key);
-    let mut ids: Vec<&str> = orders.filter(bears).filter_map(|node| node.get("id")?.as_str()).collect();
-    ids.sort_unstable();
-    ids.dedup();
+    let mut ids: Vec<&str> = Vec::new();
+    for id in orders.filter(bears).filter_map(|node| node.get("id")?.as_str()) {
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
     if ids.len() > 1 {
         ctx.log(Level::Warn, &format!("several orders bear the key `{key}`: {}", ids.join(", ")));
     }
-    ids.first().map(|id| (*id).to_owned())
+    ids.into_iter().min().map(str::to_owned)
 }
 
 #[cfg(test)]

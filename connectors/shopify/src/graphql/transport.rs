@@ -17,7 +17,7 @@ pub(super) static SHOPIFY: Vendor = Vendor::new().message(explanation).retry_aft
 /// `Retry-After` is written as `2.0`; a throttled body says the same in points.
 fn wait(answer: &Response) -> Option<Duration> {
     let asked = answer.header("retry-after").and_then(|text| seconds(text.trim()));
-    asked.or_else(|| cost::wait(&serde_json::from_slice(&answer.body).ok()?))
+    asked.or_else(|| cost::wait(&answer.json().ok()?))
 }
 
 /// Whole seconds, rounded up. By hand: reading a floating-point number would add 18 KB to the component.
@@ -37,7 +37,7 @@ fn explanation(answer: &Response) -> Option<String> {
             _ => None,
         }
     }
-    let body: Value = serde_json::from_slice(&answer.body).ok()?;
+    let body: Value = answer.json().ok()?;
     first(body.get("errors")?).map(str::to_owned)
 }
 

@@ -5,6 +5,7 @@
 
 use std::{fmt, marker::PhantomData};
 
+use serde_json::Map;
 use trunnion_sdk::{host::Level, prelude::*, time::parse_rfc3339};
 
 use super::{
@@ -68,14 +69,27 @@ impl<S: Subject> Webhook for Notified<S> {
     }
 
     fn parse(ctx: &Context, delivery: &Delivery) -> Result<Vec<Occurrence<Self::Data>>> {
-        let Some(shop) = addressed(ctx, delivery, S::TOPIC.delivered)? else { return Ok(Vec::new()) };
-        let record: Record<S::Table> = delivery.json()?;
-        let named = named(&S::TOPIC, delivery, |member| record.number(member))?;
-        let changed_at = record.text("updated_at").filter(|_| S::TOPIC.often == Often::Again);
-        let at = changed_at.or_else(|| record.text("created_at")).and_then(parse_rfc3339);
-        let at = at.or_else(|| parse_rfc3339(delivery.header("x-shopify-triggered-at")?));
-        Ok(vec![Occurrence::new(shop, named, record).at_ms(at)])
+        let occurrence = read(ctx, delivery, &S::TOPIC)?;
+        let typed = |Occurrence { account, id, occurred_at_ms, data }| Occurrence {
+            account,
+            id,
+            occurred_at_ms,
+            data: Record::of_map(data),
+        };
+        Ok(occurrence.map(typed).into_iter().collect())
     }
+}
+
+/// The occurrence that a delivery tells of; none where it is another topic's. Once for all topics.
+fn read(ctx: &Context, delivery: &Delivery, topic: &Topic) -> Result<Option<Occurrence<Map<String, Value>>>> {
+    let Some(shop) = addressed(ctx, delivery, topic.delivered)? else { return Ok(None) };
+    let thing: Map<String, Value> = delivery.json()?;
+    let named = named(topic, delivery, |member| thing.get(member).and_then(Value::as_u64))?;
+    let text = |name: &str| thing.get(name).and_then(Value::as_str);
+    let changed_at = text("updated_at").filter(|_| topic.often == Often::Again);
+    let at = changed_at.or_else(|| text("created_at")).and_then(parse_rfc3339);
+    let at = at.or_else(|| parse_rfc3339(delivery.header("x-shopify-triggered-at")?));
+    Ok(Some(Occurrence::new(shop, named, thing).at_ms(at)))
 }
 
 /// The shop that a delivery is of; none where it is another topic's.
