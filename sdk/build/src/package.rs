@@ -10,10 +10,13 @@ use serde_json::Value;
 
 use crate::{BuildOptions, Lock, PACKAGE_PREFIX, display, error::BuildError, toolchain::Toolchain};
 
-/// Small and fast to start: sizes matter more than the last tenth of speed, and a panic is a trap. Names and lines are
-/// there for whoever wants them; what is shipped is stripped when the component is made.
-const PROFILE: [&str; 6] = [
-    "profile.release.opt-level=\"s\"",
+/// Small and fast to start: sizes matter more than the last tenth of speed, and a panic is a trap. What goes through every
+/// byte (reading and writing JSON) may be a little larger, or calls of some KB would take half as long again. Names and
+/// lines are there for whoever wants them; what is shipped is stripped when the component is made.
+const PROFILE: [&str; 8] = [
+    "profile.release.opt-level=\"z\"",
+    "profile.release.package.serde_json.opt-level=\"s\"",
+    "profile.release.package.trunnion-sdk.opt-level=\"s\"",
     "profile.release.lto=\"fat\"",
     "profile.release.panic=\"abort\"",
     "profile.release.codegen-units=1",
