@@ -6,6 +6,7 @@
 
 use std::{fmt, marker::PhantomData};
 
+use serde_json::Map;
 use trunnion_sdk::{prelude::*, time::parse_rfc3339};
 
 use super::{delivered, notified::header};
@@ -32,18 +33,30 @@ impl<D: Demand> Delivered for Demanded<D> {
     type Data = Record<D::Table>;
 
     fn parse(_: &Context, delivery: &Delivery) -> Result<Vec<Occurrence<Self::Data>>> {
-        if header(delivery, "x-shopify-topic")? != D::TOPIC {
-            return Ok(Vec::new());
-        }
-        let record: Record<D::Table> = delivery.json()?;
-        let shop = record.text("shop_domain").ok_or_else(|| {
-            Error::other("delivery-not-understood", "Shopify's delivery names no shop in `shop_domain`")
-        })?;
-        let shop = shop.to_ascii_lowercase();
-        let name = format!("{}@{}", D::TOPIC, header(delivery, "x-shopify-webhook-id")?);
-        let at = delivery.header("x-shopify-triggered-at").and_then(parse_rfc3339);
-        Ok(vec![Occurrence::new(shop, name, record).at_ms(at)])
+        let occurrence = read(delivery, D::TOPIC)?;
+        let typed = |Occurrence { account, id, occurred_at_ms, data }| Occurrence {
+            account,
+            id,
+            occurred_at_ms,
+            data: Record::of_map(data),
+        };
+        Ok(occurrence.map(typed).into_iter().collect())
     }
+}
+
+/// The occurrence that a delivery tells of; none where it is another topic's. Once for all topics.
+fn read(delivery: &Delivery, topic: &str) -> Result<Option<Occurrence<Map<String, Value>>>> {
+    if header(delivery, "x-shopify-topic")? != topic {
+        return Ok(None);
+    }
+    let demand: Map<String, Value> = delivery.json()?;
+    let shop = demand.get("shop_domain").and_then(Value::as_str).ok_or_else(|| {
+        Error::other("delivery-not-understood", "Shopify's delivery names no shop in `shop_domain`")
+    })?;
+    let shop = shop.to_ascii_lowercase();
+    let name = format!("{topic}@{}", header(delivery, "x-shopify-webhook-id")?);
+    let at = delivery.header("x-shopify-triggered-at").and_then(parse_rfc3339);
+    Ok(Some(Occurrence::new(shop, name, demand).at_ms(at)))
 }
 
 macro_rules! demands {
