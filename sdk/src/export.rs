@@ -24,12 +24,22 @@
 //! # }
 //! ```
 
+/// What the exports call.
+#[doc(hidden)]
 #[cfg(any(target_arch = "wasm32", doc))]
-mod guest;
-mod packed;
+pub mod guest;
 
 #[cfg(any(target_arch = "wasm32", doc))]
-pub use guest::Exports;
+mod abi;
+#[cfg(any(target_arch = "wasm32", doc))]
+mod imports;
+mod packed;
+#[cfg(any(target_arch = "wasm32", doc))]
+mod records;
+
+#[doc(hidden)]
+#[cfg(any(target_arch = "wasm32", doc))]
+pub use abi::{at_place, of_words};
 #[doc(hidden)]
 pub use packed::unpacked;
 
@@ -117,7 +127,6 @@ macro_rules! connector {
         }
 
         #[cfg(target_arch = "wasm32")]
-        #[allow(unsafe_code, reason = "the component's exported symbols are raw functions")]
         const _: () = {
             struct Declaration;
 
@@ -129,8 +138,61 @@ macro_rules! connector {
                 }
             }
 
-            type Component = $crate::export::Exports<Declaration>;
-            $crate::bindings::export_component!(Component with_types_in $crate::bindings);
+            $crate::exports!(Declaration);
+        };
+    };
+}
+
+/// Every export of the contract. A call is eleven words, and what follows it is handed over word by word as well, up to
+/// sixteen in all; more lie at a place.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! exports {
+    ($declared:ty) => {
+        #[allow(unsafe_code, reason = "the component's exported symbols are raw functions")]
+        const _: () = {
+            #[unsafe(export_name = "trunnion:connector/manifest@1.0.0#describe")]
+            extern "C" fn describe() -> *const () {
+                $crate::export::guest::describe::<$declared>()
+            }
+        };
+        $crate::exports!(@words $declared, run "trunnion:connector/actions@1.0.0#run" [input length]);
+        $crate::exports!(@words $declared, run_batch "trunnion:connector/actions@1.0.0#run-batch" [items length]);
+        $crate::exports!(@words $declared, page "trunnion:connector/actions@1.0.0#page" [input length present cursor size]);
+        $crate::exports!(@words $declared, reconcile "trunnion:connector/actions@1.0.0#reconcile" [input length key size]);
+        $crate::exports!(@place $declared, subscribe "trunnion:connector/triggers@1.0.0#subscribe");
+        $crate::exports!(@words $declared, unsubscribe "trunnion:connector/triggers@1.0.0#unsubscribe" [state length]);
+        $crate::exports!(@place $declared, check_subscription "trunnion:connector/triggers@1.0.0#check");
+        $crate::exports!(@place $declared, parse "trunnion:connector/triggers@1.0.0#parse");
+        $crate::exports!(@place $declared, handshake "trunnion:connector/triggers@1.0.0#handshake");
+        $crate::exports!(@words $declared, poll "trunnion:connector/triggers@1.0.0#poll" [present cursor length]);
+        $crate::exports!(@words $declared, check_connection "trunnion:connector/connection@1.0.0#check" []);
+        $crate::exports!(@place $declared, options "trunnion:connector/lookups@1.0.0#options");
+        $crate::exports!(@words $declared, schema "trunnion:connector/lookups@1.0.0#schema" [action length values size]);
+    };
+    (@words $declared:ty, $function:ident $name:literal [$($more:ident)*]) => {
+        #[allow(unsafe_code, reason = "the component's exported symbols are raw functions")]
+        const _: () = {
+            #[unsafe(export_name = $name)]
+            unsafe extern "C" fn export(
+                a: usize, b: usize, c: usize, d: usize, e: usize, f: usize, g: usize, h: usize, i: usize, j: usize,
+                k: usize, $($more: usize),*
+            ) -> *const () {
+                let words = [a, b, c, d, e, f, g, h, i, j, k, $($more),*];
+                // SAFETY: only the host calls this, with what the contract says.
+                $crate::export::guest::$function::<$declared>(unsafe { $crate::export::of_words(words) })
+            }
+        };
+    };
+    (@place $declared:ty, $function:ident $name:literal) => {
+        #[allow(unsafe_code, reason = "the component's exported symbols are raw functions")]
+        const _: () = {
+            #[unsafe(export_name = $name)]
+            unsafe extern "C" fn export(place: usize) -> *const () {
+                // SAFETY: only the host calls this, with the place where it has put what the contract says.
+                let given = unsafe { $crate::export::at_place(place as *mut _) };
+                $crate::export::guest::$function::<$declared>(given)
+            }
         };
     };
 }

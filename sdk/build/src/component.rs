@@ -14,8 +14,8 @@ use wit_component::ComponentEncoder;
 
 use crate::{Symbols, error::BuildError};
 
-/// What the SDK's declaration leaves in a module; without it there is nothing to make a component from.
-const CONTRACT_SECTION: &[u8] = b"component-type";
+/// An export that the SDK's declaration leaves in a module; without it there is nothing to make a component from.
+const DECLARED: &[u8] = b"trunnion:connector/manifest@1.0.0#describe";
 
 /// The first bytes of a component.
 pub(crate) const MAGIC: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -44,7 +44,7 @@ pub(crate) fn put_in_place(draft: &Path, path: &Path) -> Result<(), BuildError> 
 
 /// Refuses a module that declares no connector.
 pub(crate) fn declares(module: &[u8], package: &str) -> Result<(), BuildError> {
-    if module.windows(CONTRACT_SECTION.len()).any(|window| window == CONTRACT_SECTION) {
+    if module.windows(DECLARED.len()).any(|window| window == DECLARED) {
         Ok(())
     } else {
         Err(BuildError::NoDeclaration { package: package.to_owned() })

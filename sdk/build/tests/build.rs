@@ -158,6 +158,22 @@ fn a_crate_without_a_declaration_is_told_what_to_write() {
 }
 
 #[test]
+fn a_crate_that_only_uses_the_sdk_is_told_what_to_write() {
+    let out = tempfile::tempdir().unwrap();
+    let lib_section = format!(
+        "[lib]\ncrate-type = [\"cdylib\"]\n[dependencies]\ntrunnion-sdk = {{ path = \"{}\" }}",
+        repository().join("sdk").display()
+    );
+    let lib = "#[unsafe(no_mangle)] pub extern \"C\" fn digits() -> usize { trunnion_sdk::trigger::fingerprint(\"\").len() }";
+    let path = crate_with(out.path(), &lib_section, lib);
+    fs::copy(repository().join("Cargo.lock"), path.join("Cargo.lock")).unwrap();
+    let mut options = BuildOptions::new(vec![path], out.path());
+    options.target_dir = Some(repository().join("target/connectors"));
+    let error = build(&options, &mut |_| {}).unwrap_err();
+    assert!(matches!(error, BuildError::NoDeclaration { .. }), "{error}");
+}
+
+#[test]
 fn a_compile_error_is_passed_on() {
     let out = tempfile::tempdir().unwrap();
     let path =

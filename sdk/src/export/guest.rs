@@ -1,339 +1,202 @@
-//! The component's side: conversions between the contract's generated types and the SDK's, the host behind
-//! the imports, and the panic hook.
+//! The component's side: every export of the contract, for the connector that `D` declares.
 
-use std::{marker::PhantomData, rc::Rc, sync::Once, time::Duration};
+use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
-use crate::{
-    action::{Listing, Reconciled},
-    bindings::{
-        exports::trunnion::connector::{actions, connection, lookups, manifest, triggers},
-        trunnion::connector::{clock, http as wire, limits, log, random, types},
+use super::{
+    Declared, abi,
+    abi::{Answer, List, Maybe, Text},
+    imports::{Imports, watch_panics},
+    records::{
+        Account, Call, Checked, Choices, Delivery, Failure, Given, Listing, Occurrence, Outcome, Page, Query,
+        Reconciled, Reply, Target, none,
     },
-    context::{Call, Context},
-    error::Error,
-    export::{Declared, unpacked},
-    host::{Host, Level},
-    http::{Auth, Redirects, Request, Response, SendError},
-    json,
-    lookup::{Choice, Query},
-    trigger::{Delivery, Health, Occurrence, Target},
+    unpacked,
+};
+use crate::{
+    connector::Connector,
+    context::{self, Context},
+    error::{Error, Result},
+    json, lookup, trigger,
 };
 
-/// The exports of the connector that `D` declares.
-#[derive(Debug)]
-pub struct Exports<D>(PhantomData<D>);
+/// What gives the answer to a call.
+type Answering<'a, T> = dyn FnOnce(&Connector, &Context) -> Result<T> + 'a;
 
-/// The host behind the imports.
-#[derive(Clone, Copy, Debug)]
-struct Imports;
-
-impl Host for Imports {
-    fn send(&self, request: Request) -> Result<Response, SendError> {
-        wire::send(&to_wire(&request)).map(from_wire).map_err(SendError::from)
-    }
-
-    fn send_all(&self, requests: Vec<Request>) -> Vec<Result<Response, SendError>> {
-        let requests: Vec<_> = requests.iter().map(to_wire).collect();
-        let answers = wire::send_all(&requests);
-        answers.into_iter().map(|answer| answer.map(from_wire).map_err(SendError::from)).collect()
-    }
-
-    fn log(&self, level: Level, message: &str) {
-        let level = match level {
-            Level::Debug => log::Level::Debug,
-            Level::Info => log::Level::Info,
-            Level::Warn => log::Level::Warn,
-            Level::Error => log::Level::Error,
-        };
-        log::write(level, message);
-    }
-
-    fn observe(&self, bucket: &str, remaining: u64, reset: Duration) {
-        limits::observe(bucket, remaining, u64::try_from(reset.as_millis()).unwrap_or(u64::MAX));
-    }
-
-    fn now_ms(&self) -> u64 {
-        clock::now()
-    }
-
-    fn random(&self, length: u32) -> Vec<u8> {
-        random::bytes(length)
-    }
+/// Says where the answer lies that `answer` gives to a call.
+fn answered<T, R>(
+    connector: fn() -> Connector,
+    call: Call,
+    answer: impl FnOnce(&Connector, &Context) -> Result<T>,
+) -> *const ()
+where
+    T: Into<R>,
+    R: 'static,
+{
+    let place = |connector: &Connector, ctx: &Context| {
+        let answer = answer(connector, ctx)?;
+        Ok(abi::kept(Answer::<R, Failure>::Done(answer.into())))
+    };
+    called(connector, call, Box::new(place))
 }
 
-fn to_wire(request: &Request) -> wire::Request<'_> {
-    wire::Request {
-        method: request.method.to_owned(),
-        url: request.url.clone(),
-        headers: request.headers.clone(),
-        body: request.body.as_ref().map_or(wire::Body::Empty, |bytes| wire::Body::Bytes(bytes.clone())),
-        auth: match request.auth {
-            Auth::Connection => wire::Auth::Connection,
-            Auth::App => wire::Auth::App,
-            Auth::None => wire::Auth::None,
-        },
-        timeout_ms: request.timeout_ms,
-        redirects: match request.redirects {
-            Redirects::Follow => wire::Redirects::Follow,
-            Redirects::Manual => wire::Redirects::Manual,
-        },
-        ext: Vec::new(),
-    }
+/// What does not depend on the kind of answer, and so is in a component once.
+#[inline(never)]
+fn called(connector: fn() -> Connector, call: Call, place: Box<Answering<'_, *const ()>>) -> *const () {
+    abi::forget();
+    // A failure lies where it does in the answer of any export: none is aligned to more than it is.
+    let failed = |error: Error| abi::kept(Answer::<(), Failure>::Failed(error.into()));
+    context(call).and_then(|ctx| place(&connector(), &ctx)).unwrap_or_else(failed)
 }
 
-fn from_wire(response: wire::Response) -> Response {
-    Response { status: response.status, headers: response.headers, body: response.body }
-}
-
-impl From<wire::SendError> for SendError {
-    fn from(error: wire::SendError) -> Self {
-        match error {
-            wire::SendError::Denied(message) => Self::Denied(message),
-            wire::SendError::Unreachable(message) => Self::Unreachable(message),
-            wire::SendError::TimedOut(message) => Self::TimedOut(message),
-            wire::SendError::Interrupted(message) => Self::Interrupted(message),
-            wire::SendError::TooLarge(message) => Self::TooLarge(message),
-            wire::SendError::Unauthorized(message) => Self::Unauthorized(message),
-            wire::SendError::Other((code, message)) => Self::Other { code, message },
-        }
-    }
-}
-
-impl From<Error> for types::Error {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::InvalidInput { field, message } => {
-                Self::InvalidInput(types::FieldError { field, message })
-            }
-            Error::AuthExpired(message) => Self::AuthExpired(message),
-            Error::RateLimited { retry_after } => {
-                Self::RateLimited(retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
-            }
-            Error::NotFound(message) => Self::NotFound(message),
-            Error::Conflict(message) => Self::Conflict(message),
-            Error::Rejected { status, message } => Self::Rejected(types::Rejection { status, message }),
-            Error::Unavailable(message) => Self::Unavailable(message),
-            Error::Uncertain(message) => Self::Uncertain(message),
-            Error::Other { code, message } => {
-                Self::Other(types::OtherError { code, message, ext: Vec::new() })
-            }
-        }
-    }
-}
-
-/// A panic ends the call as a trap; the hook leaves the message and place in the log before that.
-fn watch_panics() {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        std::panic::set_hook(Box::new(|panic| log::write(log::Level::Error, &panic.to_string())));
-    });
-}
-
-fn context(call: types::Call) -> Result<Context, types::Error> {
+#[inline(never)]
+fn context(call: Call) -> Result<Context> {
     watch_panics();
-    let parameters: Map<String, Value> = json::read(call.connection.as_bytes()).map_err(|error| {
-        Error::other("bad-call", format!("the call's `connection` is not a JSON object: {error}"))
-    })?;
+    let Call { name, connection, account, idempotency_key, attempt, ext } = call;
+    let parameters: Map<String, Value> =
+        json::read(String::from(connection).as_bytes()).map_err(|error| {
+            Error::other("bad-call", format!("the call's `connection` is not a JSON object: {error}"))
+        })?;
     let text = |value| match value {
         Value::String(text) => text,
         other => other.to_string(),
     };
-    let parameters = parameters.into_iter().map(|(name, value)| (name, text(value))).collect();
-    let call = Call {
-        name: call.name,
-        parameters,
-        account: call.account,
-        idempotency_key: call.idempotency_key,
-        attempt: call.attempt,
-        ext: call.ext,
+    let call = context::Call {
+        name: name.into(),
+        parameters: parameters.into_iter().map(|(name, value)| (name, text(value))).collect(),
+        account: account.into(),
+        idempotency_key: idempotency_key.into(),
+        attempt,
+        ext: ext.into(),
     };
     Ok(Context::new(Rc::new(Imports), call))
 }
 
-fn outcome(output: String) -> types::Outcome {
-    types::Outcome { output, ext: Vec::new() }
-}
-
-fn delivery(delivery: types::Delivery) -> Delivery {
-    let types::Delivery { method, url, headers, body, ext: _ } = delivery;
-    Delivery { method, url, headers, body }
-}
-
-fn target(target: triggers::Target) -> Result<Target, types::Error> {
-    let options = json::read(target.options.as_bytes())
+#[inline(never)]
+fn target(target: Target) -> Result<trigger::Target> {
+    let options = json::read(String::from(target.options).as_bytes())
         .map_err(|error| Error::other("bad-call", format!("the target's `options` are not JSON: {error}")))?;
-    Ok(Target { url: target.url, options })
+    Ok(trigger::Target { url: target.url.into(), options })
 }
 
 /// Values already chosen in other fields.
-fn values(text: &str) -> Result<Map<String, Value>, Error> {
-    json::read(text.as_bytes()).map_err(|error| {
+fn values(text: Text) -> Result<Map<String, Value>> {
+    json::read(String::from(text).as_bytes()).map_err(|error| {
         Error::invalid_input("/values", format!("they are not a JSON object: {error}; give them by field"))
     })
 }
 
-fn occurrence(occurrence: Occurrence<String>) -> types::Occurrence {
-    types::Occurrence {
-        account: occurrence.account,
-        occurrence_id: occurrence.id,
-        occurred_at: occurrence.occurred_at_ms,
-        data: occurrence.data,
-        ext: Vec::new(),
-    }
+fn query(query: Query) -> Result<lookup::Query> {
+    let cursor: Option<String> = query.cursor.into();
+    let cursor = cursor.map(|text| json::read(text.as_bytes())).transpose().map_err(|error| {
+        Error::invalid_input("/cursor", format!("it is not JSON: {error}; give `next` as it was answered"))
+    })?;
+    Ok(lookup::Query { search: query.search.into(), cursor, values: values(query.values)? })
 }
 
-impl<D: Declared> manifest::Guest for Exports<D> {
-    fn describe() -> String {
-        if let Some(packed) = D::MANIFEST {
-            // No text is no manifest, which the host refuses.
-            return unpacked(packed).unwrap_or_default();
-        }
+pub fn describe<D: Declared>() -> *const () {
+    let manifest = if let Some(packed) = D::MANIFEST {
+        // No text is no manifest, which the host refuses.
+        unpacked(packed).unwrap_or_default()
+    } else {
         watch_panics();
         D::connector().manifest()
-    }
+    };
+    abi::kept(Text::from(manifest))
 }
 
-impl<D: Declared> actions::Guest for Exports<D> {
-    fn run(call: types::Call, input: String) -> Result<types::Outcome, types::Error> {
-        let ctx = context(call)?;
-        Ok(outcome(D::connector().run(&ctx, &input)?))
-    }
-
-    fn run_batch(
-        call: types::Call,
-        items: Vec<String>,
-    ) -> Result<Vec<Result<types::Outcome, types::Error>>, types::Error> {
-        let ctx = context(call)?;
-        let answers = D::connector().run_batch(&ctx, &items)?;
-        Ok(answers.into_iter().map(|answer| answer.map(outcome).map_err(types::Error::from)).collect())
-    }
-
-    fn page(
-        call: types::Call,
-        input: String,
-        cursor: Option<String>,
-    ) -> Result<actions::Listing, types::Error> {
-        let ctx = context(call)?;
-        let Listing { items, next } = D::connector().page(&ctx, &input, cursor.as_deref())?;
-        Ok(actions::Listing { items, next, ext: Vec::new() })
-    }
-
-    fn reconcile(call: types::Call, input: String, key: String) -> Result<actions::Reconciled, types::Error> {
-        let ctx = context(call)?;
-        Ok(match D::connector().reconcile(&ctx, &input, &key)? {
-            Reconciled::Found(output) => actions::Reconciled::Found(outcome(output)),
-            Reconciled::Absent => actions::Reconciled::Absent,
-            Reconciled::Unknown(why) => actions::Reconciled::Unknown(why),
-        })
-    }
+pub fn run<D: Declared>(given: Given<Text>) -> *const () {
+    let input = String::from(given.first);
+    answered::<_, Outcome>(D::connector, given.call, |connector, ctx| connector.run(ctx, &input))
 }
 
-impl<D: Declared> triggers::Guest for Exports<D> {
-    fn subscribe(call: types::Call, to: triggers::Target) -> Result<String, types::Error> {
-        let ctx = context(call)?;
-        Ok(D::connector().subscribe(&ctx, &target(to)?)?)
-    }
+pub fn run_batch<D: Declared>(given: Given<List<Text>>) -> *const () {
+    let items: Vec<String> = Vec::from(given.first).into_iter().map(String::from).collect();
+    answered::<_, List<Answer<Outcome, Failure>>>(D::connector, given.call, |connector, ctx| {
+        connector.run_batch(ctx, &items)
+    })
+}
 
-    fn unsubscribe(call: types::Call, state: String) -> Result<(), types::Error> {
-        let ctx = context(call)?;
-        Ok(D::connector().unsubscribe(&ctx, &state)?)
-    }
+pub fn page<D: Declared>(given: Given<Text, Maybe<Text>>) -> *const () {
+    let (input, cursor) = (String::from(given.first), Option::<String>::from(given.second));
+    answered::<_, Listing>(D::connector, given.call, |connector, ctx| {
+        connector.page(ctx, &input, cursor.as_deref())
+    })
+}
 
-    fn check(
-        call: types::Call,
-        to: triggers::Target,
-        state: String,
-    ) -> Result<(triggers::Health, String), types::Error> {
-        let ctx = context(call)?;
-        Ok(match D::connector().check_subscription(&ctx, &target(to)?, &state)? {
-            Health::Active(state) => (triggers::Health::Active, state),
-            Health::Mended(state) => (triggers::Health::Mended, state),
-            Health::Gone(state) => (triggers::Health::Gone, state),
-        })
-    }
+pub fn reconcile<D: Declared>(given: Given<Text, Text>) -> *const () {
+    let (input, key) = (String::from(given.first), String::from(given.second));
+    answered::<_, Reconciled>(D::connector, given.call, |connector, ctx| {
+        connector.reconcile(ctx, &input, &key)
+    })
+}
 
-    fn parse(call: types::Call, from: types::Delivery) -> Result<Vec<types::Occurrence>, types::Error> {
-        let ctx = context(call)?;
+pub fn subscribe<D: Declared>(given: Given<Target>) -> *const () {
+    answered::<_, Text>(D::connector, given.call, |connector, ctx| {
+        connector.subscribe(ctx, &target(given.first)?)
+    })
+}
+
+pub fn unsubscribe<D: Declared>(given: Given<Text>) -> *const () {
+    let state = String::from(given.first);
+    answered::<_, ()>(D::connector, given.call, |connector, ctx| connector.unsubscribe(ctx, &state))
+}
+
+pub fn check_subscription<D: Declared>(given: Given<Target, Text>) -> *const () {
+    let state = String::from(given.second);
+    answered::<_, Checked>(D::connector, given.call, |connector, ctx| {
+        connector.check_subscription(ctx, &target(given.first)?, &state)
+    })
+}
+
+pub fn parse<D: Declared>(given: Given<Delivery>) -> *const () {
+    let delivery = given.first.into();
+    answered::<_, List<Occurrence>>(D::connector, given.call, |connector, ctx| {
         // A delivery to the app's own webhook is no single trigger's.
         if ctx.call().name.is_empty() {
-            let occurrences = D::connector().parse_for_app(&ctx, &delivery(from))?;
-            let named = |(trigger, of): (&str, Occurrence<String>)| types::Occurrence {
-                ext: vec![("trigger".to_owned(), trigger.to_owned())],
-                ..occurrence(of)
-            };
-            return Ok(occurrences.into_iter().map(named).collect());
+            return Ok(connector.parse_for_app(ctx, &delivery)?.into());
         }
-        let occurrences = D::connector().parse(&ctx, &delivery(from))?;
-        Ok(occurrences.into_iter().map(occurrence).collect())
-    }
-
-    fn handshake(call: types::Call, from: types::Delivery) -> Result<Option<triggers::Reply>, types::Error> {
-        let ctx = context(call)?;
-        let reply = D::connector().handshake(&ctx, &delivery(from))?;
-        Ok(reply.map(|reply| triggers::Reply {
-            status: reply.status,
-            headers: reply.headers,
-            body: reply.body,
-            ext: Vec::new(),
-        }))
-    }
-
-    fn poll(call: types::Call, cursor: Option<String>) -> Result<triggers::Page, types::Error> {
-        let ctx = context(call)?;
-        let page = D::connector().poll(&ctx, cursor.as_deref())?;
-        Ok(triggers::Page {
-            occurrences: page.occurrences.into_iter().map(occurrence).collect(),
-            cursor: page.cursor,
-            more: page.more,
-            ext: Vec::new(),
-        })
-    }
+        Ok(List::<Occurrence>::from(connector.parse(ctx, &delivery)?))
+    })
 }
 
-impl<D: Declared> connection::Guest for Exports<D> {
-    fn check(call: types::Call) -> Result<connection::Account, types::Error> {
-        let ctx = context(call)?;
-        let account = (D::connector().check)(&ctx)?;
+pub fn handshake<D: Declared>(given: Given<Delivery>) -> *const () {
+    let delivery = given.first.into();
+    answered::<_, Maybe<Reply>>(D::connector, given.call, |connector, ctx| {
+        Ok(connector.handshake(ctx, &delivery)?.map(Reply::from))
+    })
+}
+
+pub fn poll<D: Declared>(given: Given<Maybe<Text>>) -> *const () {
+    let cursor = Option::<String>::from(given.first);
+    answered::<_, Page>(D::connector, given.call, |connector, ctx| connector.poll(ctx, cursor.as_deref()))
+}
+
+pub fn check_connection<D: Declared>(given: Given) -> *const () {
+    answered::<_, Account>(D::connector, given.call, |connector, ctx| {
+        let account = (connector.check)(ctx)?;
         // One by one: a map that is collected is sorted first, by 2 KB of code.
         let mut parameters = Map::new();
         parameters.extend(account.parameters.into_iter().map(|(name, text)| (name, Value::from(text))));
-        Ok(connection::Account {
-            id: account.id,
-            title: account.title,
-            parameters: json::output(&parameters)?,
-            ext: Vec::new(),
+        Ok(Account {
+            id: account.id.into(),
+            title: account.title.into(),
+            parameters: json::output(&parameters)?.into(),
+            ext: none(),
         })
-    }
+    })
 }
 
-impl<D: Declared> lookups::Guest for Exports<D> {
-    fn options(call: types::Call, query: lookups::Query) -> Result<lookups::Choices, types::Error> {
-        let ctx = context(call)?;
-        let cursor = query.cursor.map(|text| json::read(text.as_bytes())).transpose();
-        let cursor = cursor.map_err(|error| {
-            Error::invalid_input(
-                "/cursor",
-                format!("it is not JSON: {error}; give `next` as it was answered"),
-            )
-        })?;
-        let query = Query { search: query.search, cursor, values: values(&query.values)? };
-        let choices = D::connector().options(&ctx, &query)?;
-        let choice = |choice: Choice| lookups::Choice {
-            value: choice.value.to_string(),
-            title: choice.title,
-            ext: Vec::new(),
-        };
-        Ok(lookups::Choices {
-            items: choices.items.into_iter().map(choice).collect(),
-            next: choices.next.map(|next| next.to_string()),
-            ext: Vec::new(),
-        })
-    }
+pub fn options<D: Declared>(given: Given<Query>) -> *const () {
+    answered::<_, Choices>(D::connector, given.call, |connector, ctx| {
+        connector.options(ctx, &query(given.first)?)
+    })
+}
 
-    fn schema(call: types::Call, action: String, chosen: String) -> Result<String, types::Error> {
-        let ctx = context(call)?;
-        Ok(D::connector().schema(&ctx, &action, &values(&chosen)?)?.to_string())
-    }
+pub fn schema<D: Declared>(given: Given<Text, Text>) -> *const () {
+    let (action, chosen) = (String::from(given.first), given.second);
+    answered::<_, Text>(D::connector, given.call, |connector, ctx| {
+        Ok(connector.schema(ctx, &action, &values(chosen)?)?.to_string())
+    })
 }
