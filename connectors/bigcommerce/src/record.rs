@@ -49,7 +49,8 @@ impl<S> Record<S> {
     /// What differs after every change: the time of change has whole seconds only, so that what was changed twice in one
     /// is told apart by all that is in the record.
     pub(crate) fn version(&self, changed_at: &str) -> String {
-        format!("{changed_at}-{}", fingerprint(&Value::from(self.members.clone()).to_string()))
+        let record = serde_json::to_string(&self.members).unwrap_or_default();
+        format!("{changed_at}-{}", fingerprint(&record))
     }
 }
 
@@ -91,6 +92,10 @@ pub(crate) fn data(answer: &Response) -> Result<Value> {
 
 /// A list's records. BigCommerce answers 204 without a body where a list of v2 is empty.
 pub(crate) fn list<S>(answer: &Response, wrapped: Wrapped) -> Result<Vec<Record<S>>> {
+    items(answer, wrapped)?.into_iter().map(Record::of).collect()
+}
+
+fn items(answer: &Response, wrapped: Wrapped) -> Result<Vec<Value>> {
     if answer.body.is_empty() {
         return Ok(Vec::new());
     }
@@ -99,7 +104,7 @@ pub(crate) fn list<S>(answer: &Response, wrapped: Wrapped) -> Result<Vec<Record<
         Wrapped::InData => data(answer)?,
     };
     match items {
-        Value::Array(items) => items.into_iter().map(Record::of).collect(),
+        Value::Array(items) => Ok(items),
         other => Err(not_understood(&format!("has {} where a list stands", kind(&other)))),
     }
 }

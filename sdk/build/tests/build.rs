@@ -42,25 +42,27 @@ fn crate_with(directory: &Path, lib_section: &str, lib: &str) -> PathBuf {
 
 #[test]
 fn the_bigcommerce_connector_is_a_small_component_that_imports_only_the_contract() {
-    // The budget of 400 KB is missed (host/docs/PERFORMANCE.md); this keeps it from growing unseen.
-    assert_small_and_contained("bigcommerce", 425_000);
+    assert_small_and_contained("bigcommerce", 400_000);
 }
 
 #[test]
 fn the_bigquery_connector_is_a_small_component_that_imports_only_the_contract() {
-    // As for BigCommerce.
-    assert_small_and_contained("bigquery", 680_000);
+    assert_small_and_contained("bigquery", 380_000);
 }
 
 #[test]
 fn the_http_connector_is_a_small_component_that_imports_only_the_contract() {
-    // As for BigCommerce.
-    assert_small_and_contained("http", 450_000);
+    assert_small_and_contained("http", 290_000);
+}
+
+#[test]
+fn the_hubspot_connector_is_a_small_component_that_imports_only_the_contract() {
+    assert_small_and_contained("hubspot", 400_000);
 }
 
 #[test]
 fn the_shopify_connector_is_a_small_component_that_imports_only_the_contract() {
-    assert_small_and_contained("shopify", 400_000);
+    assert_small_and_contained("shopify", 390_000);
 }
 
 fn assert_small_and_contained(name: &str, max_bytes: u64) {
@@ -166,6 +168,9 @@ fn a_crate_that_only_uses_the_sdk_is_told_what_to_write() {
     );
     let lib = "#[unsafe(no_mangle)] pub extern \"C\" fn digits() -> usize { trunnion_sdk::trigger::fingerprint(\"\").len() }";
     let path = crate_with(out.path(), &lib_section, lib);
+    // Named otherwise than the crates of tests that run meanwhile, beside which it is compiled.
+    let manifest = fs::read_to_string(path.join("Cargo.toml")).unwrap().replace("probe", "undeclared");
+    fs::write(path.join("Cargo.toml"), manifest).unwrap();
     fs::copy(repository().join("Cargo.lock"), path.join("Cargo.lock")).unwrap();
     let mut options = BuildOptions::new(vec![path], out.path());
     options.target_dir = Some(repository().join("target/connectors"));

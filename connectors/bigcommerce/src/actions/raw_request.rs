@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Map;
 use trunnion_sdk::prelude::*;
 
 use crate::api;
@@ -16,7 +17,8 @@ pub(crate) struct RawRequest {
     path: String,
     /// Query parameters.
     #[serde(default)]
-    query: BTreeMap<String, String>,
+    #[schemars(with = "BTreeMap<String, String>")]
+    query: Map<String, Value>,
     /// The body; none where none is given.
     body: Option<Value>,
 }
@@ -57,7 +59,9 @@ pub(crate) fn raw_request(ctx: &Context, input: RawRequest) -> Result<RawAnswer>
         Method::Delete => api::delete(ctx, &path),
     }?;
     for (name, value) in &query {
-        request = request.query(name, value);
+        let text = value.as_str();
+        let text = text.ok_or_else(|| Error::invalid_input(format!("/query/{name}"), "is no text"))?;
+        request = request.query(name, text);
     }
     if let Some(body) = &body {
         request = request.json(body)?;
@@ -96,6 +100,9 @@ mod tests {
         host.http().on("DELETE", &format!("{STORE}/v3/catalog/brands/7"), |_| Answer::empty(204));
         let input = json!({"method": "DELETE", "path": "/v3/catalog/brands/7"});
         assert_eq!(run(&host, &input).unwrap(), r#"{"status":204,"body":null}"#);
+        let input = json!({"method": "GET", "path": "/v3/catalog/brands", "query": {"limit": 7}});
+        let error = run(&host, &input).unwrap_err();
+        assert!(matches!(&error, Error::InvalidInput { field, .. } if field == "/query/limit"), "{error}");
     }
 
     #[test]

@@ -30,14 +30,24 @@ pub(crate) trait Subject: 'static {
 pub(crate) struct Notice {
     body: Value,
     id: u64,
+    /// The store that it is of.
+    store: String,
+    /// The same where this notice is repeated, and another for the next change.
+    occurrence: String,
+    at_ms: Option<u64>,
 }
 
 impl Notice {
-    fn of(delivery: &Delivery) -> Result<Self> {
+    fn of(ctx: &Context, delivery: &Delivery) -> Result<Box<Self>> {
         let body: Value = delivery.json()?;
         let id = body.pointer("/data/id").and_then(Value::as_u64);
         let id = id.ok_or_else(|| not_understood("says of no record: `data.id` is no whole number"))?;
-        Ok(Self { body, id })
+        let store = api::store_hash(ctx)?.to_owned();
+        let mut notice = Box::new(Self { body, id, store, occurrence: String::new(), at_ms: None });
+        let (kind, scope, hash) = (notice.kind(), notice.text("scope"), notice.text("hash"));
+        notice.occurrence = format!("{kind}/{id}/{scope}@{hash}");
+        notice.at_ms = notice.number("/created_at").map(|seconds| seconds.saturating_mul(1000));
+        Ok(notice)
     }
 
     fn kind(&self) -> &str {
@@ -87,29 +97,25 @@ impl<S: Subject> Webhook for Notified<S> {
     }
 
     fn parse(ctx: &Context, delivery: &Delivery) -> Result<Vec<Occurrence<S::Data>>> {
-        let Some((notice, named)) = noticed(ctx, delivery, S::SCOPES)? else { return Ok(Vec::new()) };
+        let Some(notice) = noticed(ctx, delivery, S::SCOPES)? else { return Ok(Vec::new()) };
         let Some(data) = S::read(ctx, &notice)? else {
             gone(ctx, &notice);
             return Ok(Vec::new());
         };
-        let Occurrence { account, id, occurred_at_ms, data: () } = named;
-        Ok(vec![Occurrence { account, id, occurred_at_ms, data }])
+        let Notice { store, occurrence, at_ms, .. } = &*notice;
+        Ok(vec![Occurrence::new(store, occurrence, data).at_ms(*at_ms)])
     }
 }
 
-/// What a delivery tells of, and as what it counts; none where it is another trigger's. Once for all subjects.
-fn noticed(ctx: &Context, delivery: &Delivery, scopes: &[&str]) -> Result<Option<(Notice, Occurrence<()>)>> {
-    let notice = Notice::of(delivery)?;
+/// What a delivery tells of; none where it is another trigger's. Once for all subjects.
+fn noticed(ctx: &Context, delivery: &Delivery, scopes: &[&str]) -> Result<Option<Box<Notice>>> {
+    let notice = Notice::of(ctx, delivery)?;
     let scope = notice.text("scope");
-    if !scopes.contains(&scope) {
-        ctx.log(Level::Warn, &format!("a notice of `{scope}` is ignored: this is another trigger's"));
-        return Ok(None);
+    if scopes.contains(&scope) {
+        return Ok(Some(notice));
     }
-    // The hash is the same when this notice is repeated, and another for the next change.
-    let id = format!("{}/{}/{scope}@{}", notice.kind(), notice.id, notice.text("hash"));
-    let at = notice.number("/created_at").map(|seconds| seconds.saturating_mul(1000));
-    let named = Occurrence::new(api::store_hash(ctx)?, id, ()).at_ms(at);
-    Ok(Some((notice, named)))
+    ctx.log(Level::Warn, &format!("a notice of `{scope}` is ignored: this is another trigger's"));
+    Ok(None)
 }
 
 fn gone(ctx: &Context, notice: &Notice) {
