@@ -37,7 +37,7 @@ use crate::{
     user_tokens::UserTokens,
     users::Users,
     vault::Vault,
-    workflows::{Installer, Library, Releases},
+    workflows::{Installer, Library, Offers, Releases},
 };
 
 /// The versions of Alloy's API that clients name in the path.
@@ -72,6 +72,8 @@ pub struct AllServices {
     pub releases: Arc<Releases>,
     /// What users install.
     pub installer: Installer,
+    /// What they are shown before.
+    pub offers: Offers,
     /// The one way in.
     pub acceptor: Acceptor,
     /// Vendors' deliveries.

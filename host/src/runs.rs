@@ -1,11 +1,13 @@
 //! Runs: lease, decide, act, journal.
 //!
-//! The decisions are `trunnion_core::machine`'s; `queue` holds who is next, `execute` drives one run, `act` touches
-//! the world, `persist` writes down what became of it, `items` drives what stands inside a `for_each`, `calls` and
-//! `routes` start other workflows, `log` and `notices` are what people read afterwards, `forget` what they have
-//! forgotten, `keys` how they see and mend the lines of ordered workflows, `waiting` who waits for an answer.
+//! The decisions are `trunnion_core::machine`'s; `queue` holds who is next, `execute` drives one run, `act`
+//! touches the world, `persist` writes down what became of it, `items` drives what stands inside a `for_each`, `calls`
+//! and `routes` start other workflows, `log` and `notices` are what people read afterwards, `activity` says when a
+//! workflow last ran, `forget` what they have forgotten, `keys` how they see and mend the lines of ordered workflows,
+//! `waiting` who waits for an answer.
 
 pub mod act;
+mod activity;
 pub mod calls;
 pub mod dead;
 pub mod execute;

@@ -61,7 +61,7 @@ use crate::{
     user_tokens::UserTokens,
     users::Users,
     vault::{Attention, Vault},
-    workflows::{Installer, Library, Releases, install::Feeds},
+    workflows::{Installer, Library, Offers, Releases, install::Feeds},
 };
 
 /// How long requests under way may take to end at a stop.
@@ -321,6 +321,13 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         Duration::from_secs(config.request_wait_secs),
     );
     let lookups = Lookups::new(context.clone(), vault.clone());
+    let offers = Offers::new(
+        context.clone(),
+        library.clone(),
+        Arc::clone(&releases),
+        installer.clone(),
+        vault.clone(),
+    );
     let services = AllServices {
         access: Access::new(context.clone()),
         users: Users::new(context.clone()),
@@ -331,6 +338,7 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         library,
         destinations,
         installer,
+        offers,
         acceptor,
         ingress: Ingress::new(context.clone(), Arc::clone(&queue), gate),
         app_hooks,

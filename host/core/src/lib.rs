@@ -9,6 +9,7 @@
 
 pub mod answer;
 pub mod call;
+pub mod choices;
 pub mod clock;
 pub mod definition;
 pub mod hosts;

@@ -6,6 +6,7 @@ mod connections;
 mod connectors;
 mod dead_letters;
 mod definitions;
+mod embed;
 mod installations;
 mod keys;
 mod lookups;
@@ -54,6 +55,8 @@ fn servers() -> Router<Services> {
         .route("/connectors/{app}/history", get(connectors::history))
         .route("/events", get(definitions::events))
         .route("/events/{name}", put(definitions::put_event).get(definitions::event))
+        // The host's own pages call these, so that no other origin need be let in.
+        .nest("/embed", embed::routes())
         .route("/streams", get(streams::list))
         .route("/streams/{name}", put(streams::put).get(streams::one))
         .route("/streams/{name}/rotate-secret", post(streams::rotate))

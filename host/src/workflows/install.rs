@@ -22,7 +22,7 @@ use trunnion_core::{
     manifest::options,
     records::{
         Connection, Entrance, Hears, InstallSession, Installation, LinePlace, ScheduleMark, StoredRelease,
-        Subscription,
+        Subscription, Workflow,
     },
     scope::Scope,
 };
@@ -65,6 +65,8 @@ pub struct Wish {
     pub connections: Vec<ConnectionId>,
     /// The workflows wanted; empty: every released one.
     pub workflows: Vec<WorkflowId>,
+    /// Other releases of these than the newest: those that the person was shown.
+    pub releases: BTreeMap<WorkflowId, u32>,
     /// The link that it is begun by; it installs nothing else.
     pub link: Option<Link>,
 }
@@ -264,7 +266,7 @@ impl Installer {
             let wanted = wish.workflows.is_empty() || wish.workflows.contains(&workflow.id);
             if workflow.integration == integration.id
                 && wanted
-                && let Some(release) = self.library.latest(scope, &workflow).await?
+                && let Some(release) = self.wished(scope, wish, &workflow).await?
             {
                 releases.push(release);
             }
@@ -294,6 +296,13 @@ impl Installer {
         batch.insert::<InstallSessions>(scope, &session.id, &session);
         self.context.store.commit(batch).await.map_err(Error::Commit)?;
         Ok(Started { session, releases })
+    }
+
+    async fn wished(&self, scope: &Scope, wish: &Wish, workflow: &Workflow) -> Result<Option<StoredRelease>> {
+        match wish.releases.get(&workflow.id) {
+            Some(number) => Ok(Some(self.releases.stored(scope, workflow.id, *number).await?)),
+            None => self.library.latest(scope, workflow).await,
+        }
     }
 
     async fn choose(

@@ -7,6 +7,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use quick_cache::sync::Cache;
 use trunnion_core::{
     id::WorkflowId,
@@ -115,7 +116,8 @@ impl Releases {
         Ok(release)
     }
 
-    async fn stored(&self, scope: &Scope, workflow: WorkflowId, number: u32) -> Result<StoredRelease> {
+    /// The release `number` of `workflow`, as it was released.
+    pub async fn stored(&self, scope: &Scope, workflow: WorkflowId, number: u32) -> Result<StoredRelease> {
         let stored = self.context.store.get::<Table>(scope, &(workflow, number)).await?;
         stored.map(|stored| stored.record).ok_or_else(|| {
             Error::not_found("release-unknown", format!("workflow `{workflow}` has no release {number}"))
@@ -131,10 +133,34 @@ impl Releases {
     }
 }
 
+/// A release has a number and no id of its own: one that looks like every other id follows from both.
+#[must_use]
+pub fn version_id(workflow: WorkflowId, number: u32) -> String {
+    let name = [workflow.as_bytes().as_slice(), &number.to_be_bytes()].concat();
+    hex::encode(digest(&SHA256, &name)).chars().take(24).collect()
+}
+
 fn compile(stored: StoredRelease, catalog: &Catalog) -> Result<Arc<Release>> {
     let (workflow, number) = (stored.workflow, stored.number);
     let release = Release::compile(stored, catalog).map_err(|problems| {
         Error::Internal(format!("release {number} of workflow `{workflow}` does not compile: {problems}"))
     })?;
     Ok(Arc::new(release))
+}
+
+#[cfg(test)]
+mod tests {
+    use trunnion_core::id::Id;
+
+    use super::*;
+
+    #[test]
+    fn every_version_has_an_id_of_its_own_that_stays() {
+        let one = WorkflowId(Id::from_bytes([1; 12]));
+        let ids =
+            [version_id(one, 1), version_id(one, 2), version_id(WorkflowId(Id::from_bytes([2; 12])), 1)];
+        assert!(ids.iter().all(|id| id.parse::<Id>().is_ok()), "{ids:?}");
+        assert!(ids[0] != ids[1] && ids[0] != ids[2]);
+        assert_eq!(ids[0], version_id(one, 1));
+    }
 }

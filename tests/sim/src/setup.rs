@@ -54,6 +54,7 @@ pub async fn install(services: &AllServices, scope: &Scope, plan: &Plan, world: 
             integration: integration.id,
             connections: Vec::new(),
             workflows: Vec::new(),
+            releases: BTreeMap::new(),
             link: None,
         };
         let started = services.installer.start(scope, &wish).await?;

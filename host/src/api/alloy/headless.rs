@@ -42,6 +42,7 @@ pub(super) async fn start(
         integration: path::id::<IntegrationId>(&integration_id, "integration")?,
         connections: connections.map(|id| path::id(id, "credential")).collect::<Result<_, _>>()?,
         workflows: workflow_ids.iter().map(|id| path::id(id, "workflow")).collect::<Result<_, _>>()?,
+        releases: BTreeMap::new(),
         link,
     };
     let Started { session, releases } = services.installer.start(&scope, &wish).await?;

@@ -1,6 +1,5 @@
 //! `/workflows`: what is released, and who has installed what of it.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use axum::{
     Json,
     extract::{Path, Query, State},
@@ -22,6 +21,7 @@ use crate::{
         path,
     },
     error::Error,
+    workflows::releases::version_id,
 };
 
 #[derive(Debug, Deserialize)]
@@ -139,27 +139,4 @@ pub(super) fn known(workflow: &str) -> Result<WorkflowId, Failure> {
 fn unknown(workflow: &impl std::fmt::Display) -> Failure {
     let message = format!("there is no workflow `{workflow}`");
     Failure::new(StatusCode::NOT_FOUND, "workflow-unknown", message)
-}
-
-/// A release has a number and no id of its own: one that looks like every other id follows from both.
-fn version_id(workflow: WorkflowId, number: u32) -> String {
-    let name = [workflow.as_bytes().as_slice(), &number.to_be_bytes()].concat();
-    hex::encode(digest(&SHA256, &name).as_ref().iter().copied().take(12).collect::<Vec<_>>())
-}
-
-#[cfg(test)]
-mod tests {
-    use trunnion_core::id::Id;
-
-    use super::*;
-
-    #[test]
-    fn every_version_has_an_id_of_its_own_that_stays() {
-        let one = WorkflowId(Id::from_bytes([1; 12]));
-        let ids =
-            [version_id(one, 1), version_id(one, 2), version_id(WorkflowId(Id::from_bytes([2; 12])), 1)];
-        assert!(ids.iter().all(|id| id.parse::<Id>().is_ok()), "{ids:?}");
-        assert!(ids[0] != ids[1] && ids[0] != ids[2], "{ids:?}");
-        assert_eq!(ids[0], version_id(one, 1));
-    }
 }

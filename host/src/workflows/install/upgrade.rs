@@ -34,6 +34,7 @@ impl Installer {
             integration: newest.integration,
             connections: self.in_use(scope, &copy).await?,
             workflows: vec![workflow],
+            releases: BTreeMap::new(),
             link: None,
         };
         let Started { session, .. } = self.start(scope, &wish).await?;
