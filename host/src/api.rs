@@ -34,6 +34,7 @@ use crate::{
         accept::Acceptor, app_hooks::AppHooks, poll::Pollers, request::Requests, schedule::Schedules,
         webhook::Ingress,
     },
+    ui::{self, Assets},
     user_tokens::UserTokens,
     users::Users,
     vault::Vault,
@@ -114,13 +115,15 @@ impl Deref for Services {
 
 /// Every route.
 pub fn router(services: Services) -> Router {
+    let assets = Arc::new(Assets::new());
     let mut router = Router::new()
         .nest("/v1", v1::routes())
         .merge(hooks::routes().layer(middleware::map_response(error::as_message)))
         .merge(requests::routes().layer(middleware::map_response(error::as_message)))
         .merge(health::routes())
         .merge(public_keys::routes().layer(middleware::map_response(error::as_message)))
-        .merge(oauth::routes());
+        .merge(oauth::routes(&assets))
+        .merge(ui::routes(&assets));
     for version in ALLOY_VERSIONS {
         router = router.nest(&format!("/{version}"), alloy::routes());
     }

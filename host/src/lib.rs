@@ -30,6 +30,7 @@ pub mod server;
 pub mod streams;
 pub mod telemetry;
 pub mod triggers;
+pub mod ui;
 pub mod user_tokens;
 pub mod users;
 pub mod vault;
