@@ -46,6 +46,7 @@ mod judge;
 mod judged;
 mod limits;
 mod lookups;
+mod modal;
 mod oauth;
 mod ordered;
 mod patterns;

@@ -9,6 +9,7 @@
 pub mod bigcommerce;
 pub mod bigquery;
 pub mod bqemulator;
+pub mod browser;
 pub mod component;
 mod desk;
 pub mod eventual;

@@ -23,6 +23,13 @@ async fn authorize(Shelf(shared): Shelf<Arc<Shared>>, RawQuery(query): RawQuery)
     let query = form(query.unwrap_or_default().as_bytes());
     let mut state = shared.state();
     let store = state.signed_in.clone();
+    // Whoever is signed in nowhere declines.
+    if store.is_empty() {
+        let why = "The owner did not allow the app.";
+        let back =
+            [("error", "access_denied"), ("error_description", why), ("state", member(&query, "state"))];
+        return send_back(member(&query, "redirect_uri"), &back);
+    }
     let code = match state.desk.consent(&query, &store) {
         Ok(code) if member(&query, "response_type") == "code" => code,
         Ok(_) => return (StatusCode::BAD_REQUEST, "unsupported_response_type").into_response(),
