@@ -49,6 +49,18 @@ async fn every_connector_of_this_repository_complies() {
         let component = component::built(folder.clone(), "components").await.unwrap();
         let report = tried(&component, &folder.join("cassettes")).await;
         println!("{name}: {} rules, {} untried", report.verdicts.len(), report.untried().count());
+        let rule = |app: &str, scheme: &str| {
+            let tried = |verdict: &&suite::Verdict| verdict.subject.ends_with(&format!(" by `{scheme}`"));
+            let carried = |verdict: &suite::Verdict| {
+                verdict.rule.contains("credential goes") && verdict.outcome == Outcome::Passed
+            };
+            assert!(
+                report.app != app || report.verdicts.iter().filter(tried).any(carried),
+                "{app} by {scheme}"
+            );
+        };
+        rule("bigquery", "oauth");
+        rule("http", "basic");
         broken.extend(report.broken().map(|verdict| format!("{name}: {verdict:#?}")));
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));

@@ -42,14 +42,17 @@ pub enum Error {
     Vendor(#[source] io::Error),
 }
 
-/// Tries every rule on everything that the component declares; says on `progress` what it is at.
+/// Tries every rule on everything that the component declares, and with each further auth scheme those that it could
+/// break; says on `progress` what it is at.
 pub async fn run(loading: &Loading, progress: &mut (dyn FnMut(&str) + Send)) -> Result<Report, Error> {
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(NOW_MS)));
     let open =
         |egress| loading.open(egress, Arc::<ManualClock>::clone(&clock), Arc::new(SeededRandom::new(1)));
     progress("loading the connector");
     let manifest = loading.manifest().await?;
-    let credential = Credential::stand_in(&manifest, manifest.connection.schemes.first());
+    let mut schemes = manifest.connection.schemes.clone().into_iter();
+    let scheme = schemes.next();
+    let credential = Credential::stand_in(&manifest, scheme.as_ref());
     let script = Arc::new(Script::default());
     let vendor =
         Vendor::start(Arc::<Script>::clone(&script) as Arc<dyn Play>).await.map_err(Error::Vendor)?;
@@ -57,8 +60,13 @@ pub async fn run(loading: &Loading, progress: &mut (dyn FnMut(&str) + Send)) -> 
     let egress = EgressOptions { rewrites, ..EgressOptions::default() };
     let hasty = EgressOptions { timeout_ms: SILENCE_MS, ..egress.clone() };
     let (patient, hasty) = (open(egress).await?, open(hasty).await?);
-    let trial = Trial { patient, hasty, manifest, credential, script, clock: Arc::clone(&clock) };
-    let verdicts = trial.every_rule(progress).await;
+    let mut trial = Trial { patient, hasty, manifest, scheme, credential, script, clock: Arc::clone(&clock) };
+    let mut verdicts = trial.every_rule(progress).await;
+    for another in schemes {
+        trial.credential = Credential::stand_in(&trial.manifest, Some(&another));
+        trial.scheme = Some(another);
+        verdicts.extend(trial.of_another_scheme(progress).await);
+    }
     Ok(Report { app: trial.manifest.id.clone(), version: trial.manifest.version.to_string(), verdicts })
 }
 

@@ -9,7 +9,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use trunnion_core::{
     call::CallError,
     clock::ManualClock,
-    manifest::{Manifest, Registration, Repeat, TriggerSource},
+    manifest::{AuthScheme, Manifest, Registration, Repeat, TriggerSource},
 };
 use trunnion_sandbox::Delivery;
 
@@ -35,6 +35,8 @@ pub(super) struct Trial {
     /// Waits for answers hardly at all.
     pub(super) hasty: Workshop,
     pub(super) manifest: Manifest,
+    /// How its requests are authorised; `None` where the connector needs nothing.
+    pub(super) scheme: Option<AuthScheme>,
     pub(super) credential: Credential,
     pub(super) script: Arc<Script>,
     pub(super) clock: Arc<ManualClock>,
@@ -69,7 +71,7 @@ impl Trial {
         for subject in Subject::all(&self.manifest) {
             progress(&format!("trying {subject}"));
             if self.asks(&subject) {
-                verdicts.extend(self.asking(&subject).await);
+                verdicts.extend(self.asking(&subject, subject == Subject::Connection).await);
             }
             match &subject {
                 Subject::Action(id) => verdicts.push(self.inputs(&subject, id).await),
@@ -85,8 +87,26 @@ impl Trial {
         verdicts
     }
 
-    /// The rules on whatever asks the vendor something.
-    async fn asking(&self, subject: &Subject) -> Vec<Verdict> {
+    /// The rules that another auth scheme could break, on the connection's check and on the first action: what the
+    /// rest makes of answers does not hang on how a request is authorised.
+    pub(super) async fn of_another_scheme(&self, progress: &mut (dyn FnMut(&str) + Send)) -> Vec<Verdict> {
+        let subjects = Subject::all(&self.manifest);
+        let first = |subject: &&Subject| matches!(subject, Subject::Action(_) | Subject::Listing(_));
+        let action = subjects.iter().find(first).cloned();
+        let scheme = self.scheme.as_ref().map_or_else(String::new, |scheme| format!(" by `{}`", scheme.id));
+        let mut verdicts = Vec::new();
+        for subject in [Some(Subject::Connection), action].into_iter().flatten() {
+            progress(&format!("trying {subject}{scheme}"));
+            let found = self.asking(&subject, true).await;
+            verdicts.extend(
+                found.into_iter().map(|verdict| Verdict { subject: format!("{subject}{scheme}"), ..verdict }),
+            );
+        }
+        verdicts
+    }
+
+    /// The rules on whatever asks the vendor something; with `proves`, also that its requests carry the credential.
+    async fn asking(&self, subject: &Subject, proves: bool) -> Vec<Verdict> {
         let (mut errors, mut nonsense, mut secrets, mut credential, mut key) = Default::default();
         let mut seen = |done: &Done, asked: &[Asked], name: &str| {
             self.look_for_secrets(done, name, &mut secrets);
@@ -112,11 +132,11 @@ impl Trial {
             nonsense.verdict(subject, NONSENSE_RULE, silent),
             secrets.verdict(subject, SECRETS, "there is nothing to look at"),
         ];
-        if *subject == Subject::Connection && self.places_secrets() {
+        if proves && self.places_secrets() {
             verdicts.push(proven(credential).verdict(
                 subject,
                 CREDENTIAL,
-                "the check asks the vendor nothing, so that it proves nothing about the credential",
+                "it asks the vendor nothing, so that it proves nothing about the credential",
             ));
         }
         if self.takes_key(subject) {
@@ -164,12 +184,12 @@ impl Trial {
             tally.asked = true;
             tally.proven |= self.credential.values().values().any(|value| carries(&text, value));
         }
-        tally.complaint = "no request of the check carries a secret, so that any credential passes; send it with \
+        tally.complaint = "none of its requests carries a secret, so that any credential passes; send them with \
                            `auth_connection()`";
     }
 
     fn places_secrets(&self) -> bool {
-        self.manifest.connection.schemes.first().is_some_and(|scheme| !scheme.place.is_empty())
+        self.scheme.as_ref().is_some_and(|scheme| !scheme.place.is_empty())
     }
 
     fn takes_key(&self, subject: &Subject) -> bool {
