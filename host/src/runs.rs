@@ -26,6 +26,7 @@ pub use self::{
     calls::Calls,
     dead::DeadLetters,
     execute::Held,
+    items::Progress,
     log::RunLog,
     queue::{Queue, Turn, Work},
     routes::Routes,

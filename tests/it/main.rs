@@ -33,6 +33,7 @@ mod disk_full;
 mod egress;
 mod events;
 mod fairness;
+mod first_import;
 mod flows;
 mod foreign;
 mod from_openapi;

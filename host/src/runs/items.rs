@@ -6,6 +6,7 @@
 //! with the items that failed and does none again that was done.
 
 mod pages;
+mod progress;
 mod told;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ use trunnion_core::{
 };
 use trunnion_store::{Batch, Select, Store, Version, tables::LiveItems};
 
+pub use self::progress::Progress;
 use self::told::{Brief, Told, let_go_of_items, told, told_of_groups};
 use super::{
     act::{Doing, Group, Place, groups},

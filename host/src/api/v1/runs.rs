@@ -15,7 +15,10 @@ use trunnion_core::{
     scope::Scope,
 };
 
-use crate::api::{Services, caller::Tenant, error::Failure, path};
+use crate::{
+    api::{Services, caller::Tenant, error::Failure, path},
+    runs::Progress,
+};
 
 const DEFAULT_LIMIT: usize = 20;
 const MAX_LIMIT: usize = 100;
@@ -101,7 +104,13 @@ pub(super) async fn one(
     Tenant(scope): Tenant,
     Path(run): Path<String>,
 ) -> Result<Json<Value>, Failure> {
-    Ok(Json(whole(&read(&services, &scope, &run).await?)))
+    let run = read(&services, &scope, &run).await?;
+    let mut shape = whole(&run);
+    if let (Value::Object(shape), false) = (&mut shape, run.state.ended()) {
+        let progress = services.runs.progress(&scope, &run).await?;
+        shape.insert("progress".to_owned(), progress.iter().map(so_far).collect());
+    }
+    Ok(Json(shape))
 }
 
 async fn read(services: &Services, scope: &Scope, run: &str) -> Result<LiveRun, Failure> {
@@ -201,6 +210,11 @@ pub(super) fn whole(run: &LiveRun) -> Value {
     });
     put("log", Value::Array(lines.collect()));
     Value::Object(shape)
+}
+
+/// How far a loop has come.
+fn so_far(Progress { step, pages, succeeded, failed, filtered }: &Progress) -> Value {
+    json!({ "step": step, "pages": pages, "succeeded": succeeded, "failed": failed, "filtered": filtered })
 }
 
 fn step(result: &StepResult) -> Value {

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use trunnion_core::{
     clock::Timestamp,
-    machine::{Event, Outcome, Status},
+    machine::{Event, Outcome, RunState, Status},
     records::{LogLine, PageMark},
     release::CompiledKind,
 };
@@ -107,7 +107,7 @@ impl Executor {
             if has_failed(&page) {
                 kept.push(page);
             } else {
-                let (succeeded, _, filtered) = counts(&page);
+                let (succeeded, _, filtered) = counts(&page.state);
                 mark.succeeded += succeeded;
                 mark.filtered += filtered;
                 tell(&mut page, &compiled.id, log);
@@ -157,13 +157,18 @@ fn behind(page: &Driven) -> Option<String> {
 }
 
 /// What the loop over a page's items gave; none where the page could not be read.
-fn of_items(page: &Driven) -> Option<&Value> {
-    let result = page.state.results.get(1)?;
+fn of_items(page: &RunState) -> Option<&Value> {
+    let result = page.results.get(1)?;
     Some(if result.error.is_some() { &result.input } else { &result.output })
 }
 
+/// Whether everything is done that is done for a page's items.
+pub(super) fn is_over(page: &RunState) -> bool {
+    of_items(page).is_some()
+}
+
 /// How many of a page's items went well, failed, or were ended by a filter.
-fn counts(page: &Driven) -> (u64, u64, u64) {
+pub(super) fn counts(page: &RunState) -> (u64, u64, u64) {
     let of_items = of_items(page).unwrap_or(&Value::Null);
     let count = |name: &str| of_items.get(name).and_then(Value::as_u64).unwrap_or_default();
     (count("succeeded"), count("failed"), count("filtered"))
@@ -175,12 +180,12 @@ fn told(kept: &[Driven]) -> Told {
     let PageMark { pages, mut succeeded, mut filtered, .. } = before.cloned().unwrap_or_default();
     let (mut failed, mut results, mut first_error) = (0, Vec::new(), None);
     for page in kept {
-        let (well, badly, out) = counts(page);
+        let (well, badly, out) = counts(&page.state);
         succeeded += well;
         failed += badly;
         filtered += out;
         let index = page.index;
-        let named = of_items(page).and_then(|of_items| of_items.get("results")?.as_array());
+        let named = of_items(&page.state).and_then(|of_items| of_items.get("results")?.as_array());
         let is_failed = |result: &&Value| result.get("status").is_some_and(|status| status == "failed");
         for result in named.into_iter().flatten().filter(is_failed) {
             let (place, error) = (result.get("index"), result.get("error"));
@@ -194,7 +199,7 @@ fn told(kept: &[Driven]) -> Told {
             }
         }
         if let (None, Status::Ended { outcome: Outcome::Failed { error, .. }, .. }) =
-            (of_items(page), &page.state.status)
+            (of_items(&page.state), &page.state.status)
         {
             failed += 1;
             first_error
