@@ -31,6 +31,7 @@ mod dead_letters;
 mod deploy;
 mod disk_full;
 mod egress;
+mod embed_package;
 mod events;
 mod fairness;
 mod first_import;
