@@ -1,5 +1,5 @@
-//! Streams to receivers that share no code with the host: the `standardwebhooks` package, and Node's crypto as Alloy's
-//! documents show it.
+//! Streams to receivers that share no code with the host: the `standardwebhooks` packages of npm and PyPI, and Node's
+//! crypto as Alloy's documents show it.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,8 @@ use trunnion_tests::{
     host::workspace,
     isv::Post,
     node::Script,
+    python,
+    record::Recorded,
     scenario::{Merchant, Scenario},
 };
 
@@ -63,13 +65,7 @@ impl Streaming {
     }
 
     async fn ask(&mut self, question: &str, post: &Post, more: Value) -> Value {
-        let headers: BTreeMap<_, _> = post
-            .request
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())))
-            .collect();
-        let body = std::str::from_utf8(&post.request.body).unwrap();
+        let (headers, body) = received(post);
         let url = self.scenario.isv.url(&post.request.uri.to_string());
         let mut asked = json!({
             "do": question, "headers": headers, "body": body, "method": post.request.method.as_str(), "url": url,
@@ -77,6 +73,14 @@ impl Streaming {
         asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.receiver.ask(&asked).await.unwrap()
     }
+}
+
+/// A stream as any receiver's framework hands it over.
+fn received(post: &Post) -> (BTreeMap<&str, String>, &str) {
+    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+    let headers =
+        post.request.headers.iter().map(|(name, value)| (name.as_str(), text(value.as_bytes()))).collect();
+    (headers, std::str::from_utf8(&post.request.body).unwrap())
 }
 
 #[tokio::test]
@@ -101,7 +105,7 @@ async fn a_receiver_that_reads_and_writes_bodies_again_believes_alloys_signature
     let told = streaming.ask("alloy", &post, json!({ "key_url": key_url })).await;
     assert_eq!(told["rewritten"].as_str().unwrap().as_bytes(), post.request.body);
     let tampered = Post {
-        request: trunnion_tests::record::Recorded {
+        request: Recorded {
             body: String::from_utf8_lossy(&post.request.body).replace("\"b\":1", "\"b\":2").into(),
             ..post.request.clone()
         },
@@ -157,6 +161,55 @@ async fn the_standard_library_believes_both_signatures_and_those_of_a_secret_tha
     }
     let told = streaming.ask("standard", &post, json!({ "secret": rotated["secret"] })).await;
     assert_eq!(told["valid"], true, "{told}");
+}
+
+#[tokio::test]
+async fn pythons_standard_library_believes_streams_and_finds_what_was_tampered_with() {
+    let streaming = streaming(&["standard", "standard_asymmetric"]).await;
+    let dir = python::installed("standardwebhooks-python", &["standardwebhooks==1.1.0"], None).await.unwrap();
+    let mut command = python::command(&dir, "python");
+    command.arg(workspace().join("tests/python/streams.py"));
+    let mut receiver = Script::of(command).unwrap();
+
+    let payloads = [
+        r#"{"price":1.0,"large":1e21,"zero":-0.0}"#,
+        r#"{"name":"Zoë \u0001 \" \\ 😀 \u2028 </script>"}"#,
+        r#"{"id":9007199254740993,"b":1,"10":2,"2":3}"#,
+    ];
+    let first = &streaming.stream["secret"];
+    for (number, payload) in (0..).zip(payloads) {
+        let post = streaming.post(number, payload).await;
+        let (headers, body) = received(&post);
+        let question = json!({ "secret": first, "headers": headers, "body": body });
+        let told = receiver.ask(&question).await.unwrap();
+        let sent: Value = serde_json::from_str(payload).unwrap();
+        assert_eq!((&told["valid"], &told["payload"]["payload"]), (&json!(true), &sent), "{payload}: {told}");
+
+        let mut tampered = question.clone();
+        tampered["body"] = body.replacen("\"any\":", "\"any\":1", 1).into();
+        assert_eq!(receiver.ask(&tampered).await.unwrap()["valid"], false, "the body: {payload}");
+        let mut tampered = question;
+        tampered["headers"]["webhook-id"] = "another".into();
+        assert_eq!(receiver.ask(&tampered).await.unwrap()["valid"], false, "the id: {payload}");
+    }
+
+    // While a secret is being replaced, a receiver with either one is right; then only with the new one.
+    let path = format!("/v1/streams/{STREAM}/rotate-secret");
+    let client = &streaming.scenario.client;
+    let second = client.post(&path, &json!({})).await.unwrap().ok().unwrap()["secret"].clone();
+    let post = streaming.post(10, "null").await;
+    let (headers, body) = received(&post);
+    for secret in [first, &second] {
+        let question = json!({ "secret": secret, "headers": headers, "body": body });
+        assert_eq!(receiver.ask(&question).await.unwrap()["valid"], true, "{secret}");
+    }
+    client.post(&path, &json!({ "overlap_hours": 0 })).await.unwrap().ok().unwrap();
+    let post = streaming.post(11, "null").await;
+    let (headers, body) = received(&post);
+    for secret in [first, &second] {
+        let question = json!({ "secret": secret, "headers": headers, "body": body });
+        assert_eq!(receiver.ask(&question).await.unwrap()["valid"], false, "{secret}");
+    }
 }
 
 #[tokio::test]
