@@ -24,6 +24,7 @@ use axum::{Router, middleware};
 
 use crate::{
     access::Access,
+    backup::Backups,
     context::Context,
     erasure::Erasure,
     lookups::Lookups,
@@ -55,6 +56,8 @@ pub struct AllServices {
     pub context: Context,
     /// API keys.
     pub access: Access,
+    /// Copies of everything.
+    pub backups: Backups,
     /// Users.
     pub users: Users,
     /// Users who leave with everything of theirs.

@@ -1,5 +1,6 @@
 //! The command line: what operators and connector authors type.
 
+mod backup;
 mod connector;
 mod keys;
 mod remote;
@@ -29,6 +30,10 @@ enum Command {
     /// Makes, judges and builds connectors, and shows and swaps those of a running host.
     #[command(subcommand)]
     Connector(connector::Connector),
+    /// Takes a backup of a running host.
+    Backup(backup::Backup),
+    /// Makes a data directory of a backup, without whoever was erased since.
+    Restore(backup::Restore),
     /// Rotates the master key.
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -52,6 +57,8 @@ pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Serve(serve) => serve::run(serve),
         Command::Connector(command) => connector::run(command),
+        Command::Backup(command) => backup::back_up(&command),
+        Command::Restore(command) => backup::restore(&command),
         Command::Keys(command) => keys::run(command),
         Command::Bench(command) => bench::run(command),
         Command::Compile { settings } => {

@@ -2,7 +2,7 @@
 //!
 //! It knows keys, JSON and problems (RFC 9457), not what the calls mean. The key appears in no message.
 
-use std::{fmt, time::Duration};
+use std::{fmt, io::Write, time::Duration};
 
 use bytes::Bytes;
 use reqwest::{Method, header::CONTENT_TYPE};
@@ -11,6 +11,9 @@ use url::{Host, Url};
 
 /// The longest call is a push, in which a component is compiled.
 const TIMEOUT: Duration = Duration::from_secs(150);
+
+/// A download takes as long as there is something to take; this bounds one that never ends.
+const DOWNLOAD: Duration = Duration::from_secs(24 * 3600);
 
 /// Calls one host with one key.
 #[derive(Clone)]
@@ -52,6 +55,9 @@ pub enum Error {
     /// The host answered with a problem.
     #[error("{0}")]
     Refused(Box<Refusal>),
+    /// What is downloaded could not be kept.
+    #[error("what the host sends could not be written; check the disk")]
+    Unwritten(#[source] std::io::Error),
     /// The answer is not what this host answers.
     #[error("`{call}` was answered with something else than JSON; is {base} a Trunnion host?")]
     NotJson {
@@ -159,6 +165,26 @@ impl Client {
     /// PUT of a component.
     pub async fn put_component(&self, path: &str, component: Bytes) -> Result<Value, Error> {
         self.send(Method::PUT, path, Some(("application/wasm", component))).await
+    }
+
+    /// GET of something large, which is written piece by piece; gives its bytes.
+    pub async fn download(&self, path: &str, to: &mut impl Write) -> Result<u64, Error> {
+        let call = format!("GET {path}");
+        let unreachable = |source| Error::Unreachable { base: self.base.clone(), call: call.clone(), source };
+        let request = self.http.get(format!("{}{path}", self.base)).bearer_auth(&self.key).timeout(DOWNLOAD);
+        let mut answer = request.send().await.map_err(unreachable)?;
+        let status = answer.status();
+        if !status.is_success() {
+            let body = answer.bytes().await.map_err(unreachable)?;
+            let problem = serde_json::from_slice(&body).unwrap_or(Value::Null);
+            return Err(Error::Refused(Box::new(Refusal { call, status: status.as_u16(), problem })));
+        }
+        let mut bytes = 0;
+        while let Some(piece) = answer.chunk().await.map_err(unreachable)? {
+            to.write_all(&piece).map_err(Error::Unwritten)?;
+            bytes += piece.len() as u64;
+        }
+        Ok(bytes)
     }
 
     async fn send(

@@ -9,6 +9,7 @@
 pub mod access;
 pub mod api;
 pub mod author;
+pub mod backup;
 mod bench;
 pub mod cli;
 pub mod client;

@@ -20,7 +20,7 @@ pub mod swap;
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
@@ -103,6 +103,12 @@ impl Registry {
             others: Cache::new(OTHERS),
             gate: AsyncLock::new(()),
         }
+    }
+
+    /// The folder of the kept components.
+    #[must_use]
+    pub fn components(&self) -> &Path {
+        self.shelf.directory()
     }
 
     /// Every active connector, at this moment.

@@ -32,6 +32,7 @@ use trunnion_store::{
 use crate::{
     access::Access,
     api::{self, AllServices, Services},
+    backup::Backups,
     config::Config,
     context::{Capabilities, Context},
     erasure::Erasure,
@@ -330,6 +331,7 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
     );
     let services = AllServices {
         access: Access::new(context.clone()),
+        backups: Backups::new(context.clone()),
         users: Users::new(context.clone()),
         erasure: Erasure::new(context.clone(), installer.clone(), runs.clone()),
         user_tokens: UserTokens::new(context.clone()),

@@ -32,6 +32,7 @@ mod deploy;
 mod disk_full;
 mod egress;
 mod embed_package;
+mod erased;
 mod events;
 mod fairness;
 mod first_import;

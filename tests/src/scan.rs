@@ -11,6 +11,7 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
+use memchr::memmem;
 
 /// A secret in every form it might be found in.
 #[derive(Clone, Debug)]
@@ -49,7 +50,7 @@ impl Canary {
     pub fn found_in(&self, haystack: &[u8]) -> Vec<&'static str> {
         self.forms
             .iter()
-            .filter(|(_, needle)| haystack.windows(needle.len()).any(|window| window == needle.as_slice()))
+            .filter(|(_, needle)| memmem::find(haystack, needle).is_some())
             .map(|(form, _)| *form)
             .collect()
     }

@@ -2,6 +2,7 @@
 
 mod app_webhooks;
 mod apps;
+mod backup;
 mod connections;
 mod connectors;
 mod dead_letters;
@@ -48,6 +49,7 @@ fn servers() -> Router<Services> {
     Router::new()
         .route("/workspaces", post(workspaces::create).get(workspaces::list))
         .route("/apps/{app}/oauth-client", put(apps::put).get(apps::get).delete(apps::delete))
+        .route("/backup", get(backup::take))
         .route("/connectors", get(connectors::list))
         .route("/connectors/{app}/versions", put(connectors::push).get(connectors::versions))
         .route("/connectors/{app}/activate", post(connectors::activate))

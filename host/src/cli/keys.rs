@@ -70,7 +70,10 @@ async fn rotate(RotateMaster { data_dir, config, to }: &RotateMaster) -> anyhow:
 }
 
 /// The master key that `serve` would take.
-fn present(data_dir: &std::path::Path, config: Option<&std::path::Path>) -> anyhow::Result<[u8; 32]> {
+pub(super) fn present(
+    data_dir: &std::path::Path,
+    config: Option<&std::path::Path>,
+) -> anyhow::Result<[u8; 32]> {
     if let Some(path) = config.map(Config::read).transpose()?.and_then(|config| config.master_key_file) {
         return Ok(keyfiles::read_master(&path)?);
     }

@@ -2,7 +2,7 @@
 //!
 //! A key never stands on a command line, where every process of the machine can read it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -26,6 +26,11 @@ pub(super) struct Remote {
 }
 
 impl Remote {
+    /// The data directory, where the host is on this machine.
+    pub(super) fn data_dir(&self) -> Option<&Path> {
+        self.data_dir.as_deref()
+    }
+
     /// A client of that host.
     pub(super) fn client(&self) -> anyhow::Result<Client> {
         let base = match &self.host {

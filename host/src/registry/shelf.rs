@@ -67,6 +67,10 @@ impl Shelf {
         Self { directory }
     }
 
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     pub(super) fn path(&self, digest: &Digest) -> PathBuf {
         self.directory.join(digest.to_string()).with_extension(EXTENSION)
     }

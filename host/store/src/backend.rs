@@ -8,7 +8,7 @@
 //!
 //! Keys and values are opaque here: their meaning, sealing and scoping belong to the layers above.
 
-use std::{error::Error as StdError, fmt, future::Future, pin::Pin};
+use std::{error::Error as StdError, fmt, fs::File, future::Future, pin::Pin};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -151,6 +151,19 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 
     /// Whether a small commit would be taken now: there is room for it, and no write failed for good.
     fn writable(&self) -> Result<(), BackendError>;
+
+    /// From its return on, every commit is written to the file `to` as well, in order, as frames of the journal, until
+    /// this is called again; gives the file that was written to until now. Only one is written to at a time.
+    ///
+    /// A commit that is visible to a scan before the return is not in the file, each later one is.
+    fn follow(&self, to: Option<File>) -> BoxFuture<'_, Result<Option<File>, BackendError>> {
+        drop(to);
+        Box::pin(async {
+            Err(BackendError::broken(
+                "this store cannot be backed up while it is open; use the embedded store on disk",
+            ))
+        })
+    }
 
     /// Stops cleanly: everything committed is in its final place, so that the next start is quick. Later calls
     /// answer [`BackendError::Closed`].

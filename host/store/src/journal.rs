@@ -8,9 +8,10 @@
 //! Invariant: one process owns the directory while it is open; sled's own lock sees to it.
 
 mod checkpoint;
-mod disk;
-mod frame;
-mod index;
+pub(crate) mod disk;
+mod follow;
+pub(crate) mod frame;
+pub(crate) mod index;
 mod log;
 mod overlay;
 mod recover;
@@ -20,6 +21,7 @@ mod writer;
 mod tests;
 
 use std::{
+    fs::File,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, OnceLock, PoisonError, RwLock,
@@ -245,6 +247,7 @@ impl Journal {
             checkpoint_bytes: options.checkpoint_bytes,
             outstanding: 0,
             shared_last: false,
+            follower: None,
         };
         let started =
             |source| OpenError::Io { action: "start a thread for", path: path.as_ref().to_owned(), source };
@@ -335,6 +338,10 @@ impl Backend for Journal {
             return Err(BackendError::broken(message.clone()));
         }
         self.shared.room_for(0, &self.shared.index()?.disk)
+    }
+
+    fn follow(&self, to: Option<File>) -> BoxFuture<'_, Result<Option<File>, BackendError>> {
+        Box::pin(async move { self.ask(|reply| Request::Follow(to, reply)).await? })
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), BackendError>> {

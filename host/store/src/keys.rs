@@ -7,6 +7,7 @@
 //! Invariants: a key is on disk, power-safe, before anything is sealed under it; a destroyed key is overwritten
 //! in place and never comes back, its owner stays known as erased; unwrapped keys are cached within a bound.
 
+mod copy;
 mod file;
 mod held;
 mod ring;

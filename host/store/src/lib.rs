@@ -15,6 +15,7 @@
 #![warn(missing_docs)]
 
 pub mod backend;
+pub mod backup;
 pub mod batch;
 mod cache;
 pub mod error;

@@ -97,6 +97,11 @@ impl Store {
         &self.keys
     }
 
+    /// What the records are kept in.
+    pub(crate) fn backend(&self) -> &dyn Backend {
+        self.backend.as_ref()
+    }
+
     /// Whether this process alone owns the data while it is open, so that leases of earlier holders are void.
     #[must_use]
     pub fn exclusive(&self) -> bool {
@@ -359,7 +364,7 @@ impl Store {
 }
 
 /// Whose key seals a record of this owner.
-fn key_owner<T: Table>(place: &PlaceOf<T>, owner: Owner) -> KeyOwner {
+pub(crate) fn key_owner<T: Table>(place: &PlaceOf<T>, owner: Owner) -> KeyOwner {
     match owner {
         Owner::User(user) => <T::Level as Level>::user_key_owner(place, user),
         Owner::Plain | Owner::Scope => <T::Level as Level>::key_owner(place),

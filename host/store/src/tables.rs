@@ -20,7 +20,11 @@ use trunnion_core::{
     scope::Scope,
 };
 
-use crate::table::{Deployment, Environment, Owner, Table, Workspace};
+use crate::{
+    keys::KeyOwner,
+    store::key_owner as owner_in,
+    table::{Deployment, Environment, Owner, Table, Workspace, parse_key},
+};
 
 macro_rules! tables {
     ($($(#[$doc:meta])* $id:literal $name:ident: $level:ty, $key:ty => $record:ty, |$it:pat_param| $owner:expr;)*) => {$(
@@ -43,6 +47,14 @@ macro_rules! tables {
 
         /// Number and name of every table.
         pub const ALL: &[(u8, &str)] = &[$(($id, stringify!($name))),*];
+
+        /// Whose key seals the record of `owner` under a stored key; `None` where the key is no table's.
+        pub(crate) fn key_owner(raw: &[u8], owner: Owner) -> Option<KeyOwner> {
+            match *raw.first()? {
+                $($id => parse_key::<$name>(raw).map(|(place, _)| owner_in::<$name>(&place, owner)),)*
+                _ => None,
+            }
+        }
     };
 }
 

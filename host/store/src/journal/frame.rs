@@ -13,7 +13,7 @@ use crate::{
 
 const MAGIC: &[u8; 4] = b"TRF1";
 /// Bytes before the batches.
-const HEAD: usize = 20;
+pub(crate) const HEAD: usize = 20;
 
 /// A frame being written.
 #[derive(Debug)]
@@ -62,6 +62,14 @@ impl Builder {
 
 /// A change as it was framed.
 pub(crate) type Change = (Bytes, Option<Bytes>);
+
+/// Sequence, and the length of the rest, of a frame that begins so; `None` where none does.
+pub(crate) fn head(mut front: &[u8]) -> Option<(u64, usize)> {
+    let magic: [u8; 4] = Key::decode(&mut front)?;
+    let sequence = u64::decode(&mut front)?;
+    let length = usize::try_from(u32::decode(&mut front)?).ok()?;
+    (magic == *MAGIC).then_some((sequence, length))
+}
 
 /// The batches of a frame; `None` where it is torn or damaged.
 pub(crate) fn read(sequence: u64, frame: &Bytes) -> Option<Vec<(Version, Vec<Change>)>> {

@@ -95,6 +95,16 @@ impl Index {
         }
     }
 
+    /// How many records there are.
+    pub(crate) fn count(&self) -> Result<u64, BackendError> {
+        let mut count = 0;
+        for entry in &self.records {
+            entry.map_err(|error| self.disk.failed("read", error))?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     /// Makes a record of a value of [`range`](Self::range); `None` where its chunks were dropped meanwhile.
     pub(crate) fn gather(&self, key: &[u8], value: &sled::IVec) -> Result<Option<RawRecord>, BackendError> {
         let (version, chunks) = match self.parse(key, value)? {

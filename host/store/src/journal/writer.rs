@@ -9,6 +9,7 @@
 
 use std::{
     collections::HashMap,
+    fs::File,
     sync::{Arc, PoisonError, mpsc as thread_mpsc},
     time::Duration,
 };
@@ -19,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     Shared,
     checkpoint::{Done, Job},
+    follow::Follower,
     frame::Builder,
     index::{Index, Marker},
     log::Log,
@@ -41,6 +43,9 @@ const OUTGROW: usize = 2;
 /// Where a commit's answer goes.
 type Reply = oneshot::Sender<Result<Version, BackendError>>;
 
+/// Where the file goes that was written to as well.
+type FollowReply = oneshot::Sender<Result<Option<File>, BackendError>>;
+
 /// What the writer is asked to do.
 #[derive(Debug)]
 pub(crate) enum Request {
@@ -48,6 +53,8 @@ pub(crate) enum Request {
     Commit(RawBatch, Reply),
     /// Begin a checkpoint, if there is anything to write and none is under way.
     Checkpoint,
+    /// Write what commits from now on to this file as well, and give the one before it.
+    Follow(Option<File>, FollowReply),
     /// Write everything into the index and stop.
     Close(oneshot::Sender<Result<(), BackendError>>),
 }
@@ -71,6 +78,8 @@ pub(crate) struct Writer {
     pub(crate) outstanding: usize,
     /// Whether the last group was shared: then the next one waits for others to join.
     pub(crate) shared_last: bool,
+    /// Where frames go as well.
+    pub(crate) follower: Option<Follower>,
 }
 
 /// Commits that share a frame.
@@ -85,8 +94,17 @@ struct Group {
     refused: Vec<(Reply, BackendError)>,
     /// Whether a checkpoint was asked for.
     checkpoint: bool,
+    /// Whether frames are to go elsewhere as well from here on, and who asked.
+    follow: Option<(Option<File>, FollowReply)>,
     /// Whether the store is to close, and who asked.
     close: Option<oneshot::Sender<Result<(), BackendError>>>,
+}
+
+impl Group {
+    /// Whether it is as it shall be committed: what comes after belongs to the next one.
+    const fn is_closed(&self) -> bool {
+        self.follow.is_some() || self.close.is_some()
+    }
 }
 
 impl Writer {
@@ -99,18 +117,24 @@ impl Writer {
                 versions: HashMap::new(),
                 refused: Vec::new(),
                 checkpoint: false,
+                follow: None,
                 close: None,
             };
             self.take(&mut group, first);
             self.gather(&mut group);
-            if self.shared_last && group.accepted.len() < GATHERED && group.close.is_none() {
+            if self.shared_last && group.accepted.len() < GATHERED && !group.is_closed() {
                 std::thread::sleep(GATHER);
                 self.gather(&mut group);
             }
             self.shared_last = group.accepted.len() > 1;
             let checkpoint = group.checkpoint;
+            let follow = group.follow.take();
             let close = group.close.take();
             self.commit(group);
+            if let Some((to, reply)) = follow {
+                let before = std::mem::replace(&mut self.follower, to.map(Follower::new));
+                answer(reply, before.map(Follower::end).transpose());
+            }
             if let Some(reply) = close {
                 self.close(reply);
                 return;
@@ -121,7 +145,7 @@ impl Writer {
 
     /// Takes in what is waiting.
     fn gather(&mut self, group: &mut Group) {
-        while group.frame.len() < GROUP && group.close.is_none() {
+        while group.frame.len() < GROUP && !group.is_closed() {
             match self.requests.try_recv() {
                 Ok(request) => self.take(group, request),
                 Err(_) => break,
@@ -139,6 +163,7 @@ impl Writer {
                 Err(error) => group.refused.push((reply, error)),
             },
             Request::Checkpoint => group.checkpoint = true,
+            Request::Follow(to, reply) => group.follow = Some((to, reply)),
             Request::Close(reply) => group.close = Some(reply),
         }
     }
@@ -218,6 +243,10 @@ impl Writer {
             return Err(error);
         }
         self.window += bytes;
+        if let Some(follower) = &mut self.follower {
+            let free = self.index.disk.free_bytes().unwrap_or(0);
+            follower.add(&frame, free, self.shared.min_free_bytes());
+        }
         Ok(())
     }
 
@@ -310,6 +339,7 @@ impl Writer {
         while let Ok(request) = self.requests.try_recv() {
             match request {
                 Request::Commit(_, reply) => answer(reply, Err(BackendError::Closed)),
+                Request::Follow(_, reply) => answer(reply, Err(BackendError::Closed)),
                 Request::Close(reply) => answer(reply, Err(BackendError::Closed)),
                 Request::Checkpoint => {}
             }

@@ -22,7 +22,7 @@ use super::{
     slot::{Holder, SLOT, Slot, checked, verified},
 };
 
-const MAGIC: &[u8; 8] = b"trunkeys";
+pub(super) const MAGIC: &[u8; 8] = b"trunkeys";
 const FORMAT: u8 = 1;
 /// Slot 0 describes the file.
 const FIRST: u32 = 1;
@@ -251,6 +251,10 @@ impl Held {
 
     pub(crate) fn is_erased(&self, owner: KeyOwner) -> bool {
         self.state().places.get(&owner).is_some_and(|place| place.destroyed)
+    }
+
+    pub(crate) fn knows(&self, owner: KeyOwner) -> bool {
+        self.state().places.contains_key(&owner)
     }
 
     fn io(&self, action: &'static str, source: std::io::Error) -> KeyError {

@@ -7,6 +7,7 @@ use trunnion_core::scope::Scope;
 
 use super::{
     KeyError, KeyOwner, MasterKey,
+    copy::copy,
     file::{InMemory, OnDisk},
     held::Held,
     seal::{DataKey, mac, random_key, truncated},
@@ -84,6 +85,21 @@ impl KeyRing {
     #[must_use]
     pub fn is_erased(&self, owner: KeyOwner) -> bool {
         self.inner.is_erased(owner)
+    }
+
+    /// Whether the owner has a key, or had one and was erased.
+    #[must_use]
+    pub fn knows(&self, owner: KeyOwner) -> bool {
+        self.inner.knows(owner)
+    }
+
+    /// Copies the key file at `from`, which may be in use, over the copy at `to`, in place: so the keys of owners who
+    /// were erased since the last time are overwritten there as well.
+    ///
+    /// # Errors
+    /// Where `from` is no key file, or the copy cannot be written.
+    pub fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(), KeyError> {
+        copy(from.as_ref(), to.as_ref())
     }
 
     /// Wraps every data key under `new`. A crash at any moment leaves a file that one of the two master keys
