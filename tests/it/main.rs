@@ -56,6 +56,7 @@ mod patterns;
 mod pause;
 mod poll;
 mod preprocess;
+mod quick_start;
 mod refusals;
 mod registry;
 mod requests;
