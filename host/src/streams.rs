@@ -14,7 +14,7 @@ use std::{collections::BTreeSet, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use serde_json::{Value, json};
-use trunnion_core::{call::CallError, records::Signature, scope::Scope};
+use trunnion_core::{call::CallError, javascript::Written, records::Signature, scope::Scope};
 use trunnion_sandbox::{
     Exchange,
     broker::{Post, SendError},
@@ -96,13 +96,13 @@ impl Streams {
     /// Sends `body` there, once; `what` names it in messages.
     pub async fn post(&self, what: &str, to: Destination<'_>, key: &str, body: &Value) -> Result<Sent> {
         let payload = text_of(body, to.signatures);
-        let headers = self.signed(to, key, body, &payload).await?;
+        let headers = self.signed(to, key, &payload).await?;
         let url = to.url.to_owned();
         let post = Post {
             url: url.clone(),
             method: Method::POST,
             headers,
-            body: Bytes::from(payload),
+            body: Bytes::from(payload.exact),
             timeout: TIMEOUT,
         };
         let answered = self.context.broker.post(post).await;
@@ -125,9 +125,9 @@ impl Streams {
     }
 
     /// The headers of a request, every signature that its destination asks for among them.
-    async fn signed(&self, to: Destination<'_>, id: &str, body: &Value, text: &str) -> Result<HeaderMap> {
+    async fn signed(&self, to: Destination<'_>, id: &str, text: &Written) -> Result<HeaderMap> {
         let Destination { scope, url, secrets, signatures, origin } = to;
-        let unsigned = Unsigned { scope, url, id, timestamp: self.context.now().as_secs(), body, text };
+        let unsigned = Unsigned { scope, url, id, timestamp: self.context.now().as_secs(), text };
         let mut headers = unsigned.headers()?;
         let mut made = Vec::new();
         for signature in signatures {

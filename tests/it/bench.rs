@@ -29,13 +29,14 @@ fn assert_figures(report: &Value, figures: &[&str]) {
 }
 
 /// A load loses nothing, and its report has what programs read.
-async fn assert_load(arguments: &[&str], budgets: usize) {
+async fn assert_load(arguments: &[&str], budgets: usize) -> Value {
     let (report, told) = report(&[arguments, &["--rounds", "1", "--seconds", "1"]].concat()).await;
     assert_eq!((report["failed"].as_u64(), report["lost"].as_u64()), (Some(0), Some(0)), "{report}");
     let figures = ["p50", "p99", "p50_reference", "p99_reference", "half_rate", "rss_mb", "events"];
     assert_figures(&report, &figures);
     assert_eq!(report["budgets"].as_array().unwrap().len(), budgets, "{report}");
     assert!(told.contains("budget"), "people read the budget as well: {told}");
+    report
 }
 
 #[tokio::test]
@@ -47,7 +48,8 @@ async fn runs_beside_a_proxy_lose_nothing() {
 #[tokio::test]
 async fn webhooks_beside_a_proxy_lose_nothing() {
     let component = component::shopify().await.unwrap();
-    assert_load(&["webhook", "--shopify", component.to_str().unwrap()], 1).await;
+    let report = assert_load(&["webhook", "--alloy", "--shopify", component.to_str().unwrap()], 2).await;
+    assert_figures(&report, &["compared", "compared_processor_us", "compared_without"]);
 }
 
 #[tokio::test]

@@ -29,6 +29,53 @@ pub fn stringify(value: &Value, whole: Whole) -> String {
     text
 }
 
+/// A value that is sent as it is and signed as JavaScript reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The value, with every whole number as it is.
+    pub exact: String,
+    /// As JavaScript has read it, where that is another text.
+    as_read: Option<String>,
+}
+
+impl Written {
+    /// Writes `value`; twice only where it holds a whole number that no double is.
+    #[must_use]
+    pub fn of(value: &Value) -> Self {
+        let as_read = holds_unsafe(value).then(|| stringify(value, Whole::AsRead));
+        Self { exact: stringify(value, Whole::Exact), as_read }
+    }
+
+    /// A text that nobody reads and writes again.
+    #[must_use]
+    pub const fn as_it_is(text: String) -> Self {
+        Self { exact: text, as_read: None }
+    }
+
+    /// As JavaScript has read it.
+    #[must_use]
+    pub fn as_read(&self) -> &str {
+        self.as_read.as_deref().unwrap_or(&self.exact)
+    }
+}
+
+fn holds_unsafe(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
+        Value::Number(number) => is_whole(number) && !is_safe(number),
+        Value::Array(items) => items.iter().any(holds_unsafe),
+        Value::Object(members) => members.values().any(holds_unsafe),
+    }
+}
+
+fn is_whole(number: &Number) -> bool {
+    number.is_i64() || number.is_u64()
+}
+
+fn is_safe(number: &Number) -> bool {
+    number.as_i64().map_or(number.as_u64().unwrap_or(0), i64::unsigned_abs) <= MAX_SAFE
+}
+
 fn write(text: &mut String, value: &Value, whole: Whole) {
     match value {
         Value::Null | Value::Bool(_) | Value::String(_) => text.push_str(&value.to_string()),
@@ -59,9 +106,7 @@ fn write(text: &mut String, value: &Value, whole: Whole) {
 }
 
 fn write_number(text: &mut String, number: &Number, whole: Whole) {
-    let integer = number.is_i64() || number.is_u64();
-    let safe = || number.as_i64().map_or(number.as_u64().unwrap_or(0), i64::unsigned_abs) <= MAX_SAFE;
-    if integer && (whole == Whole::Exact || safe()) {
+    if is_whole(number) && (whole == Whole::Exact || is_safe(number)) {
         text.push_str(&number.to_string());
         return;
     }
@@ -114,6 +159,18 @@ mod tests {
             assert_eq!(stringify(&parsed(given), Whole::AsRead), written, "{given}");
         }
         assert_eq!(stringify(&parsed("[9007199254740993,1.0]"), Whole::Exact), "[9007199254740993,1]");
+    }
+
+    #[test]
+    fn only_what_javascript_cannot_read_is_written_twice() {
+        let plain = Written::of(&parsed(r#"{"b":[1.0,{"c":9007199254740991}],"10":-1}"#));
+        assert_eq!(
+            (plain.as_read.as_ref(), plain.as_read()),
+            (None, r#"{"10":-1,"b":[1,{"c":9007199254740991}]}"#)
+        );
+        let large = Written::of(&parsed(r#"{"b":[{"c":-9007199254740993}]}"#));
+        assert_eq!(large.exact, r#"{"b":[{"c":-9007199254740993}]}"#);
+        assert_eq!(large.as_read(), r#"{"b":[{"c":-9007199254740992}]}"#);
     }
 
     proptest::proptest! {

@@ -8,8 +8,10 @@ use aws_lc_rs::hmac;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use reqwest::{RequestBuilder, header::CONTENT_TYPE};
 use serde_json::{Value, json};
+use trunnion_core::records::Signature;
 
 use super::{component::SHOPIFY, host::Host, load::Requests, reference::Direct, shop, vendor::Vendor};
+use crate::client::Client;
 
 const SHOP: &str = "bench";
 const CLIENT_SECRET: &str = "shpss_of-the-bench";
@@ -34,8 +36,7 @@ impl Deliveries {
     /// Sets everything up in the host: destination, workflow, and a merchant whose shop delivers.
     pub(super) async fn open(host: &Host, vendor: &Vendor) -> Result<Arc<Self>> {
         let client = host.vendor_client()?;
-        let destination = json!({ "url": format!("{}/stream", vendor.url()) });
-        client.put(&format!("/v1/streams/{DESTINATION}"), &destination).await?;
+        stream_to(&client, &format!("{}/stream", vendor.url()), Signature::Standard).await?;
         let integration = shop::release(&client, SHOPIFY.app, &definition()).await?;
         let credential =
             json!({ "shop": SHOP, "access_token": "shpat_of-the-bench", "client_secret": CLIENT_SECRET });
@@ -75,6 +76,13 @@ impl Direct for Deliveries {
         let request = http.post(format!("{base}/stream")).header(CONTENT_TYPE, "application/json");
         request.body(self.body(number))
     }
+}
+
+/// Has the orders streamed to `url`, signed so.
+pub(super) async fn stream_to(client: &Client, url: &str, signature: Signature) -> Result<()> {
+    let destination = json!({ "url": url, "signatures": [signature] });
+    client.put(&format!("/v1/streams/{DESTINATION}"), &destination).await?;
+    Ok(())
 }
 
 fn definition() -> Value {

@@ -60,6 +60,40 @@ pub(super) struct Figures {
     repeated: u64,
     lost: Vec<String>,
     refused: Vec<String>,
+    /// What another way of working comes to, beside the usual one.
+    compared: Option<Compared>,
+}
+
+/// Another way of working of the host: `turn_on` switches it on and off.
+#[derive(Debug)]
+pub(super) struct Another<F> {
+    /// What it is, in words.
+    pub(super) what: &'static str,
+    /// Events per second that its budget asks for.
+    pub(super) least: f64,
+    pub(super) turn_on: F,
+}
+
+/// The host's events per second in both ways, of each turn, and its processor time for each event.
+#[derive(Debug)]
+struct Compared {
+    what: &'static str,
+    least: f64,
+    with: Maximum,
+    without: Maximum,
+}
+
+#[derive(Debug, Default)]
+struct Maximum {
+    value: Vec<f64>,
+    processor: Duration,
+    events: u64,
+}
+
+impl Maximum {
+    fn processor_us(&self) -> f64 {
+        self.processor.as_secs_f64() * 1e6 / count(self.events.max(1))
+    }
 }
 
 impl Turns<'_> {
@@ -102,7 +136,42 @@ impl Turns<'_> {
             repeated: found.repeated,
             lost: found.lost,
             refused: found.refused,
+            compared: None,
         })
+    }
+
+    /// Measures the host's maximum in another way, in turns with its usual one, and adds it to `figures`.
+    pub(super) async fn compare<F>(
+        &self,
+        length: Length,
+        another: Another<F>,
+        figures: &mut Figures,
+    ) -> Result<()>
+    where
+        F: AsyncFn(bool) -> Result<()>,
+    {
+        let mut found = Found::default();
+        let (mut with, mut without) = (Maximum::default(), Maximum::default());
+        for round in 1..=length.rounds {
+            for (on, maximum) in [(true, &mut with), (false, &mut without)] {
+                (another.turn_on)(on).await?;
+                let before = self.host.processor()?;
+                let (value, sent) = self.ours.closed(length.turn).await?;
+                maximum.processor += self.host.processor()?.saturating_sub(before);
+                maximum.events += sent.orders.end - sent.orders.start;
+                maximum.value.push(value);
+                found.latency(&self.ours, &sent, Whose::Host).await?;
+                let how = if on { another.what } else { "as before" };
+                progress(&format!("turn {round}, {how}: host {value:.0}/s"));
+            }
+        }
+        figures.events += found.events;
+        figures.repeated += found.repeated;
+        figures.lost.append(&mut found.lost);
+        figures.refused.append(&mut found.refused);
+        let Another { what, least, .. } = another;
+        figures.compared = Some(Compared { what, least, with, without });
+        Ok(())
     }
 }
 
@@ -165,12 +234,16 @@ impl Figures {
             let met = self.at_half.at(0.99) <= HALF_LOAD_P99;
             budgets.push(Budget { bound: format!("p99 at most {HALF_LOAD_P99:.0} ms at half load"), met });
         }
+        if let Some(Compared { what, least, with, .. }) = &self.compared {
+            let met = median_and_max(&with.value).0 >= *least;
+            budgets.push(Budget { bound: format!("at least {least:.0} events/s {what}"), met });
+        }
         let spread = |figures: &[f64]| {
             let lowest = figures.iter().copied().fold(f64::INFINITY, f64::min);
             format!("{lowest:.0} to {:.0}", median_and_max(figures).1)
         };
         let row = |title: &str, figure: String| (title.to_owned(), figure);
-        let rows = vec![
+        let mut rows = vec![
             row(
                 "host",
                 format!("{value:.0} events/s, median of {} ({IN_FLIGHT} under way)", spread(&self.value)),
@@ -192,7 +265,7 @@ impl Figures {
                 ),
             ),
         ];
-        let members: Vec<(&'static str, Value)> = vec![
+        let mut members: Vec<(&'static str, Value)> = vec![
             ("p50", number(self.at_half.at(0.5))),
             ("p99", number(self.at_half.at(0.99))),
             ("p50_reference", number(self.at_half_reference.at(0.5))),
@@ -207,6 +280,24 @@ impl Figures {
             ("lost", json!(self.lost.len())),
             ("repeated", json!(self.repeated)),
         ];
+        if let Some(Compared { what, with, without, .. }) = &self.compared {
+            for (title, way) in
+                [(format!("host, {what}"), with), ("host, in turns with it".to_owned(), without)]
+            {
+                let value = median_and_max(&way.value).0;
+                let processor = way.processor_us();
+                rows.push((
+                    title,
+                    format!(
+                        "{value:.0} events/s, median of {}; {processor:.0} µs an event",
+                        spread(&way.value)
+                    ),
+                ));
+            }
+            members.push(("compared", number(median_and_max(&with.value).0)));
+            members.push(("compared_processor_us", number(with.processor_us())));
+            members.push(("compared_without", number(median_and_max(&without.value).0)));
+        }
         let mut faults = Vec::new();
         for kind in [&self.lost, &self.refused, &told.account.failed, &told.account.unfinished] {
             faults.extend(kind.iter().take(TOLD).cloned());

@@ -1,24 +1,29 @@
 //! The scenario `webhook`, the main job: a verified webhook is parsed in the sandbox and streamed on, beside a bare
-//! proxy that does the same two hops with the same bytes.
+//! proxy that does the same two hops with the same bytes. With `--alloy`, the stream carries `X-Alloy-Signature` in every
+//! other turn of the host.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use trunnion_core::records::Signature;
 
 use super::{
     component::SHOPIFY,
     host::{Host, Start},
     load::{Done, Load, Sender},
     options::{Common, Pace},
-    orders::Deliveries,
+    orders::{self, Deliveries},
     progress,
     reference::{Does, Reference, Referred},
     report::{Form, Report},
     settle,
-    turns::{Figures, Told, Turns},
+    turns::{Another, Figures, Told, Turns},
     vendor::Vendor,
 };
+
+/// Events per second that the budget asks for with `X-Alloy-Signature`.
+const ALLOY: f64 = 1_500.0;
 
 /// The main job: verified webhook, parsed in the sandbox, streamed out; beside a bare proxy.
 #[derive(Debug, Args)]
@@ -27,6 +32,9 @@ pub(crate) struct Webhook {
     /// folder above.
     #[arg(long, value_name = "PATH")]
     shopify: Option<PathBuf>,
+    /// Measures streams with `X-Alloy-Signature` as well, for which each event is signed by RSA.
+    #[arg(long)]
+    alloy: bool,
     #[command(flatten)]
     pace: Pace,
     #[command(flatten)]
@@ -67,11 +75,22 @@ impl Webhook {
         reference: &Reference,
     ) -> Result<(Figures, settle::Account)> {
         let deliveries = Deliveries::open(host, vendor).await?;
+        let client = host.vendor_client()?;
+        let destination = format!("{}/stream", vendor.url());
+        let sign = async |alloy: bool| {
+            let signature = if alloy { Signature::Alloy } else { Signature::Standard };
+            orders::stream_to(&client, &destination, signature).await
+        };
         let theirs = Sender::new(Referred::new(reference, deliveries.clone()))?;
         let ours = Load::new(Sender::new(deliveries)?, vendor.arrivals(), Done::Arrived, 1);
         let theirs = ours.another(theirs);
-        let figures = Turns { host, reference, ours, theirs }.measure(self.pace.length()).await?;
+        let turns = Turns { host, reference, ours, theirs };
+        let mut figures = turns.measure(self.pace.length()).await?;
+        if self.alloy {
+            let what = Another { what: "with X-Alloy-Signature", least: ALLOY, turn_on: sign };
+            turns.compare(self.pace.length(), what, &mut figures).await?;
+        }
         progress("waiting until nothing is left");
-        Ok((figures, settle::account(&host.vendor_client()?).await?))
+        Ok((figures, settle::account(&client).await?))
     }
 }

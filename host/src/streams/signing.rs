@@ -6,7 +6,7 @@
 //!
 //! Alloy signs method, URL and body with RSA (PKCS #1 v1.5, SHA-256), in hex, and its receivers read the body and write
 //! it again before they verify: so the body is signed as JavaScript writes it
-//! ([`javascript::stringify`](trunnion_core::javascript::stringify)).
+//! ([`Written`]).
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use serde_json::Value;
 use trunnion_core::{
     definition::EventBlock,
     id::{RunId, UserId, WorkflowId},
-    javascript::{self, Whole},
+    javascript::Written,
     records::Signature,
     scope::Scope,
 };
@@ -49,17 +49,15 @@ pub(super) struct Unsigned<'a> {
     pub(super) id: &'a str,
     /// `webhook-timestamp`, in seconds.
     pub(super) timestamp: u64,
-    /// What it says.
-    pub(super) body: &'a Value,
     /// The bytes that are sent.
-    pub(super) text: &'a str,
+    pub(super) text: &'a Written,
 }
 
 /// The bytes of a body that is signed so: as JavaScript writes it, where a receiver may do that, so that most can verify
 /// what they received as well as what they have read. Whole numbers that no double is are sent as they are.
-pub(super) fn text_of(body: &Value, signatures: &BTreeSet<Signature>) -> String {
+pub(super) fn text_of(body: &Value, signatures: &BTreeSet<Signature>) -> Written {
     let rewritten = signatures.contains(&Signature::Alloy);
-    if rewritten { javascript::stringify(body, Whole::Exact) } else { body.to_string() }
+    if rewritten { Written::of(body) } else { Written::as_it_is(body.to_string()) }
 }
 
 impl Unsigned<'_> {
@@ -84,7 +82,7 @@ impl Unsigned<'_> {
     }
 
     fn signed(&self) -> String {
-        format!("{}.{}.{}", self.id, self.timestamp, self.text)
+        format!("{}.{}.{}", self.id, self.timestamp, self.text.exact)
     }
 
     /// Adds what Alloy's receivers verify and read.
@@ -94,7 +92,7 @@ impl Unsigned<'_> {
         keys: &SigningKeys,
         origin: Option<Origin<'_>>,
     ) -> Result<()> {
-        let signed = format!("POST{}{}", self.url, javascript::stringify(self.body, Whole::AsRead));
+        let signed = format!("POST{}{}", self.url, self.text.as_read());
         let signature = keys.sign(self.scope, Kind::Rsa, signed.as_bytes()).await?;
         headers.insert("x-alloy-signature", value(&hex::encode(signature))?);
         let Some(Origin { workflow, user, run, event }) = origin else { return Ok(()) };
