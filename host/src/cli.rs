@@ -1,5 +1,6 @@
 //! The command line: what operators and connector authors type.
 
+mod apply;
 mod backup;
 mod connector;
 mod keys;
@@ -30,6 +31,7 @@ enum Command {
     /// Makes, judges and builds connectors, and shows and swaps those of a running host.
     #[command(subcommand)]
     Connector(connector::Connector),
+    Apply(apply::Apply),
     /// Takes a backup of a running host.
     Backup(backup::Backup),
     /// Makes a data directory of a backup, without whoever was erased since.
@@ -55,6 +57,11 @@ pub(crate) const COMPILE: &str = "__compile";
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
+        // What it says of files is told by its exit code as well.
+        Command::Apply(command) => match apply::run(&command) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Serve(serve) => serve::run(serve),
         Command::Connector(command) => connector::run(command),
         Command::Backup(command) => backup::back_up(&command),

@@ -6,6 +6,7 @@ use std::{fmt, io::Write, time::Duration};
 
 use bytes::Bytes;
 use reqwest::{Method, header::CONTENT_TYPE};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::{Host, Url};
 
@@ -58,6 +59,17 @@ pub enum Error {
     /// What is downloaded could not be kept.
     #[error("what the host sends could not be written; check the disk")]
     Unwritten(#[source] std::io::Error),
+    /// The answer is JSON of another form than this program knows.
+    #[error(
+        "`{call}` was answered in a form that this program does not know; use the one of the host's own release"
+    )]
+    Unknown {
+        /// What was asked.
+        call: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
     /// The answer is not what this host answers.
     #[error("`{call}` was answered with something else than JSON; is {base} a Trunnion host?")]
     NotJson {
@@ -165,6 +177,13 @@ impl Client {
     /// PUT of a component.
     pub async fn put_component(&self, path: &str, component: Bytes) -> Result<Value, Error> {
         self.send(Method::PUT, path, Some(("application/wasm", component))).await
+    }
+
+    /// GET of a listing: its `data`.
+    pub async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, Error> {
+        let mut answer = self.get(path).await?;
+        let data = answer.get_mut("data").map(Value::take).unwrap_or_default();
+        serde_json::from_value(data).map_err(|source| Error::Unknown { call: format!("GET {path}"), source })
     }
 
     /// GET of something large, which is written piece by piece; gives its bytes.

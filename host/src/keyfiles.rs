@@ -117,6 +117,13 @@ pub fn write_keys(path: &Path, keys: &KeysFile) -> Result<(), Error> {
     write(path, format!("{text}\n").as_bytes())
 }
 
+/// Writes secrets by name, for their owner only.
+pub fn write_secrets(path: &Path, secrets: &serde_json::Map<String, serde_json::Value>) -> Result<(), Error> {
+    let malformed = |_| Error::Malformed { path: path.to_owned(), expected: "a file of secrets" };
+    let text = serde_json::to_string_pretty(secrets).map_err(malformed)?;
+    write(path, format!("{text}\n").as_bytes())
+}
+
 fn read(path: &Path) -> Result<String, Error> {
     let failed = |source| Error::Io { path: path.to_owned(), action: "read", source };
     let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;

@@ -10,6 +10,7 @@
 
 mod alloy;
 mod app_webhooks;
+mod apply;
 mod attention;
 mod author;
 mod author_dev;

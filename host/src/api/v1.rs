@@ -67,7 +67,7 @@ fn servers() -> Router<Services> {
         .route("/workflows", post(definitions::create_workflow).get(definitions::workflows))
         .route("/workflows/{workflow}", get(definitions::workflow).put(definitions::put_workflow))
         .route("/workflows/{workflow}/problems", get(definitions::problems))
-        .route("/workflows/{workflow}/releases", post(definitions::release))
+        .route("/workflows/{workflow}/releases", post(definitions::release).get(definitions::releases))
         .route("/installations", get(installations::list))
         .route("/installations/{installation}/keys", get(keys::list))
         .route("/installations/{installation}/keys/{key}/skip", post(keys::skip))

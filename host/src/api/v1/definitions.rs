@@ -4,12 +4,13 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use trunnion_core::{
+    clock::Timestamp,
     definition::Definition,
     id::WorkflowId,
-    records::{EventSchema, Integration, Workflow},
+    records::{EventSchema, Integration, StoredRelease, Workflow},
 };
 
 use crate::{
@@ -145,6 +146,43 @@ pub(super) async fn release(
         "released_at": release.released_at.to_string(),
         "definition": release.definition,
     })))
+}
+
+/// The releases of a workflow.
+#[derive(Debug, Serialize)]
+pub(super) struct ReleaseList {
+    /// Oldest first.
+    data: Vec<ReleaseShape>,
+}
+
+/// A release.
+#[derive(Debug, Serialize)]
+pub(super) struct ReleaseShape {
+    /// Of which workflow.
+    workflow_id: WorkflowId,
+    /// Its number; the first is 1.
+    number: u32,
+    /// When it was released.
+    released_at: String,
+    /// What it does.
+    definition: Definition,
+}
+
+pub(super) async fn releases(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+    Path(workflow): Path<String>,
+) -> Result<Json<ReleaseList>, Failure> {
+    let id = path::id(&workflow, "workflow")?;
+    services.library.workflow(&scope, id).await?;
+    let releases = services.library.releases(&scope, id).await?;
+    let shape = |StoredRelease { workflow, number, released_at, definition, .. }| ReleaseShape {
+        workflow_id: workflow,
+        number,
+        released_at: Timestamp::to_string(&released_at),
+        definition,
+    };
+    Ok(Json(ReleaseList { data: releases.into_iter().map(shape).collect() }))
 }
 
 /// A definition, or everything that is wrong with its form.
