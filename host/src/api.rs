@@ -28,6 +28,7 @@ use crate::{
     context::Context,
     erasure::Erasure,
     lookups::Lookups,
+    outbox::Outlets,
     registry::Swaps,
     runs::{DeadLetters, Queue, RunLog},
     streams::Destinations,
@@ -72,6 +73,8 @@ pub struct AllServices {
     pub library: Library,
     /// Where streams go.
     pub destinations: Destinations,
+    /// Where operational events and errors go.
+    pub outlets: Outlets,
     /// Compiled releases.
     pub releases: Arc<Releases>,
     /// What users install.

@@ -50,6 +50,9 @@ pub struct Config {
     /// Seconds between two looks at a registered webhook, which vendors delete or switch off when its deliveries fail for
     /// a while. Default: 4 hours.
     pub webhook_check_secs: u64,
+    /// Seconds after which a stream's destination is disabled of which nothing but failures came; 0 disables none.
+    /// Default: 5 days.
+    pub stream_disable_secs: u64,
     /// Bounds on guests.
     pub sandbox: SandboxOptions,
     /// What may leave the host.
@@ -90,6 +93,7 @@ impl Default for Config {
             request_wait_secs: 30,
             attention_wait_ms: 7 * 24 * 3_600_000,
             webhook_check_secs: 4 * 3600,
+            stream_disable_secs: 5 * 24 * 3600,
             sandbox: SandboxOptions::default(),
             egress: EgressOptions::default(),
             store: StoreConfig::default(),

@@ -22,6 +22,7 @@ mod guard;
 pub mod keyfiles;
 pub mod limits;
 pub mod lookups;
+pub mod outbox;
 mod patience;
 pub mod real;
 pub mod registry;

@@ -39,6 +39,7 @@ use crate::{
     keyfiles::{self, KeysFile},
     limits::RateLimits,
     lookups::Lookups,
+    outbox::{Outbox, Outlets, Postman},
     registry::{self, Registry, Swaps},
     retention::Retention,
     runs::{
@@ -279,10 +280,18 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
     let waiting = Arc::new(Waiting::new(Arc::clone(&queue), MOST_CALLERS));
     let releases = Arc::new(Releases::new(context.clone()));
     let patience = Duration::from_millis(config.attention_wait_ms);
-    let vault = Vault::new(context.clone(), Arc::new(Attention::new(Arc::clone(&queue), patience)));
+    let outbox = Outbox::new(context.clone(), Arc::clone(&queue));
+    let attention = Arc::new(Attention::new(Arc::clone(&queue), patience));
+    let vault = Vault::new(context.clone(), attention, outbox.clone());
     let library = Library::new(context.clone());
     let gate = Gate::new(TAKEN_IN_AT_ONCE);
-    let acceptor = Acceptor::new(context.clone(), Arc::clone(&releases), Arc::clone(&queue), gate.clone());
+    let acceptor = Acceptor::new(
+        context.clone(),
+        Arc::clone(&releases),
+        Arc::clone(&queue),
+        gate.clone(),
+        outbox.clone(),
+    );
     let schedules = Schedules::new(context.clone(), acceptor.clone());
     let pollers = Pollers::new(context.clone(), acceptor.clone(), vault.clone(), &config.polling);
     let app_hooks = AppHooks::new(context.clone());
@@ -291,6 +300,7 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         app_hooks: app_hooks.clone(),
         schedules: schedules.clone(),
         pollers: pollers.clone(),
+        outbox: outbox.clone(),
     };
     let installer = Installer::new(
         context.clone(),
@@ -304,15 +314,30 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
     let calls = Calls::new(context.clone(), acceptor.clone(), Arc::clone(&releases));
     let keys = SigningKeys::new(context.clone());
     let destinations = Destinations::new(context.clone(), keys.clone());
-    let streams = Streams::new(context.clone(), keys);
+    let disable_after = Duration::from_secs(config.stream_disable_secs);
+    let streams = Streams::new(context.clone(), keys, outbox.clone(), disable_after);
     let actor = Actor::new(context.clone(), vault.clone(), streams.clone(), calls, routes);
     let runs = RunLog::new(context.clone(), Arc::clone(&releases), Arc::clone(&queue), Arc::clone(&waiting));
-    let executor =
-        Executor::new(context.clone(), Arc::clone(&releases), actor, Arc::clone(&queue), runs.clone());
-    let parser =
-        Parser::new(context.clone(), acceptor.clone(), app_hooks.clone(), vault.clone(), Arc::clone(&queue));
-    let callbacks = Callbacks::new(context.clone(), streams, runs.clone(), Arc::clone(&queue));
-    let hands = Hands { executor, parser, callbacks };
+    let executor = Executor::new(
+        context.clone(),
+        Arc::clone(&releases),
+        actor,
+        Arc::clone(&queue),
+        runs.clone(),
+        outbox.clone(),
+    );
+    let parser = Parser::new(
+        context.clone(),
+        acceptor.clone(),
+        app_hooks.clone(),
+        vault.clone(),
+        Arc::clone(&queue),
+        outbox.clone(),
+    );
+    let callbacks =
+        Callbacks::new(context.clone(), streams.clone(), runs.clone(), Arc::clone(&queue), outbox);
+    let postman = Postman::new(context.clone(), streams, Arc::clone(&queue));
+    let hands = Hands { executor, parser, callbacks, postman };
     let worker = Worker::new(context.clone(), Arc::clone(&queue), hands);
     let requests = Requests::new(
         context.clone(),
@@ -339,6 +364,7 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         lookups,
         library,
         destinations,
+        outlets: Outlets::new(context.clone()),
         installer,
         offers,
         acceptor,

@@ -3,9 +3,11 @@
 //!
 //! One attempt per call: when to try again is the run machine's decision. The `webhook-id` is the step's
 //! idempotency key, the same over every attempt, so that a receiver can drop repetitions. `destinations` says where
-//! streams go, `signing` what proves that they are ours, `keys` holds the environment's private keys.
+//! streams go, `signing` what proves that they are ours, `keys` holds the environment's private keys,
+//! `health` knows which destinations take nothing.
 
 pub mod destinations;
+mod health;
 pub mod keys;
 mod signing;
 
@@ -22,9 +24,13 @@ use trunnion_sandbox::{
 use trunnion_store::tables::StreamDestinations;
 use url::Url;
 
-use self::signing::{Unsigned, add_signatures, text_of};
-pub use self::{destinations::Destinations, keys::SigningKeys, signing::Origin};
-use crate::{context::Context, error::Result};
+use self::signing::{Unsigned, add_companions, add_signatures, text_of};
+pub use self::{
+    destinations::Destinations,
+    keys::SigningKeys,
+    signing::{Companions, Origin},
+};
+use crate::{context::Context, error::Result, outbox::Outbox};
 
 /// Time one attempt may take, as Standard Webhooks recommends at most.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -37,6 +43,8 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 pub struct Streams {
     context: Context,
     keys: SigningKeys,
+    outbox: Outbox,
+    disable_after: Duration,
 }
 
 /// Where something is sent, and what proves that it is ours.
@@ -64,10 +72,11 @@ pub struct Sent {
 }
 
 impl Streams {
-    /// Over `context`; environments' keys are `keys`.
+    /// Over `context`; environments' keys are `keys`. A destination of which nothing but failures came for
+    /// `disable_after` is switched off, none where that is zero; `outbox` tells of it.
     #[must_use]
-    pub const fn new(context: Context, keys: SigningKeys) -> Self {
-        Self { context, keys }
+    pub const fn new(context: Context, keys: SigningKeys, outbox: Outbox, disable_after: Duration) -> Self {
+        Self { context, keys, outbox, disable_after }
     }
 
     /// Sends `body` to the destination of this name, once.
@@ -77,20 +86,25 @@ impl Streams {
         name: &str,
         key: &str,
         body: &Value,
-        origin: Origin<'_>,
+        origin: Option<Origin<'_>>,
     ) -> Result<Sent> {
-        let destination = self.context.store.recall::<StreamDestinations>(scope, &name.to_owned()).await?;
-        let Some(destination) = destination.map(|stored| stored.record) else {
+        let known = self.context.store.recall::<StreamDestinations>(scope, &name.to_owned()).await?;
+        let Some(known) = known else {
             let environment = scope.environment;
             let message = format!(
                 "stream `{name}` has no destination in {environment}; set one with PUT /v1/streams/{name}"
             );
             return Ok(Sent { result: Err(CallError::Unavailable { message }), exchange: None });
         };
+        let destination = &known.record;
+        if let Some(off) = &destination.disabled {
+            return Ok(Sent { result: Err(health::disabled(name, off)), exchange: None });
+        }
         let secrets: Vec<&str> = destination.secrets(self.context.now()).collect();
         let (url, signatures) = (destination.url.as_str(), &destination.signatures);
-        let to = Destination { scope, url, secrets: &secrets, signatures, origin: Some(origin) };
-        self.post(&format!("stream `{name}`"), to, key, body).await
+        let to = Destination { scope, url, secrets: &secrets, signatures, origin };
+        let Sent { result, exchange } = self.post(&format!("stream `{name}`"), to, key, body).await?;
+        Ok(Sent { result: self.note(scope, &known, result).await?, exchange })
     }
 
     /// Sends `body` there, once; `what` names it in messages.
@@ -134,8 +148,13 @@ impl Streams {
             match signature {
                 Signature::Standard => made.extend(unsigned.symmetric(secrets.iter().copied())?),
                 Signature::StandardAsymmetric => made.push(unsigned.asymmetric(&self.keys).await?),
-                Signature::Alloy => unsigned.add_alloy(&mut headers, &self.keys, origin).await?,
+                Signature::Alloy => unsigned.add_alloy(&mut headers, &self.keys).await?,
             }
+        }
+        if let Some(origin) = origin
+            && (origin.companions == Companions::Always || signatures.contains(&Signature::Alloy))
+        {
+            add_companions(&mut headers, origin)?;
         }
         add_signatures(&mut headers, &made)?;
         Ok(headers)

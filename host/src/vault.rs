@@ -23,12 +23,12 @@ use quick_cache::sync::Cache;
 use trunnion_core::{
     id::{ConnectionId, UserId},
     manifest::{AuthKind, AuthScheme, Manifest, auth::ACCESS_TOKEN},
-    records::Connection,
+    records::{Connection, EventType},
     scope::Scope,
     succession,
 };
 use trunnion_sandbox::{Account, Call, Connector, Freshness, Secrets};
-use trunnion_store::{Batch, Select, Version, Versioned, tables::Connections};
+use trunnion_store::{Batch, CommitError, Select, Version, Versioned, tables::Connections};
 
 use self::renew::Flights;
 pub use self::{
@@ -40,6 +40,8 @@ pub use self::{
 use crate::{
     context::Context,
     error::{Error, Result},
+    finish::finish,
+    outbox::{Happening, Outbox},
 };
 
 /// Connections whose secrets are kept ready for calls.
@@ -54,16 +56,17 @@ pub struct Vault {
     ready: Arc<Cache<(ConnectionId, Version), Arc<Secrets>>>,
     attention: Arc<Attention>,
     flights: Arc<Flights>,
+    outbox: Outbox,
 }
 
 /// What a user gives to connect an app: parameters and secrets, by their names in the manifest.
 pub type Given = BTreeMap<String, String>;
 
 impl Vault {
-    /// Over `context`; what waits for a connection is `attention`'s.
+    /// Over `context`; what waits for a connection is `attention`'s; `outbox` tells how connections fare.
     #[must_use]
-    pub fn new(context: Context, attention: Arc<Attention>) -> Self {
-        Self { context, ready: Arc::new(Cache::new(KEPT)), attention, flights: Arc::default() }
+    pub fn new(context: Context, attention: Arc<Attention>, outbox: Outbox) -> Self {
+        Self { context, ready: Arc::new(Cache::new(KEPT)), attention, flights: Arc::default(), outbox }
     }
 
     /// Who waits for a connection to be mended.
@@ -103,8 +106,29 @@ impl Vault {
         }
         let mut batch = Batch::new();
         batch.insert::<Connections>(scope, &(connection.user, connection.id), &connection);
-        self.context.store.commit(batch).await.map_err(Error::Commit)?;
+        self.told(scope, batch, EventType::ConnectionConnected, &connection).await?.map_err(Error::Commit)?;
         Ok(connection)
+    }
+
+    /// Commits, with the event that tells of it. To its end: a caller that goes away takes neither back.
+    async fn told(
+        &self,
+        scope: &Scope,
+        mut batch: Batch,
+        kind: EventType,
+        connection: &Connection,
+    ) -> Result<Result<Version, CommitError>> {
+        let leaving = self.outbox.event(scope, Happening::to_connection(kind, connection)).await?;
+        leaving.add_to(&mut batch, scope);
+        let (store, outbox, scope) = (self.context.store.clone(), self.outbox.clone(), *scope);
+        let committed = finish(async move {
+            let committed = store.commit(batch).await;
+            if committed.is_ok() {
+                outbox.go(&scope, leaving);
+            }
+            committed
+        });
+        Ok(committed.await)
     }
 
     /// A connection of what was given, as the vendor knows it; not kept yet.
@@ -220,7 +244,11 @@ impl Vault {
     pub async fn forget(&self, scope: &Scope, user: UserId, id: ConnectionId) -> Result<()> {
         let mut batch = Batch::new();
         batch.delete::<Connections>(scope, &(user, id));
-        self.context.store.commit(batch).await.map_err(Error::Commit)?;
+        match self.context.store.get::<Connections>(scope, &(user, id)).await? {
+            Some(known) => self.told(scope, batch, EventType::ConnectionRemoved, &known.record).await?,
+            None => self.context.store.commit(batch).await,
+        }
+        .map_err(Error::Commit)?;
         self.attention.wake(id);
         Ok(())
     }

@@ -262,8 +262,10 @@ async fn order_holds_over_kills_in_the_middle() {
 
 #[tokio::test]
 async fn a_throttled_workflow_has_so_many_runs_under_way_and_a_failure_holds_nothing_up() {
-    let testing = testing(json!({ "type": "throttled", "limit": 2 }), stream()).await;
-    testing.scenario.isv.answer_next(&[StatusCode::GONE]);
+    let mut steps = stream();
+    steps[0]["retry"] = json!({ "attempts": 1, "delay_ms": 1, "backoff": 1, "max_delay_ms": 1 });
+    let testing = testing(json!({ "type": "throttled", "limit": 2 }), steps).await;
+    testing.scenario.isv.answer_next(&[StatusCode::SERVICE_UNAVAILABLE]);
     let holds = [testing.scenario.isv.hold_next(), testing.scenario.isv.hold_next()];
     for number in 0..6 {
         testing.fire("a", number, 1).await;

@@ -20,6 +20,7 @@ pub mod issuer;
 pub mod isv;
 pub mod judge;
 pub mod mirror;
+pub mod moto;
 pub mod node;
 pub mod parcels;
 pub mod python;

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// Why a call failed. The run machine chooses what happens next from the case alone.
 ///
-/// The same cases as `error` in `wit/connector/v1/types.wit`, and `Trapped` and `Denied`, which only the
-/// host says.
+/// The same cases as `error` in `wit/connector/v1/types.wit`, and `Trapped`, `Denied` and `Disabled`,
+/// which only the host says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum CallError {
@@ -69,6 +69,12 @@ pub enum CallError {
         /// What was refused and the remedy.
         message: String,
     },
+    /// The destination was switched off, since nothing there took anything; the work is kept until it is on again.
+    #[error("{message}")]
+    Disabled {
+        /// What was switched off, why, and the remedy.
+        message: String,
+    },
     /// The connector broke: a trap, a limit passed, an answer that is not what the contract says.
     #[error("the connector failed: {message}")]
     Trapped {
@@ -99,6 +105,7 @@ impl CallError {
             Self::Unavailable { .. } => "unavailable",
             Self::Uncertain { .. } => "uncertain",
             Self::Denied { .. } => "denied",
+            Self::Disabled { .. } => "disabled",
             Self::Trapped { .. } => "trapped",
             Self::Other { .. } => "other",
         }

@@ -387,6 +387,9 @@ fn failed(
         Some(format!("{error}; the action cannot be repeated safely"))
     } else if crate::retry::retryable(&error) {
         Some(format!("gave up after {} attempts: {error}", state.attempt))
+    } else if matches!(error, CallError::Disabled { .. }) {
+        // Nothing is wrong with the work: it is kept until somebody switches its destination on again.
+        Some(error.to_string())
     } else if unmended {
         Some(format!("waited in vain for the connection to be mended: {error}"))
     } else if state.uncertain {
@@ -447,7 +450,8 @@ const fn may_have_acted(error: &CallError) -> bool {
         | CallError::Conflict { .. }
         | CallError::Rejected { .. }
         | CallError::Unavailable { .. }
-        | CallError::Denied { .. } => false,
+        | CallError::Denied { .. }
+        | CallError::Disabled { .. } => false,
     }
 }
 

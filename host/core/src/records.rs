@@ -3,6 +3,7 @@
 //! A record's JSON form is its stored form. It may gain members with `#[serde(default)]`; it never loses or
 //! redefines one: a change of meaning is a new record version in `trunnion-store`.
 
+mod outlet;
 mod stream;
 mod tokens;
 mod vault;
@@ -13,7 +14,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::Value;
 
 pub use self::{
-    stream::{Signature, SigningKey, StreamDestination},
+    outlet::{EventBridge, EventType, Notice, NoticeOrigin, Outlet},
+    stream::{DisabledStream, Signature, SigningKey, StreamDestination},
     tokens::{InstallLink, TokenKey},
     vault::{AppRegistration, Consent, FormerSecret, OwnConnection, Tokens},
 };
@@ -789,6 +791,11 @@ pub enum DeadWork {
         /// The callback itself.
         #[serde(default)]
         callback: Option<Box<Callback>>,
+    },
+    /// An event or error that the ISV did not take.
+    Notice {
+        /// The notice itself.
+        notice: Box<Notice>,
     },
 }
 

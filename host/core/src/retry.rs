@@ -70,7 +70,8 @@ pub const fn retryable(error: &CallError) -> bool {
         | CallError::NotFound { .. }
         | CallError::Conflict { .. }
         | CallError::Rejected { .. }
-        | CallError::Denied { .. } => false,
+        | CallError::Denied { .. }
+        | CallError::Disabled { .. } => false,
     }
 }
 

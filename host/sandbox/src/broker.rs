@@ -41,6 +41,7 @@ pub(crate) use self::{
 pub use self::{
     options::{EgressOptions, Rewrite},
     resolve::{LookUp, LookingUp},
+    sigv4::Signer,
 };
 use crate::call::Call;
 

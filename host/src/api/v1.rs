@@ -11,6 +11,7 @@ mod embed;
 mod installations;
 mod keys;
 mod lookups;
+mod outlets;
 mod own_connections;
 mod pollers;
 mod runs;
@@ -62,6 +63,11 @@ fn servers() -> Router<Services> {
         .route("/streams", get(streams::list))
         .route("/streams/{name}", put(streams::put).get(streams::one))
         .route("/streams/{name}/rotate-secret", post(streams::rotate))
+        .route("/streams/{name}/enable", post(streams::enable))
+        .route("/outlets", get(outlets::all))
+        .route("/outlets/events", put(outlets::events).delete(outlets::close_events))
+        .route("/outlets/errors", put(outlets::errors).delete(outlets::close_errors))
+        .route("/outlets/event-bridge", put(outlets::event_bridge).delete(outlets::close_event_bridge))
         .route("/token-keys", get(token_keys::list).post(token_keys::rotate))
         .route("/integrations", post(definitions::create_integration).get(definitions::integrations))
         .route("/workflows", post(definitions::create_workflow).get(definitions::workflows))

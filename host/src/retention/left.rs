@@ -14,7 +14,7 @@ use trunnion_store::{
     Batch, KeyOwner, Position, Swept, Table,
     tables::{
         ActivePollers, Callbacks, CalledRuns, Connections, Consents, ConsentsByState, Deliveries, HeldKeys,
-        InstallLinks, InstallSessions, Installations, LiveItems, LiveRuns, Pollers, RequestPaths,
+        InstallLinks, InstallSessions, Installations, LiveItems, LiveRuns, Notices, Pollers, RequestPaths,
         ScheduleMarks, Subscriptions, Users, UsersByName,
     },
 };
@@ -36,6 +36,7 @@ impl Forgetting<'_> {
         self.unreadable::<LiveItems>(forgotten).await?;
         self.unreadable::<Deliveries>(forgotten).await?;
         self.unreadable::<Callbacks>(forgotten).await?;
+        self.unreadable::<Notices>(forgotten).await?;
         self.unreadable::<ScheduleMarks>(forgotten).await?;
         self.unreadable::<Pollers>(forgotten).await?;
         self.unreadable::<Users>(forgotten).await?;

@@ -22,8 +22,8 @@ use trunnion_store::{
     tables::{
         ActivePollers, Callbacks, CalledRuns, Connections, ConsentTarget, Consents, ConsentsByState,
         DeadLetters, EndedRuns, HeldKeys, InstallLinks, InstallSessions, Installations, Ledger, LiveItems,
-        LiveRuns, PollTimer, Pollers, Present, RequestPaths, RequestTarget, RunOutline, RunsByWorkflow,
-        ScheduleMarks, Subscriptions, UserRef, Users, UsersByName,
+        LiveRuns, Notices, PollTimer, Pollers, Present, RequestPaths, RequestTarget, RunOutline,
+        RunsByWorkflow, ScheduleMarks, Subscriptions, UserRef, Users, UsersByName,
     },
 };
 
@@ -154,6 +154,8 @@ impl World {
             json!({ "user": user, "url": "https://a.example", "secret": "whsec_", "not_before": now });
         let callback: Callback = serde_json::from_value(callback).unwrap();
         batch.insert::<Callbacks>(&scope, &run.id, &callback);
+        let notice = json!({ "user": user, "body": {}, "at": now, "not_before": now });
+        batch.insert::<Notices>(&scope, &run.id.0, &serde_json::from_value(notice).unwrap());
         let mut path = [0; 16];
         path[..12].copy_from_slice(installation.as_bytes());
         batch.insert::<RequestPaths>(&Deployment, &path, &RequestTarget { scope, user, installation });
@@ -215,6 +217,7 @@ impl World {
             count::<RequestPaths>(store).await,
             count::<CalledRuns>(store).await,
             count::<Callbacks>(store).await,
+            count::<Notices>(store).await,
             count::<HeldKeys>(store).await,
         ]
     }

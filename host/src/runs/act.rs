@@ -24,11 +24,9 @@ use trunnion_store::tables::Users;
 
 pub use self::batch::Group;
 pub(super) use self::batch::{Sent, groups};
+use self::vendor::{Asked, Whom, line_of};
+pub(crate) use self::wait::UNDECLARED;
 pub use self::wait::Wait;
-use self::{
-    vendor::{Asked, Whom, line_of},
-    wait::UNDECLARED,
-};
 use super::{
     calls::{Called, Calls},
     routes::Routes,
@@ -37,7 +35,7 @@ use crate::{
     context::Context,
     error::Result,
     limits::Limited,
-    streams::{Origin, Streams},
+    streams::{Companions, Origin, Streams},
     vault::Vault,
 };
 
@@ -289,8 +287,10 @@ impl Actor {
                         return Ok(Performed::held(body, wait));
                     }
                     let key = place.idempotency_key(&step.id);
-                    let origin = Origin { workflow: run.workflow, user: run.user, run: run.id, event };
-                    let sent = self.streams.send(scope, destination, &key, &body, origin).await?;
+                    let companions = Companions::WithAlloy;
+                    let origin =
+                        Origin { workflow: run.workflow, user: run.user, run: run.id, event, companions };
+                    let sent = self.streams.send(scope, destination, &key, &body, Some(origin)).await?;
                     let now = self.context.now();
                     let log = sent.exchange.iter().map(|exchange| line_of(exchange, now)).collect();
                     let result = self.limited(&limits, &[], sent.result.map(Effect::Output));

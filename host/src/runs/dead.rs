@@ -11,14 +11,14 @@ use trunnion_core::{
     clock::Timestamp,
     id::{Id, RunId, UserId, WorkflowId},
     machine::{self, Outcome, Status},
-    records::{Callback, DeadLetter, DeadWork, Delivery, LiveRun, LogLevel, LogLine},
+    records::{Callback, DeadLetter, DeadWork, Delivery, LiveRun, LogLevel, LogLine, Notice},
     scope::Scope,
 };
 use trunnion_store::{
     Batch, CommitError, Select, Versioned,
     tables::{
-        Callbacks, DeadLetters as Letters, Deliveries, EndedRuns, HeldKeys, LiveRuns, RunsByWorkflow,
-        Subscriptions,
+        Callbacks, DeadLetters as Letters, Deliveries, EndedRuns, HeldKeys, LiveRuns, Notices,
+        RunsByWorkflow, Subscriptions,
     },
 };
 
@@ -31,6 +31,7 @@ use crate::{
     context::Context,
     error::{Error, Result},
     finish::finish,
+    outbox,
     workflows::Releases,
 };
 
@@ -60,6 +61,8 @@ pub enum Kind {
     Delivery,
     /// An answer that nobody took.
     Callback,
+    /// An event or error that nobody took.
+    Notice,
 }
 
 /// Which letters; those that fit all that is named.
@@ -90,8 +93,8 @@ pub struct Letter {
     pub at: Timestamp,
     /// Why.
     pub reason: String,
-    /// Whose it is.
-    pub user: UserId,
+    /// Whose it is; none where it is about no user.
+    pub user: Option<UserId>,
     /// What it is about.
     pub work: LetterWork,
 }
@@ -105,6 +108,8 @@ pub enum LetterWork {
     Delivery(Box<Delivery>, Option<String>),
     /// The answer of a run: where it should have gone, and what the last attempt failed with.
     Callback { run: RunId, url: String, error: Option<CallError> },
+    /// An event or error for the ISV.
+    Notice(Box<Notice>),
 }
 
 /// A page of letters.
@@ -144,6 +149,7 @@ impl Letter {
             },
             LetterWork::Delivery(delivery, _) => delivery.last_error.as_ref(),
             LetterWork::Callback { error, .. } => error.as_ref(),
+            LetterWork::Notice(notice) => notice.last_error.as_ref(),
         }
     }
 
@@ -151,21 +157,22 @@ impl Letter {
         let Wanted { workflow, user, app, kind, error, from, to } = wanted;
         let run = match &self.work {
             LetterWork::Run(run) => run.as_deref(),
-            LetterWork::Delivery(..) | LetterWork::Callback { .. } => None,
+            LetterWork::Delivery(..) | LetterWork::Callback { .. } | LetterWork::Notice(_) => None,
         };
         let of_app = |wanted: &String| match &self.work {
             LetterWork::Run(_) => run
                 .is_some_and(|run| run.digests.contains_key(wanted) || run.connections.contains_key(wanted)),
             LetterWork::Delivery(_, app) => app.as_ref() == Some(wanted),
-            LetterWork::Callback { .. } => false,
+            LetterWork::Callback { .. } | LetterWork::Notice(_) => false,
         };
         let own_kind = match &self.work {
             LetterWork::Run(_) => Kind::Run,
             LetterWork::Delivery(..) => Kind::Delivery,
             LetterWork::Callback { .. } => Kind::Callback,
+            LetterWork::Notice(_) => Kind::Notice,
         };
         workflow.is_none_or(|wanted| run.is_some_and(|run| run.workflow == wanted))
-            && user.is_none_or(|wanted| self.user == wanted)
+            && user.is_none_or(|wanted| self.user == Some(wanted))
             && app.as_ref().is_none_or(of_app)
             && kind.is_none_or(|wanted| own_kind == wanted)
             && error.as_ref().is_none_or(|wanted| self.error().is_some_and(|error| error.kind() == wanted))
@@ -261,6 +268,11 @@ impl DeadLetters {
                     let callback = Callback { attempts: 0, lease: None, not_before: now, ..*callback };
                     batch.insert::<Callbacks>(scope, &run, &callback);
                     Revived::Other(Work::CallbackDue { scope: *scope, run, user })
+                }
+                DeadWork::Notice { notice } => {
+                    let notice = Notice { attempts: 0, not_before: self.context.now(), ..*notice };
+                    batch.insert::<Notices>(scope, &id, &notice);
+                    Revived::Other(outbox::due(*scope, id, &notice))
                 }
             };
             // To its end: a caller that goes away must not leave behind what is in nobody's queue.
@@ -358,7 +370,7 @@ impl DeadLetters {
         let (user, work) = match work {
             DeadWork::Run { run, user } => {
                 let run = store.get::<EndedRuns>(scope, &run).await?;
-                (user, LetterWork::Run(run.map(|run| Box::new(run.record))))
+                (Some(user), LetterWork::Run(run.map(|run| Box::new(run.record))))
             }
             DeadWork::Delivery { delivery } => {
                 let app = match &delivery.app {
@@ -368,12 +380,13 @@ impl DeadLetters {
                         subscription.map(|subscription| subscription.record.app)
                     }
                 };
-                (delivery.user, LetterWork::Delivery(delivery, app))
+                (Some(delivery.user), LetterWork::Delivery(delivery, app))
             }
             DeadWork::Callback { run, user, url, callback } => {
                 let error = callback.and_then(|callback| callback.last_error);
-                (user, LetterWork::Callback { run, url, error })
+                (Some(user), LetterWork::Callback { run, url, error })
             }
+            DeadWork::Notice { notice } => (notice.user, LetterWork::Notice(notice)),
         };
         Ok(Letter { id, at, reason, user, work })
     }

@@ -32,6 +32,7 @@ use super::{
 use crate::{
     context::Context,
     error::{Error, Result, present},
+    outbox::{Leaving, Outbox},
     patience::Patience,
     workflows::Releases,
 };
@@ -58,6 +59,8 @@ pub struct Held {
     _hold: Hold,
     /// Items that the next commit of the run makes superfluous.
     pub(super) spent: Spent,
+    /// What leaves the host with the next commit of the run.
+    leaving: Leaving,
 }
 
 impl Held {
@@ -69,7 +72,17 @@ impl Held {
         (version, next): (Version, Next),
         hold: Hold,
     ) -> Self {
-        Self { scope, run, release, version, next, joined: None, _hold: hold, spent: Spent::new() }
+        Self {
+            scope,
+            run,
+            release,
+            version,
+            next,
+            joined: None,
+            _hold: hold,
+            spent: Spent::new(),
+            leaving: Leaving::none(),
+        }
     }
 
     /// With its place in a line, which it joined for its accept.
@@ -98,6 +111,7 @@ pub struct Executor {
     actor: Actor,
     pub(super) queue: Arc<Queue>,
     runs: RunLog,
+    pub(super) outbox: Outbox,
 }
 
 /// Whether this process goes on with a run.
@@ -118,8 +132,9 @@ impl Executor {
         actor: Actor,
         queue: Arc<Queue>,
         runs: RunLog,
+        outbox: Outbox,
     ) -> Self {
-        Self { context, releases, actor, queue, runs }
+        Self { context, releases, actor, queue, runs, outbox }
     }
 
     /// Takes up a run whose time has come: leases it durably, then drives it.
@@ -379,10 +394,12 @@ impl Executor {
         if held.run.state.ended() && !is_dead_letter(&held.run) && has_items(&held.release.program) {
             held.spent = self.items_left(&held.scope, held.run.id).await?;
         }
+        held.leaving.extend(self.outbox.of_run(&held.scope, &held.run, &held.release).await?);
         match self.journal(held).await {
             Ok(version) => {
                 held.version = version;
                 held.spent.clear();
+                self.outbox.go(&held.scope, std::mem::take(&mut held.leaving));
                 if held.run.state.ended() {
                     self.queue.ended(&held.scope, &held.run);
                 }
@@ -401,6 +418,7 @@ impl Executor {
         persist(&self.context.store, held.run.id, || {
             let mut batch = changes_of(&held.scope, &held.run, held.version);
             remove_items(&mut batch, &held.scope, &held.spent);
+            held.leaving.add_to(&mut batch, &held.scope);
             batch
         })
         .await
@@ -439,6 +457,7 @@ impl Executor {
         let failed = matches!(held.run.state.status, Status::Ended { outcome: Outcome::Failed { .. }, .. });
         if failed || !held.run.state.ended() {
             held.run.state.status = Status::Ended { outcome: Outcome::Cancelled, at: now };
+            held.leaving = Leaving::none();
         }
         held.next = Next::End;
         let mut batch = changes_of(&held.scope, &held.run, stored.version);

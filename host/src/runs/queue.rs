@@ -39,7 +39,7 @@ pub use self::{
     hold::Hold,
     lines::LineView,
     standing::{Joined, holds_line},
-    work::{CALLBACKS, Work, lane_of, lane_of_step, likely_lane},
+    work::{CALLBACKS, NOTICES, Work, lane_of, lane_of_step, likely_lane},
 };
 use self::{
     door::{Door, Full},
@@ -210,6 +210,7 @@ impl Queue {
         let lane = match &work {
             Work::Held(held) => lane_of(&held.run, &held.release.program, &held.run.state),
             Work::CallbackDue { .. } => CALLBACKS,
+            Work::NoticeDue { .. } => NOTICES,
             Work::RunDue { .. } | Work::Delivery { .. } | Work::DeliveryDue { .. } => Lane::Open,
         };
         self.push_to(lane, work);

@@ -14,17 +14,18 @@ use trunnion_core::{
 };
 use trunnion_store::{
     Entry,
-    tables::{Callbacks as CallbacksTable, Deliveries, HeldKeys, LiveRuns},
+    tables::{Callbacks as CallbacksTable, Deliveries, HeldKeys, LiveRuns, Notices},
 };
 
 use super::{
     execute::Executor,
-    queue::{CALLBACKS, Lane, Queue, Turn, Work, likely_lane},
+    queue::{CALLBACKS, Lane, NOTICES, Queue, Turn, Work, likely_lane},
 };
 use crate::{
     context::Context,
     error::Result,
     guard::unless_it_panics,
+    outbox::{self, Postman},
     triggers::{parse::Parser, request::Callbacks},
 };
 
@@ -48,6 +49,8 @@ pub struct Hands {
     pub parser: Parser,
     /// Sends answers that nobody waited for.
     pub callbacks: Callbacks,
+    /// Tells the ISV of what happened.
+    pub postman: Postman,
 }
 
 impl Worker {
@@ -110,6 +113,13 @@ impl Worker {
             found += 1;
         };
         self.context.store.each::<CallbacksTable>(owed).await?;
+        let untold = |scope: Option<Scope>, entry: Entry<Notices>| {
+            let Some(scope) = scope else { return };
+            let work = outbox::due(scope, entry.key, &entry.record);
+            self.queue.push_at_to(entry.record.not_before, NOTICES, work);
+            found += 1;
+        };
+        self.context.store.each::<Notices>(untold).await?;
         for (scope, id, caller) in called {
             self.hands.executor.cancel_abandoned(&scope, id, caller).await?;
         }
@@ -174,6 +184,7 @@ impl Worker {
             }
             Work::DeliveryDue { scope, id, .. } => self.hands.parser.resume(scope, id).await,
             Work::CallbackDue { scope, run, .. } => self.hands.callbacks.deliver(scope, run).await,
+            Work::NoticeDue { scope, id, .. } => self.hands.postman.deliver(scope, id).await,
         }
     }
 }
@@ -196,6 +207,9 @@ fn again(work: &Work) -> (Lane, Work) {
         }
         Work::CallbackDue { scope, run, user } => {
             (CALLBACKS, Work::CallbackDue { scope: *scope, run: *run, user: *user })
+        }
+        Work::NoticeDue { scope, id, user } => {
+            (NOTICES, Work::NoticeDue { scope: *scope, id: *id, user: *user })
         }
     }
 }

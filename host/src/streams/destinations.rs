@@ -76,11 +76,17 @@ impl Destinations {
                 secret: self.fresh_secret(),
                 former: None,
                 signatures: Signature::usual(),
+                failing_since: None,
+                disabled: None,
                 created_at: now,
                 updated_at: now,
             },
             |known| known.record,
         );
+        if destination.url != url {
+            // How the one before it fared says nothing of this one.
+            (destination.failing_since, destination.disabled) = (None, None);
+        }
         destination.url = url;
         destination.updated_at = now;
         if let Some(signatures) = signatures {
@@ -106,6 +112,17 @@ impl Destinations {
         let secret = std::mem::replace(&mut destination.secret, self.fresh_secret());
         destination.former = (!overlap.is_zero()).then(|| FormerSecret { secret, until: now + overlap });
         destination.updated_at = now;
+        self.keep(scope, destination, Some(version)).await
+    }
+
+    /// Has a destination that was switched off take what comes again.
+    pub async fn enable(&self, scope: &Scope, name: &str) -> Result<StreamDestination> {
+        let Versioned { record: mut destination, version } = self.stored(scope, name).await?;
+        if destination.disabled.is_none() {
+            return Ok(destination);
+        }
+        (destination.failing_since, destination.disabled) = (None, None);
+        destination.updated_at = self.context.now();
         self.keep(scope, destination, Some(version)).await
     }
 

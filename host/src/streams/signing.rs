@@ -36,6 +36,17 @@ pub struct Origin<'a> {
     pub run: RunId,
     /// What starts the workflow.
     pub event: &'a EventBlock,
+    /// Whether they are told in any case.
+    pub companions: Companions,
+}
+
+/// When receivers are told what a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Companions {
+    /// With Alloy's signature.
+    WithAlloy,
+    /// Always.
+    Always,
 }
 
 /// A request before it is signed.
@@ -85,24 +96,24 @@ impl Unsigned<'_> {
         format!("{}.{}.{}", self.id, self.timestamp, self.text.exact)
     }
 
-    /// Adds what Alloy's receivers verify and read.
-    pub(super) async fn add_alloy(
-        &self,
-        headers: &mut HeaderMap,
-        keys: &SigningKeys,
-        origin: Option<Origin<'_>>,
-    ) -> Result<()> {
+    /// Adds what Alloy's receivers verify.
+    pub(super) async fn add_alloy(&self, headers: &mut HeaderMap, keys: &SigningKeys) -> Result<()> {
         let signed = format!("POST{}{}", self.url, self.text.as_read());
         let signature = keys.sign(self.scope, Kind::Rsa, signed.as_bytes()).await?;
         headers.insert("x-alloy-signature", value(&hex::encode(signature))?);
-        let Some(Origin { workflow, user, run, event }) = origin else { return Ok(()) };
-        headers.insert("x-alloy-workflowid", value(&workflow.to_string())?);
-        headers.insert("x-alloy-userid", value(&user.to_string())?);
-        headers.insert("x-alloy-blockname", text(&event.name)?);
-        headers.insert("x-alloy-blocktype", text(&event.kind)?);
-        headers.insert("x-alloy-executionuuid", value(&run.to_string())?);
         Ok(())
     }
+}
+
+/// Adds what a request comes from.
+pub(super) fn add_companions(headers: &mut HeaderMap, origin: Origin<'_>) -> Result<()> {
+    let Origin { workflow, user, run, event, .. } = origin;
+    headers.insert("x-alloy-workflowid", value(&workflow.to_string())?);
+    headers.insert("x-alloy-userid", value(&user.to_string())?);
+    headers.insert("x-alloy-blockname", text(&event.name)?);
+    headers.insert("x-alloy-blocktype", text(&event.kind)?);
+    headers.insert("x-alloy-executionuuid", value(&run.to_string())?);
+    Ok(())
 }
 
 /// `webhook-signature`: every signature, separated by spaces.

@@ -28,6 +28,7 @@ use crate::{
     context::Context,
     error::{Error, Result},
     finish::finish,
+    outbox::{Leaving, Outbox},
     runs::{Held, Queue, execute::record_end, queue::Joined},
     workflows::Releases,
 };
@@ -92,6 +93,7 @@ pub struct Acceptor {
     releases: Arc<Releases>,
     queue: Arc<Queue>,
     gate: Gate,
+    outbox: Outbox,
 }
 
 /// The trigger key of a user's custom event.
@@ -147,10 +149,16 @@ fn add_run(batch: &mut Batch, scope: &Scope, run: &LiveRun) {
 }
 
 impl Acceptor {
-    /// Accepts into `queue`, from callers in the order of `gate`.
+    /// Accepts into `queue`, from callers in the order of `gate`; of what could not even be queued, `outbox` tells.
     #[must_use]
-    pub const fn new(context: Context, releases: Arc<Releases>, queue: Arc<Queue>, gate: Gate) -> Self {
-        Self { context, releases, queue, gate }
+    pub const fn new(
+        context: Context,
+        releases: Arc<Releases>,
+        queue: Arc<Queue>,
+        gate: Gate,
+        outbox: Outbox,
+    ) -> Self {
+        Self { context, releases, queue, gate, outbox }
     }
 
     /// Refuses where the host already holds as much work as it may, so that a caller can stop before it reads
@@ -253,7 +261,7 @@ impl Acceptor {
             }
             // Others prepare theirs while this waits for the disk.
             drop(pass.take());
-            match self.commit(batch, held).await {
+            match self.commit(scope, batch, held).await? {
                 Ok(runs) => return Ok(Accepted { runs, ..accepted }),
                 // Somebody else accepted the same just now. What `also` holds on is for the caller to read anew.
                 Err(CommitError::Conflict { table, .. }) if table == Ledger::NAME => {}
@@ -279,17 +287,29 @@ impl Acceptor {
             add_run(&mut batch, scope, &run.run);
             held.push(run);
         }
-        Ok(self.commit(batch, held).await)
+        self.commit(scope, batch, held).await
     }
 
     /// Commits, and hands the runs it makes durable to the queue.
     ///
     /// To its end: a caller that goes away does not take a commit back, and a run that is durable and leased by this
     /// process but not in its queue would wait for the next start.
-    async fn commit(&self, batch: Batch, held: Vec<Held>) -> Result<Vec<RunId>, CommitError> {
+    async fn commit(
+        &self,
+        scope: &Scope,
+        mut batch: Batch,
+        held: Vec<Held>,
+    ) -> Result<Result<Vec<RunId>, CommitError>> {
+        let mut leaving = Leaving::none();
+        for stillborn in held.iter().filter(|held| held.run.state.ended()) {
+            leaving.extend(self.outbox.of_run(scope, &stillborn.run, &stillborn.release).await?);
+        }
+        leaving.add_to(&mut batch, scope);
         let (context, queue) = (self.context.clone(), Arc::clone(&self.queue));
-        finish(async move {
+        let (outbox, scope) = (self.outbox.clone(), *scope);
+        let committed = finish(async move {
             let version = context.store.commit(batch).await?;
+            outbox.go(&scope, leaving);
             let mut runs = Vec::with_capacity(held.len());
             for mut run in held {
                 runs.push(run.run.id);
@@ -297,8 +317,8 @@ impl Acceptor {
                 queue.push_accepted(run);
             }
             Ok(runs)
-        })
-        .await
+        });
+        Ok(committed.await)
     }
 
     async fn known(&self, scope: &Scope, seen: &Seen) -> Result<Option<LedgerEntry>> {

@@ -34,6 +34,7 @@ use crate::{
     context::Context,
     error::{Error, Result, present},
     limits::Limited,
+    outbox::Outbox,
     runs::{
         Queue,
         queue::{Hold, Lane},
@@ -49,6 +50,7 @@ pub struct Parser {
     app_hooks: AppHooks,
     vault: Vault,
     queue: Arc<Queue>,
+    outbox: Outbox,
 }
 
 /// When a delivery is to be parsed again, and in which lane.
@@ -67,7 +69,7 @@ struct Standing {
 }
 
 impl Parser {
-    /// Parses into `acceptor`.
+    /// Parses into `acceptor`; of what could not be parsed, `outbox` tells.
     #[must_use]
     pub const fn new(
         context: Context,
@@ -75,8 +77,9 @@ impl Parser {
         app_hooks: AppHooks,
         vault: Vault,
         queue: Arc<Queue>,
+        outbox: Outbox,
     ) -> Self {
-        Self { context, acceptor, app_hooks, vault, queue }
+        Self { context, acceptor, app_hooks, vault, queue, outbox }
     }
 
     /// Takes up a delivery whose time has come: leases it durably, then parses it.

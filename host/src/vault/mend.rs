@@ -7,7 +7,7 @@ use std::borrow::Borrow;
 
 use trunnion_core::{
     id::{ConnectionId, UserId},
-    records::Connection,
+    records::{Connection, EventType},
     scope::Scope,
 };
 use trunnion_store::{Batch, CommitError, Versioned, tables::Connections};
@@ -16,6 +16,7 @@ use super::{Given, Vault, renew::Need};
 use crate::{
     error::{Error, Result},
     finish::finish,
+    outbox::{Happening, Leaving},
     runs::Work,
 };
 
@@ -42,7 +43,7 @@ impl Vault {
         };
         let mut batch = Batch::new();
         batch.replace::<Connections>(scope, &(record.user, record.id), &marked, *version);
-        match self.context.store.commit(batch).await {
+        match self.told(scope, batch, EventType::ConnectionNeedsAttention, &marked).await? {
             Ok(_) => Ok(()),
             // Somebody marked, mended or removed it meanwhile: their word is newer.
             Err(CommitError::Conflict { .. }) => Ok(()),
@@ -142,6 +143,7 @@ impl Vault {
             let Versioned { record: old, version } = self.connection(scope, user, id).await?;
             let Connection { scheme, title, parameters, secrets, tokens, .. } = new.unwrap_or(&old).clone();
             let now = self.context.now();
+            let was_broken = old.needs_attention.is_some();
             let mended = Connection {
                 scheme,
                 title,
@@ -154,12 +156,20 @@ impl Vault {
             };
             let mut batch = Batch::new();
             batch.replace::<Connections>(scope, &(user, id), &mended, version);
+            let leaving = if was_broken {
+                let happening = Happening::to_connection(EventType::ConnectionConnected, &mended);
+                self.outbox.event(scope, happening).await?
+            } else {
+                Leaving::none()
+            };
+            leaving.add_to(&mut batch, scope);
             // To its end: a caller that goes away must not leave anybody waiting for a mended connection.
-            let vault = self.clone();
+            let (vault, scope) = (self.clone(), *scope);
             let committed = finish(async move {
                 let committed = vault.context.store.commit(batch).await;
                 if committed.is_ok() {
                     vault.attention().wake(id);
+                    vault.outbox.go(&scope, leaving);
                 }
                 committed
             });

@@ -6,6 +6,7 @@
 
 mod deploy;
 mod disconnect;
+mod events;
 mod look;
 mod upgrade;
 
@@ -39,6 +40,7 @@ use crate::{
     context::Context,
     error::{Error, Result, present},
     finish::finish,
+    outbox::{Leaving, Outbox},
     triggers::{
         accept::{Acceptor, Beginning, app_key, call_key, custom_key, request_key, subscription_key},
         app_hooks::AppHooks,
@@ -89,7 +91,7 @@ pub enum Activity {
     Paused,
 }
 
-/// What feeds installations with work.
+/// What feeds installations with work, and tells of them.
 #[derive(Debug)]
 pub struct Feeds {
     /// Vendors' webhooks.
@@ -100,6 +102,8 @@ pub struct Feeds {
     pub schedules: Schedules,
     /// Vendors that have to be asked.
     pub pollers: Pollers,
+    /// What tells the ISV of installations.
+    pub outbox: Outbox,
 }
 
 /// Field values by workflow.
@@ -117,6 +121,7 @@ pub struct Installer {
     schedules: Schedules,
     acceptor: Acceptor,
     pollers: Pollers,
+    outbox: Outbox,
 }
 
 /// What follows from a commit about installations.
@@ -128,6 +133,8 @@ struct Following {
     beginnings: Vec<Beginning>,
     /// Keys that nobody holds any more.
     let_go: Vec<(InstallationId, LinePlace)>,
+    /// What tells the ISV of it.
+    leaving: Leaving,
 }
 
 /// What an installation is completed under, as it was read: both end with it.
@@ -155,8 +162,19 @@ impl Installer {
         feeds: Feeds,
         acceptor: Acceptor,
     ) -> Self {
-        let Feeds { subscriptions, app_hooks, schedules, pollers } = feeds;
-        Self { context, library, releases, vault, subscriptions, app_hooks, schedules, acceptor, pollers }
+        let Feeds { subscriptions, app_hooks, schedules, pollers, outbox } = feeds;
+        Self {
+            context,
+            library,
+            releases,
+            vault,
+            subscriptions,
+            app_hooks,
+            schedules,
+            acceptor,
+            pollers,
+            outbox,
+        }
     }
 
     /// A user's installations, oldest first.
@@ -216,11 +234,13 @@ impl Installer {
     async fn commit(
         &self,
         scope: &Scope,
-        batch: Batch,
+        mut batch: Batch,
         following: Following,
     ) -> Result<Result<(), CommitError>> {
-        let Following { changed, beginnings, let_go } = following;
+        let Following { changed, beginnings, let_go, leaving } = following;
         let (acceptor, scope) = (self.acceptor.clone(), *scope);
+        let outbox = self.outbox.clone();
+        leaving.add_to(&mut batch, &scope);
         let (schedules, pollers) = (self.schedules.clone(), self.pollers.clone());
         finish(async move {
             let begun = acceptor.begin(&scope, batch, beginnings).await?;
@@ -229,6 +249,7 @@ impl Installer {
                 pollers.changed(scope, user, installation);
             }
             if begun.is_ok() {
+                outbox.go(&scope, leaving);
                 acceptor.let_go(scope, let_go);
             }
             Ok(begun.map(drop))
@@ -452,8 +473,12 @@ impl Installer {
                 self.write(scope, plan, known, &mut batch).await?;
                 self.schedule(scope, plan, &mut batch).await?;
             }
-            let following =
-                Following { changed: keys.clone(), beginnings: told.clone(), ..Following::default() };
+            let following = Following {
+                changed: keys.clone(),
+                beginnings: told.clone(),
+                leaving: self.tell_isv_of_installing(scope, integration, planned, existing).await?,
+                ..Following::default()
+            };
             match self.commit(scope, batch, following).await? {
                 Ok(()) => return Ok(()),
                 // A tick or a poll came between: mark or position is another now.
@@ -611,14 +636,15 @@ impl Installer {
     pub async fn remove(&self, scope: &Scope, user: UserId, workflow: WorkflowId) -> Result<()> {
         let Versioned { record: installation, version } = self.copy(scope, user, workflow).await?;
         let beginnings = self.tell_of_removing(scope, &installation).await?;
-        self.take_away(scope, &installation, version, beginnings).await
+        let leaving = self.tell_isv_of_removing(scope, &installation).await?;
+        self.take_away(scope, &installation, version, (beginnings, leaving)).await
     }
 
     /// Removes a copy of a user who is being erased: as [`Self::remove`], and nobody is told, since nothing of the
     /// user's can run any more.
     pub async fn withdraw(&self, scope: &Scope, user: UserId, workflow: WorkflowId) -> Result<()> {
         let Versioned { record: installation, version } = self.copy(scope, user, workflow).await?;
-        self.take_away(scope, &installation, version, Vec::new()).await
+        self.take_away(scope, &installation, version, (Vec::new(), Leaving::none())).await
     }
 
     async fn take_away(
@@ -626,7 +652,7 @@ impl Installer {
         scope: &Scope,
         installation: &Installation,
         version: Version,
-        beginnings: Vec<Beginning>,
+        (beginnings, leaving): (Vec<Beginning>, Leaving),
     ) -> Result<()> {
         let Installation { user, workflow, .. } = *installation;
         let compiled = self.releases.get(scope, workflow, installation.release).await?;
@@ -646,6 +672,7 @@ impl Installer {
             changed: vec![(user, installation.id)],
             let_go: self.acceptor.release_keys(scope, installation.id, &mut batch).await?,
             beginnings,
+            leaving,
         };
         let removed = self.commit(scope, batch, following).await?;
         removed.map_err(|error| changed_meanwhile(error, installation.id))?;

@@ -13,8 +13,8 @@ use trunnion_core::{
     records::{
         ApiKey, AppHook, AppRegistration, Callback, Connection, ConnectorChange, ConnectorVersion, Consent,
         DeadLetter, DeadWork, Delivery, Digest, EndedRun, EventSchema, HeldKey, InstallLink, InstallSession,
-        Installation, Integration, LedgerEntry, LiveItem, LiveRun, OwnConnection, Poller, ScheduleMark,
-        SigningKey, StoredRelease, StreamDestination, Subscription, TokenKey, User, Workflow,
+        Installation, Integration, LedgerEntry, LiveItem, LiveRun, Notice, Outlet, OwnConnection, Poller,
+        ScheduleMark, SigningKey, StoredRelease, StreamDestination, Subscription, TokenKey, User, Workflow,
         Workspace as WorkspaceRecord,
     },
     scope::Scope,
@@ -143,6 +143,10 @@ tables! {
     80 TokenKeys: Environment, TokenKeyId => TokenKey, |_| Owner::Scope;
     /// Links that install an integration once.
     81 InstallLinks: Environment, InstallLinkId => InstallLink, |link| Owner::User(link.user);
+    /// Where operational events and errors go, by what goes there.
+    82 Outlets: Environment, String => Outlet, |_| Owner::Scope;
+    /// Operational events and errors that the ISV has not taken yet.
+    83 Notices: Environment, Id => Notice, |notice| owner_of_notice(notice);
 }
 
 /// The environment's own things are sealed under its key, everybody else's under theirs.
@@ -150,11 +154,17 @@ fn owner(user: UserId) -> Owner {
     if user == Connection::OWN { Owner::Scope } else { Owner::User(user) }
 }
 
-const fn owner_of_dead(letter: &DeadLetter) -> Owner {
+fn owner_of_dead(letter: &DeadLetter) -> Owner {
     match &letter.work {
         DeadWork::Run { user, .. } | DeadWork::Callback { user, .. } => Owner::User(*user),
         DeadWork::Delivery { delivery } => Owner::User(delivery.user),
+        DeadWork::Notice { notice } => owner_of_notice(notice),
     }
+}
+
+/// What is about a user is sealed under the user's key.
+fn owner_of_notice(notice: &Notice) -> Owner {
+    notice.user.map_or(Owner::Scope, owner)
 }
 
 /// Points at a user.
@@ -270,7 +280,7 @@ mod tests {
              24 StreamDestinations, 25 ConnectorHistory, 26 LiveItems, 27 ScheduleMarks, 30 Pollers, \
              31 ActivePollers, 35 RequestPaths, 36 CalledRuns, 37 Callbacks, 44 HeldKeys, 45 AppRegistrations, 46 Consents, \
              47 ConsentsByState, 48 OwnConnections, 60 AppHooks, 61 AppHooksByPath, 70 SigningKeys, 80 TokenKeys, \
-             81 InstallLinks",
+             81 InstallLinks, 82 Outlets, 83 Notices",
             "numbers are stored in every key and never change; only add at the end"
         );
     }

@@ -86,6 +86,8 @@ async fn store(runs: &[LiveRun]) -> Store {
         secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned(),
         former: None,
         signatures: Signature::usual(),
+        failing_since: None,
+        disabled: None,
         created_at: at,
         updated_at: at,
     };

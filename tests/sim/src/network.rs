@@ -42,7 +42,8 @@ impl Network {
         let body: Value = serde_json::from_slice(&post.body).map_err(|_| denied("JSON"))?;
         let key = post.headers.get("webhook-id").and_then(|id| id.to_str().ok());
         let key = key.ok_or_else(|| denied("a `webhook-id`"))?;
-        let written = if post.url == ANSWERS {
+        let to_caller = post.url == ANSWERS;
+        let written = if to_caller {
             let (run, told) = told(&body).ok_or_else(|| denied("an answer there"))?;
             self.called_back(run, told, key)
         } else {
@@ -72,7 +73,8 @@ impl Network {
             Fate::Done => Ok(posted(204, None)),
             Fate::Refused(CallError::RateLimited { retry_after_ms }) => Ok(posted(429, retry_after_ms)),
             Fate::Refused(CallError::Unavailable { message }) => Err(SendError::Unreachable(message)),
-            Fate::Refused(CallError::Rejected { .. }) => Ok(posted(410, None)),
+            // Of a stream it would switch the destination off, for every later story as well.
+            Fate::Refused(CallError::Rejected { .. }) if to_caller => Ok(posted(410, None)),
             Fate::Refused(_) => Ok(posted(503, None)),
             Fate::Doubtful { error: CallError::Uncertain { message }, .. } => {
                 Err(SendError::TimedOut(message))

@@ -124,8 +124,13 @@ impl Stage {
             limits: RateLimits::default(),
             public_url: Arc::from("https://host.example"),
         });
-        let config =
-            Config { workers: self.plan.workers, max_waiting: self.plan.max_waiting, ..Config::default() };
+        let config = Config {
+            workers: self.plan.workers,
+            max_waiting: self.plan.max_waiting,
+            // Days of failure are for stories of their own.
+            stream_disable_secs: 0,
+            ..Config::default()
+        };
         let (services, worker) = server::wire(&config, context, swaps);
         Ok(Wired { services: Arc::new(services), worker, disk })
     }

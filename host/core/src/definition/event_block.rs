@@ -3,11 +3,13 @@
 //! Alloy shows it among a workflow's blocks and sends it with every stream as `X-Alloy-BlockName` and
 //! `X-Alloy-BlockType`.
 
+use serde::{Deserialize, Serialize};
+
 use super::Trigger;
 use crate::schedule::Schedule;
 
 /// An event block.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventBlock {
     /// What it is called: the trigger, the custom event, or what a schedule says.
     pub name: String,

@@ -22,6 +22,12 @@ pub struct StreamDestination {
     /// How requests are signed.
     #[serde(default = "Signature::usual")]
     pub signatures: BTreeSet<Signature>,
+    /// Since when nothing but failures came of it; none where it took what came last.
+    #[serde(default)]
+    pub failing_since: Option<Timestamp>,
+    /// Why nothing is sent there any more, where that is so.
+    #[serde(default)]
+    pub disabled: Option<DisabledStream>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -45,6 +51,15 @@ impl fmt::Debug for StreamDestination {
             .field("signatures", &self.signatures)
             .finish_non_exhaustive()
     }
+}
+
+/// That a destination was switched off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DisabledStream {
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
 }
 
 /// A way to sign a request to the ISV.

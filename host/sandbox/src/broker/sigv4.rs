@@ -4,7 +4,7 @@
 //! since a signature is over the URL and the time. Own code, since the vendor's crate brings a second set of hashes
 //! beside aws-lc-rs and twenty crates with it; AWS's own examples are the tests.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use aws_lc_rs::{
     digest::{SHA256, digest},
@@ -31,17 +31,35 @@ const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 const BODY_HASH: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
 /// With what and for what requests are signed.
-pub(super) struct Signer {
-    pub(super) access_key: Zeroizing<String>,
-    pub(super) secret_key: Zeroizing<String>,
-    pub(super) session_token: Option<Zeroizing<String>>,
-    pub(super) service: String,
-    pub(super) region: String,
+pub struct Signer {
+    /// The key's id.
+    pub access_key: Zeroizing<String>,
+    /// Its secret.
+    pub secret_key: Zeroizing<String>,
+    /// What proves a temporary key.
+    pub session_token: Option<Zeroizing<String>>,
+    /// The service, such as `events`.
+    pub service: String,
+    /// The region, such as `eu-central-1`.
+    pub region: String,
+}
+
+impl fmt::Debug for Signer {
+    /// Leaves the keys out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signer")
+            .field("service", &self.service)
+            .field("region", &self.region)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Signer {
-    /// Adds the signature's headers, in place of any that the guest wrote.
-    pub(super) fn sign(
+    /// Adds the signature's headers, in place of any that were there.
+    ///
+    /// # Errors
+    /// [`SendError::Denied`] where a key does not fit into a header.
+    pub fn sign(
         &self,
         (method, url): (&Method, &Url),
         headers: &mut HeaderMap,

@@ -59,6 +59,7 @@ pub(super) async fn one(
     let (name, whole) = match &letter.work {
         LetterWork::Run(run) => ("run", run.as_deref().map_or(Value::Null, runs::whole)),
         LetterWork::Callback { run, url, .. } => ("callback", json!({ "run_id": run, "url": url })),
+        LetterWork::Notice(notice) => ("notice", notice.body.clone()),
         LetterWork::Delivery(delivery, _) => (
             "delivery",
             json!({
@@ -126,8 +127,10 @@ async fn wanted(services: &Services, scope: &Scope, filter: Filter) -> Result<(W
         Some("run") => Some(Kind::Run),
         Some("delivery") => Some(Kind::Delivery),
         Some("callback") => Some(Kind::Callback),
+        Some("notice") => Some(Kind::Notice),
         Some(other) => {
-            return Err(invalid(format!("`kind` is `run`, `delivery` or `callback`, not `{other}`")));
+            let message = format!("`kind` is `run`, `delivery`, `callback` or `notice`, not `{other}`");
+            return Err(invalid(message));
         }
     };
     let user = match &filter.user_id {
@@ -162,7 +165,13 @@ fn outline(letter: &Letter) -> Value {
             "subscription_id": delivery.subscription,
             "app": app,
             // What came to an app's own webhook is no single user's.
-            "user_id": delivery.app.is_none().then_some(letter.user),
+            "user_id": delivery.app.is_none().then_some(letter.user).flatten(),
+        }),
+        LetterWork::Notice(notice) => json!({
+            "kind": "notice",
+            "stream": notice.stream,
+            "type": notice.body.get("type"),
+            "user_id": letter.user,
         }),
     };
     json!({

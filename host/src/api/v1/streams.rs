@@ -81,6 +81,15 @@ pub(super) async fn rotate(
     Ok(Json(with_secret(&services, &scope, &destination).await?))
 }
 
+pub(super) async fn enable(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Failure> {
+    let destination = services.destinations.enable(&scope, &name).await?;
+    Ok(Json(shape(&services, &scope, &destination).await?.into()))
+}
+
 async fn with_secret(
     services: &Services,
     scope: &Scope,
@@ -96,7 +105,17 @@ async fn shape(
     scope: &Scope,
     destination: &StreamDestination,
 ) -> Result<Map<String, Value>, Failure> {
-    let StreamDestination { name, url, former, signatures, created_at, updated_at, .. } = destination;
+    let StreamDestination {
+        name,
+        url,
+        former,
+        signatures,
+        failing_since,
+        disabled,
+        created_at,
+        updated_at,
+        ..
+    } = destination;
     let mut shape = Map::new();
     let mut put = |member: &str, value: Value| shape.insert(member.to_owned(), value);
     put("name", json!(name));
@@ -113,6 +132,9 @@ async fn shape(
     if let Some(former) = former.as_ref().filter(|former| former.until > services.context.now()) {
         put("former_secret_signs_until", json!(former.until.to_string()));
     }
+    put("failing_since", json!(failing_since.map(|since| since.to_string())));
+    let disabled = disabled.as_ref();
+    put("disabled", json!(disabled.map(|off| json!({ "at": off.at.to_string(), "reason": off.reason }))));
     put("created_at", json!(created_at.to_string()));
     put("updated_at", json!(updated_at.to_string()));
     Ok(shape)

@@ -18,7 +18,7 @@ use crate::limits::{Drawn, Limited};
 pub(super) type Limits<'a> = (Limited, &'a Drawn<'a>);
 
 /// The limit of whoever's limits no manifest declares.
-pub(super) const UNDECLARED: [(&str, Pace); 1] = [("", Pace::UNDECLARED)];
+pub(crate) const UNDECLARED: [(&str, Pace); 1] = [("", Pace::UNDECLARED)];
 
 /// Why and until when a step waits for something outside the run.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use trunnion_core::{
-    id::{ConnectionId, DeliveryId, RunId, UserId},
+    id::{ConnectionId, DeliveryId, Id, RunId, UserId},
     machine::RunState,
     records::{Delivery, DeliveryBody, LiveRun},
     release::{CompiledKind, CompiledStep, Program},
@@ -61,6 +61,15 @@ pub enum Work {
         /// Whose.
         user: UserId,
     },
+    /// An event or error that the ISV is to be told.
+    NoticeDue {
+        /// Where it is.
+        scope: Scope,
+        /// Which.
+        id: Id,
+        /// Whom it is about.
+        user: UserId,
+    },
 }
 
 /// Work in the queue: where it stands, and what its payload weighs, here or in the store.
@@ -85,7 +94,10 @@ impl Item {
     pub(super) fn kept(&self) -> usize {
         match self.work {
             Work::Held(_) | Work::Delivery { .. } => self.payload(),
-            Work::RunDue { .. } | Work::DeliveryDue { .. } | Work::CallbackDue { .. } => 0,
+            Work::RunDue { .. }
+            | Work::DeliveryDue { .. }
+            | Work::CallbackDue { .. }
+            | Work::NoticeDue { .. } => 0,
         }
     }
 
@@ -112,7 +124,8 @@ impl Work {
             Self::Held(held) => (held.scope, held.run.user),
             Self::RunDue { scope, user, .. }
             | Self::DeliveryDue { scope, user, .. }
-            | Self::CallbackDue { scope, user, .. } => (*scope, *user),
+            | Self::CallbackDue { scope, user, .. }
+            | Self::NoticeDue { scope, user, .. } => (*scope, *user),
             Self::Delivery { scope, delivery, .. } => (*scope, delivery.user),
         }
     }
@@ -122,7 +135,10 @@ impl Work {
         match self {
             Self::Held(held) => weight_of_run(&held.run),
             Self::Delivery { delivery, .. } => weight_of_delivery(delivery),
-            Self::RunDue { .. } | Self::DeliveryDue { .. } | Self::CallbackDue { .. } => 0,
+            Self::RunDue { .. }
+            | Self::DeliveryDue { .. }
+            | Self::CallbackDue { .. }
+            | Self::NoticeDue { .. } => 0,
         }
     }
 }
@@ -189,6 +205,9 @@ pub fn likely_lane(run: &LiveRun) -> Lane {
 
 /// The lane of a user's callbacks: slow receivers do not take all workers.
 pub const CALLBACKS: Lane = Lane::Destination(0);
+
+/// The lane of what the ISV is told about a user, or about the environment itself.
+pub const NOTICES: Lane = Lane::Destination(1);
 
 /// The lane of a call on the user's connection to `app`, or on one of the environment's own.
 fn asked_lane(run: &LiveRun, app: &str, own: Option<&str>) -> Lane {

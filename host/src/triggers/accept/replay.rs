@@ -49,7 +49,7 @@ impl Acceptor {
             let mut batch = Batch::new();
             batch.replace::<EndedRuns>(scope, &id, &named, version);
             add_run(&mut batch, scope, &held.run);
-            match self.commit(batch, vec![held]).await {
+            match self.commit(scope, batch, vec![held]).await? {
                 Ok(_) => return Ok(new),
                 Err(CommitError::Conflict { .. }) => {}
                 Err(error) => return Err(Error::Commit(error)),

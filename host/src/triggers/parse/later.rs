@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use trunnion_core::{
     call::CallError,
     clock::Timestamp,
@@ -25,6 +26,7 @@ use crate::{
     context::Context,
     error::{Error, Result},
     limits::{Drawn, Limited},
+    outbox::Happening,
     runs::{
         Work,
         act::Wait,
@@ -171,6 +173,11 @@ impl Parser {
     ) -> Result<Option<Again>> {
         tracing::warn!(delivery = %delivery.id, %error, "parsing was given up; the delivery is among the dead letters");
         let (id, attempts) = (delivery.id, delivery.attempts);
+        // What came to an app's own webhook is no single user's.
+        let user = delivery.app.is_none().then_some(delivery.user);
+        let about = json!({ "kind": "delivery", "delivery_id": id, "user_id": user });
+        let happening = Happening::dead_letter(id.0, Some(delivery.user), &error, about);
+        let leaving = self.outbox.event(&scope, happening).await?;
         let reason = format!("parsing failed after {attempts} attempts: {error}");
         delivery.last_error = Some(error);
         let letter = DeadLetter {
@@ -181,8 +188,13 @@ impl Parser {
         let mut batch = Batch::new();
         batch.remove::<Deliveries>(&scope, &id, version);
         batch.insert::<DeadLetters>(&scope, &id.0, &letter);
+        leaving.add_to(&mut batch, &scope);
         match self.context.store.commit(batch).await {
-            Ok(_) | Err(CommitError::Conflict { .. }) => Ok(None),
+            Ok(_) => {
+                self.outbox.go(&scope, leaving);
+                Ok(None)
+            }
+            Err(CommitError::Conflict { .. }) => Ok(None),
             Err(error) => Err(Error::Commit(error)),
         }
     }

@@ -25,6 +25,7 @@ use url::Url;
 use crate::{
     context::Context,
     error::{Error, Result, present},
+    outbox::{Happening, Outbox},
     runs::{Queue, RunLog, Work, persist::persist, queue::CALLBACKS},
     streams::{Destination, Streams},
 };
@@ -39,6 +40,7 @@ pub struct Callbacks {
     streams: Streams,
     runs: RunLog,
     queue: Arc<Queue>,
+    outbox: Outbox,
 }
 
 /// A URL that answers can be sent to.
@@ -63,10 +65,16 @@ pub(super) fn checked(url: &str) -> Result<String> {
 }
 
 impl Callbacks {
-    /// Sends by `streams`.
+    /// Sends by `streams`; of what nobody took, `outbox` tells.
     #[must_use]
-    pub const fn new(context: Context, streams: Streams, runs: RunLog, queue: Arc<Queue>) -> Self {
-        Self { context, streams, runs, queue }
+    pub const fn new(
+        context: Context,
+        streams: Streams,
+        runs: RunLog,
+        queue: Arc<Queue>,
+        outbox: Outbox,
+    ) -> Self {
+        Self { context, streams, runs, queue, outbox }
     }
 
     /// Sends the answer of `run`, if there is one by now, to whoever is to be called back.
@@ -170,6 +178,10 @@ impl Callbacks {
         error: CallError,
     ) -> Result<()> {
         tracing::warn!(%run, %error, "a callback was given up; it is among the dead letters");
+        let id = self.context.ids.next::<Id>();
+        let about = json!({ "kind": "callback", "run_id": run, "user_id": callback.user });
+        let happening = Happening::dead_letter(id, Some(callback.user), &error, about);
+        let leaving = self.outbox.event(scope, happening).await?;
         let letter = DeadLetter {
             at: self.context.now(),
             reason: format!("the callback failed after {} attempts: {error}", callback.attempts),
@@ -180,14 +192,18 @@ impl Callbacks {
                 callback: Some(Box::new(Callback { last_error: Some(error), ..callback })),
             },
         };
-        let id = self.context.ids.next::<Id>();
         let buried = || {
             let mut batch = Batch::new();
             batch.remove::<Table>(scope, &run, version);
             batch.insert::<DeadLetters>(scope, &id, &letter);
+            leaving.add_to(&mut batch, scope);
             batch
         };
-        settled(persist(&self.context.store, run, buried).await)
+        let committed = persist(&self.context.store, run, buried).await;
+        if committed.is_ok() {
+            self.outbox.go(scope, leaving);
+        }
+        settled(committed)
     }
 
     async fn forget(&self, scope: &Scope, run: RunId, version: Version) -> Result<()> {
