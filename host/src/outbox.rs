@@ -4,13 +4,14 @@
 //! Invariants: a notice is durable in the very commit of what it tells, so neither is there without the other; its
 //! `webhook-id` is its own id, the same over every attempt and redrive. What is about a user is sealed under the user's
 //! key and goes with it. Nothing is told of notices themselves, or a receiver that is down would be told of that without
-//! end. `outlets` says where they go, `postman` brings them there, `event_bridge` speaks to AWS.
+//! end. What steps put into batches leaves by the same way, in the commit of the step. `outlets` says where notices go,
+//! `postman` brings them there, `event_bridge` speaks to AWS.
 
 mod event_bridge;
 pub mod outlets;
 mod postman;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value, json};
 use trunnion_core::{
@@ -18,13 +19,13 @@ use trunnion_core::{
     definition::{Definition, StepKind},
     id::{Id, UserId},
     machine::{Outcome, Status, idempotency_key},
-    records::{Connection, EventType, LiveRun, Notice, NoticeOrigin, Outlet},
+    records::{BatchRule, Connection, EventType, LiveRun, Notice, NoticeOrigin, Outlet, StreamDestination},
     release::Release,
     scope::Scope,
 };
 use trunnion_store::{
     Batch,
-    tables::{Notices, Outlets as OutletTable},
+    tables::{BatchItems, Notices, Outlets as OutletTable},
 };
 
 use self::outlets::{ERRORS, EVENT_BRIDGE, EVENTS};
@@ -33,7 +34,8 @@ use crate::{
     context::Context,
     error::Result,
     patience::{Patience, may_be_tried_again},
-    runs::{Queue, Work},
+    runs::{Queue, Work, queue::NOTICES},
+    streams::batches::{self, Gathering, Item},
 };
 
 /// Takes in what is to be told.
@@ -41,12 +43,16 @@ use crate::{
 pub struct Outbox {
     context: Context,
     queue: Arc<Queue>,
+    gathering: Arc<Gathering>,
+    /// The newest place of an item: a later one is behind it, within a millisecond as well.
+    newest: Arc<Mutex<Option<Id>>>,
 }
 
 /// What leaves the host with a commit: it is added to that, and sent on its way once that was made.
 #[derive(Debug, Default)]
 pub struct Leaving {
     notices: Vec<(Id, Notice)>,
+    items: Vec<Item>,
 }
 
 /// An operational event that is about to become true.
@@ -86,7 +92,13 @@ impl Leaving {
     /// Nothing.
     #[must_use]
     pub const fn none() -> Self {
-        Self { notices: Vec::new() }
+        Self { notices: Vec::new(), items: Vec::new() }
+    }
+
+    /// An item of a batch.
+    #[must_use]
+    pub fn item(item: Item) -> Self {
+        Self { notices: Vec::new(), items: vec![item] }
     }
 
     /// Adds it to the commit of what it tells.
@@ -94,19 +106,60 @@ impl Leaving {
         for (id, notice) in &self.notices {
             batch.insert::<Notices>(scope, id, notice);
         }
+        for Item { id, line, record, .. } in &self.items {
+            batch.insert::<BatchItems>(scope, &(*line, *id), record);
+        }
+    }
+
+    /// Lets go of what would be told: what it tells is not so any more.
+    pub fn tell_nobody(&mut self) {
+        self.notices.clear();
     }
 
     /// Takes in what else leaves with the same commit.
     pub fn extend(&mut self, other: Self) {
         self.notices.extend(other.notices);
+        self.items.extend(other.items);
     }
 }
 
 impl Outbox {
     /// Notices are brought on their way by `queue`.
     #[must_use]
-    pub const fn new(context: Context, queue: Arc<Queue>) -> Self {
-        Self { context, queue }
+    pub fn new(context: Context, queue: Arc<Queue>) -> Self {
+        Self { context, queue, gathering: Arc::default(), newest: Arc::default() }
+    }
+
+    /// What is known in memory of every destination's batches.
+    #[must_use]
+    pub fn gathering(&self) -> &Gathering {
+        &self.gathering
+    }
+
+    /// A user's item for a destination that gathers, behind all that came before it.
+    #[must_use]
+    pub fn item(
+        &self,
+        scope: &Scope,
+        user: UserId,
+        (to, rule): (&StreamDestination, BatchRule),
+        body: &Value,
+    ) -> Item {
+        let id = {
+            let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+            let fresh: Id = self.context.ids.next();
+            let id = newest.map_or(fresh, |newest| if fresh > newest { fresh } else { newest.following() });
+            *newest = Some(id);
+            id
+        };
+        let line = batches::waiting_line(&self.context.store, scope, &to.name);
+        let record = batches::item_of(user, body, self.context.now());
+        Item { id, line, stream: Arc::from(to.name.as_str()), rule, record }
+    }
+
+    /// Has a destination's batches looked after, whose rule may be another now.
+    pub fn look_after(&self, scope: &Scope, stream: &str) {
+        self.queue.push(batches::due(*scope, Arc::from(stream)));
     }
 
     /// What is to be told of this, where somebody wants to know.
@@ -120,7 +173,7 @@ impl Outbox {
         let now = self.context.now();
         let body = json!({ "type": kind, "timestamp": now.to_string(), "data": data });
         let notice = self.notice(user, Some(stream.clone()), body, None);
-        Ok(Leaving { notices: vec![notice] })
+        Ok(Leaving { notices: vec![notice], items: Vec::new() })
     }
 
     /// What is to be told of a run that ended: its error, and that it is a dead letter. The disk is waited for: this
@@ -185,6 +238,11 @@ impl Outbox {
     pub fn go(&self, scope: &Scope, leaving: Leaving) {
         for (id, notice) in leaving.notices {
             self.queue.push(due(*scope, id, &notice));
+        }
+        for item in leaving.items {
+            if let Some(time) = self.gathering.arrived(*scope, &item) {
+                self.queue.push_at_to(time, NOTICES, batches::due(*scope, item.stream));
+            }
         }
     }
 

@@ -48,7 +48,7 @@ use crate::{
         execute::Executor,
         queue::{Bounds, Limits, Load},
     },
-    streams::{Destinations, SigningKeys, Streams},
+    streams::{Batches, Destinations, SigningKeys, Streams},
     triggers::{
         accept::Acceptor,
         app_hooks::AppHooks,
@@ -313,7 +313,7 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
     let routes = Routes::new(context.clone(), acceptor.clone(), Users::new(context.clone()));
     let calls = Calls::new(context.clone(), acceptor.clone(), Arc::clone(&releases));
     let keys = SigningKeys::new(context.clone());
-    let destinations = Destinations::new(context.clone(), keys.clone());
+    let destinations = Destinations::new(context.clone(), keys.clone(), outbox.clone());
     let disable_after = Duration::from_secs(config.stream_disable_secs);
     let streams = Streams::new(context.clone(), keys, outbox.clone(), disable_after);
     let actor = Actor::new(context.clone(), vault.clone(), streams.clone(), calls, routes);
@@ -335,9 +335,10 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         outbox.clone(),
     );
     let callbacks =
-        Callbacks::new(context.clone(), streams.clone(), runs.clone(), Arc::clone(&queue), outbox);
+        Callbacks::new(context.clone(), streams.clone(), runs.clone(), Arc::clone(&queue), outbox.clone());
+    let batches = Batches::new(context.clone(), streams.clone(), Arc::clone(&queue), outbox);
     let postman = Postman::new(context.clone(), streams, Arc::clone(&queue));
-    let hands = Hands { executor, parser, callbacks, postman };
+    let hands = Hands { executor, parser, callbacks, postman, batches };
     let worker = Worker::new(context.clone(), Arc::clone(&queue), hands);
     let requests = Requests::new(
         context.clone(),

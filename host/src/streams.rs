@@ -4,31 +4,41 @@
 //! One attempt per call: when to try again is the run machine's decision. The `webhook-id` is the step's
 //! idempotency key, the same over every attempt, so that a receiver can drop repetitions. `destinations` says where
 //! streams go, `signing` what proves that they are ours, `keys` holds the environment's private keys,
-//! `health` knows which destinations take nothing.
+//! `health` knows which destinations take nothing, `batches` sends what several runs gave in one request.
 
+pub mod batches;
 pub mod destinations;
 mod health;
 pub mod keys;
 mod signing;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use serde_json::{Value, json};
-use trunnion_core::{call::CallError, javascript::Written, records::Signature, scope::Scope};
+use trunnion_core::{
+    call::CallError,
+    javascript::Written,
+    records::{Signature, StreamDestination},
+    scope::Scope,
+};
 use trunnion_sandbox::{
     Exchange,
     broker::{Post, SendError},
 };
-use trunnion_store::tables::StreamDestinations;
+use trunnion_store::{Versioned, tables::StreamDestinations};
 use url::Url;
 
-use self::signing::{Unsigned, add_companions, add_signatures, text_of};
 pub use self::{
+    batches::Batches,
     destinations::Destinations,
     keys::SigningKeys,
     signing::{Companions, Origin},
+};
+use self::{
+    batches::Item,
+    signing::{Unsigned, add_companions, add_signatures, text_of},
 };
 use crate::{context::Context, error::Result, outbox::Outbox};
 
@@ -37,6 +47,9 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Longest Retry-After that is honoured.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// A destination as it was read.
+type Known = Versioned<Arc<StreamDestination>>;
 
 /// Sends streams.
 #[derive(Clone, Debug)]
@@ -71,12 +84,39 @@ pub struct Sent {
     pub exchange: Option<Exchange>,
 }
 
+/// What became of a step's body.
+#[derive(Debug)]
+pub enum Taken {
+    /// It was sent, or tried to.
+    Sent(Sent),
+    /// It waits for its batch, once what the step did is durable.
+    Gathered(Item),
+}
+
 impl Streams {
     /// Over `context`; environments' keys are `keys`. A destination of which nothing but failures came for
     /// `disable_after` is switched off, none where that is zero; `outbox` tells of it.
     #[must_use]
     pub const fn new(context: Context, keys: SigningKeys, outbox: Outbox, disable_after: Duration) -> Self {
         Self { context, keys, outbox, disable_after }
+    }
+
+    /// Takes a step's body for the destination of this name: into a batch, where it gathers, or sends it, once.
+    pub async fn take(
+        &self,
+        scope: &Scope,
+        name: &str,
+        key: &str,
+        body: &Value,
+        origin: Origin<'_>,
+    ) -> Result<Taken> {
+        let Some(known) = self.known(scope, name).await? else {
+            return Ok(Taken::Sent(nowhere(scope, name)));
+        };
+        if let Some(rule) = known.record.batch {
+            return Ok(Taken::Gathered(self.outbox.item(scope, origin.user, (&known.record, rule), body)));
+        }
+        self.send_to(scope, &known, key, body, Some(origin)).await.map(Taken::Sent)
     }
 
     /// Sends `body` to the destination of this name, once.
@@ -88,15 +128,26 @@ impl Streams {
         body: &Value,
         origin: Option<Origin<'_>>,
     ) -> Result<Sent> {
-        let known = self.context.store.recall::<StreamDestinations>(scope, &name.to_owned()).await?;
-        let Some(known) = known else {
-            let environment = scope.environment;
-            let message = format!(
-                "stream `{name}` has no destination in {environment}; set one with PUT /v1/streams/{name}"
-            );
-            return Ok(Sent { result: Err(CallError::Unavailable { message }), exchange: None });
-        };
+        match self.known(scope, name).await? {
+            Some(known) => self.send_to(scope, &known, key, body, origin).await,
+            None => Ok(nowhere(scope, name)),
+        }
+    }
+
+    async fn known(&self, scope: &Scope, name: &str) -> Result<Option<Known>> {
+        Ok(self.context.store.recall::<StreamDestinations>(scope, &name.to_owned()).await?)
+    }
+
+    async fn send_to(
+        &self,
+        scope: &Scope,
+        known: &Known,
+        key: &str,
+        body: &Value,
+        origin: Option<Origin<'_>>,
+    ) -> Result<Sent> {
         let destination = &known.record;
+        let name = &destination.name;
         if let Some(off) = &destination.disabled {
             return Ok(Sent { result: Err(health::disabled(name, off)), exchange: None });
         }
@@ -104,7 +155,7 @@ impl Streams {
         let (url, signatures) = (destination.url.as_str(), &destination.signatures);
         let to = Destination { scope, url, secrets: &secrets, signatures, origin };
         let Sent { result, exchange } = self.post(&format!("stream `{name}`"), to, key, body).await?;
-        Ok(Sent { result: self.note(scope, &known, result).await?, exchange })
+        Ok(Sent { result: self.note(scope, known, result).await?, exchange })
     }
 
     /// Sends `body` there, once; `what` names it in messages.
@@ -159,6 +210,14 @@ impl Streams {
         add_signatures(&mut headers, &made)?;
         Ok(headers)
     }
+}
+
+/// What is sent to a stream that has no destination: it may get one any time.
+fn nowhere(scope: &Scope, name: &str) -> Sent {
+    let environment = scope.environment;
+    let message =
+        format!("stream `{name}` has no destination in {environment}; set one with PUT /v1/streams/{name}");
+    Sent { result: Err(CallError::Unavailable { message }), exchange: None }
 }
 
 /// A 2xx is taken; 410 asks never to send again; anything else is tried again, since a receiver's 4xx is more

@@ -14,6 +14,7 @@ mod apply;
 mod attention;
 mod author;
 mod author_dev;
+mod batches;
 mod bench;
 mod bigquery;
 mod boundaries;

@@ -26,6 +26,22 @@ impl Id {
         &self.0
     }
 
+    /// The id right behind it: for a row of ids that must sort as they were made.
+    #[must_use]
+    pub fn following(self) -> Self {
+        let mut bytes = self.0;
+        let mut place = bytes.len();
+        while let Some(before) = place.checked_sub(1) {
+            place = before;
+            let Some(byte) = bytes.as_mut_slice().get_mut(place) else { break };
+            *byte = byte.wrapping_add(1);
+            if *byte != 0 {
+                break;
+            }
+        }
+        Self(bytes)
+    }
+
     /// When it was made, by the clock of the process that made it.
     #[must_use]
     pub const fn created_at(&self) -> Timestamp {
@@ -208,6 +224,20 @@ mod tests {
         assert_eq!(first.to_string().len(), 24);
         assert_eq!(first.to_string().parse::<UserId>(), Ok(first));
         assert_eq!(serde_json::to_string(&first).unwrap(), format!("\"{first}\""));
+    }
+
+    #[test]
+    fn the_following_id_is_the_next_larger_one() {
+        let id = |end: [u8; 3]| {
+            let mut bytes = [7; 12];
+            bytes[9..].copy_from_slice(&end);
+            Id::from_bytes(bytes)
+        };
+        for (before, after) in [([0, 0, 1], [0, 0, 2]), ([0, 0, 255], [0, 1, 0]), ([1, 255, 255], [2, 0, 0])]
+        {
+            assert_eq!(id(before).following(), id(after));
+            assert!(id(before) < id(after));
+        }
     }
 
     #[test]

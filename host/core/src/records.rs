@@ -15,7 +15,7 @@ use serde_json::Value;
 
 pub use self::{
     outlet::{EventBridge, EventType, Notice, NoticeOrigin, Outlet},
-    stream::{DisabledStream, Signature, SigningKey, StreamDestination},
+    stream::{BatchItem, BatchRule, DisabledStream, Signature, SigningKey, StreamBatch, StreamDestination},
     tokens::{InstallLink, TokenKey},
     vault::{AppRegistration, Consent, FormerSecret, OwnConnection, Tokens},
 };
@@ -796,6 +796,11 @@ pub enum DeadWork {
     Notice {
         /// The notice itself.
         notice: Box<Notice>,
+    },
+    /// Items that a destination did not take; they are kept beside it.
+    Batch {
+        /// The batch itself.
+        batch: Box<StreamBatch>,
     },
 }
 

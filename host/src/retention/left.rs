@@ -13,9 +13,9 @@ use trunnion_core::{
 use trunnion_store::{
     Batch, KeyOwner, Position, Swept, Table,
     tables::{
-        ActivePollers, Callbacks, CalledRuns, Connections, Consents, ConsentsByState, Deliveries, HeldKeys,
-        InstallLinks, InstallSessions, Installations, LiveItems, LiveRuns, Notices, Pollers, RequestPaths,
-        ScheduleMarks, Subscriptions, Users, UsersByName,
+        ActivePollers, BatchItems, Callbacks, CalledRuns, Connections, Consents, ConsentsByState, Deliveries,
+        HeldKeys, InstallLinks, InstallSessions, Installations, LiveItems, LiveRuns, Notices, Pollers,
+        RequestPaths, ScheduleMarks, Subscriptions, Users, UsersByName,
     },
 };
 
@@ -37,6 +37,7 @@ impl Forgetting<'_> {
         self.unreadable::<Deliveries>(forgotten).await?;
         self.unreadable::<Callbacks>(forgotten).await?;
         self.unreadable::<Notices>(forgotten).await?;
+        self.unreadable::<BatchItems>(forgotten).await?;
         self.unreadable::<ScheduleMarks>(forgotten).await?;
         self.unreadable::<Pollers>(forgotten).await?;
         self.unreadable::<Users>(forgotten).await?;

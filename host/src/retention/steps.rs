@@ -5,11 +5,14 @@ use trunnion_core::{clock::Timestamp, machine::Status, records::LiveRun};
 use trunnion_store::{
     Batch, CommitError, Position, ReadError, Select, Store,
     store::ExpireError,
-    tables::{DeadLetters, EndedRuns, LiveItems, RunsByWorkflow},
+    tables::{BatchItems, DeadLetters, EndedRuns, LiveItems, RunsByWorkflow},
 };
 
 use super::{Forgotten, RetentionConfig, rest::Pace};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    streams::batches::dead_line,
+};
 
 /// Records read, and deleted at most, in one step.
 pub(super) const STEP: usize = 128;
@@ -105,13 +108,18 @@ impl Forgetting<'_> {
                 }
                 position = Position::after::<DeadLetters>(&letter.place, &letter.key);
                 if letter.record.as_ref().is_none_or(|record| record.at < before) {
-                    // What its run's loop had come to goes with it; a large one over several sweeps.
+                    // What its run's loop had come to, or its batch held, goes with it; a large one over several sweeps.
                     let select = Select::all().prefix(&letter.key).limit(STEP);
                     let items = self.store.list::<LiveItems>(&letter.place, select).await?;
                     for item in &items {
                         batch.remove::<LiveItems>(&letter.place, &item.key, item.version);
                     }
-                    if items.len() < STEP {
+                    let select = Select::all().prefix(&dead_line(letter.key)).limit(STEP);
+                    let sent = self.store.list::<BatchItems>(&letter.place, select).await?;
+                    for item in &sent {
+                        batch.remove::<BatchItems>(&letter.place, &item.key, item.version);
+                    }
+                    if items.len() < STEP && sent.len() < STEP {
                         batch.remove::<DeadLetters>(&letter.place, &letter.key, letter.version);
                         forgotten.dead_letters += 1;
                     }

@@ -20,10 +20,10 @@ use trunnion_store::{
     Batch, Deployment, KeyOwner, KeyRing, Position, Select, Table,
     memory::Memory,
     tables::{
-        ActivePollers, Callbacks, CalledRuns, Connections, ConsentTarget, Consents, ConsentsByState,
-        DeadLetters, EndedRuns, HeldKeys, InstallLinks, InstallSessions, Installations, Ledger, LiveItems,
-        LiveRuns, Notices, PollTimer, Pollers, Present, RequestPaths, RequestTarget, RunOutline,
-        RunsByWorkflow, ScheduleMarks, Subscriptions, UserRef, Users, UsersByName,
+        ActivePollers, BatchItems, Callbacks, CalledRuns, Connections, ConsentTarget, Consents,
+        ConsentsByState, DeadLetters, EndedRuns, HeldKeys, InstallLinks, InstallSessions, Installations,
+        Ledger, LiveItems, LiveRuns, Notices, PollTimer, Pollers, Present, RequestPaths, RequestTarget,
+        RunOutline, RunsByWorkflow, ScheduleMarks, Subscriptions, UserRef, Users, UsersByName,
     },
 };
 
@@ -155,6 +155,8 @@ impl World {
         let callback: Callback = serde_json::from_value(callback).unwrap();
         batch.insert::<Callbacks>(&scope, &run.id, &callback);
         let notice = json!({ "user": user, "body": {}, "at": now, "not_before": now });
+        let item = json!({ "user": user, "body": {}, "bytes": 2, "at": now });
+        batch.insert::<BatchItems>(&scope, &([7; 16], run.id.0), &serde_json::from_value(item).unwrap());
         batch.insert::<Notices>(&scope, &run.id.0, &serde_json::from_value(notice).unwrap());
         let mut path = [0; 16];
         path[..12].copy_from_slice(installation.as_bytes());
@@ -218,6 +220,7 @@ impl World {
             count::<CalledRuns>(store).await,
             count::<Callbacks>(store).await,
             count::<Notices>(store).await,
+            count::<BatchItems>(store).await,
             count::<HeldKeys>(store).await,
         ]
     }

@@ -9,14 +9,14 @@ mod wait;
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use trunnion_core::{
     answer,
     call::CallError,
     clock::Timestamp,
     machine::{RunState, idempotency_key},
     mapping::{Condition, Environment, MappingError, Results, UserNames},
-    records::{LiveRun, LogLine, User},
+    records::{LiveRun, LogLevel, LogLine, User},
     release::{self, CompiledKind, Items, Program},
     scope::Scope,
 };
@@ -35,7 +35,8 @@ use crate::{
     context::Context,
     error::Result,
     limits::Limited,
-    streams::{Companions, Origin, Streams},
+    outbox::Leaving,
+    streams::{Companions, Origin, Streams, Taken, batches::Item},
     vault::Vault,
 };
 
@@ -72,6 +73,8 @@ pub struct Performed {
     pub result: Result<Effect, CallError>,
     /// What people read about it.
     pub log: Vec<LogLine>,
+    /// What leaves the host with the commit that records it.
+    pub leaving: Leaving,
 }
 
 /// What a step that went well gave.
@@ -164,15 +167,28 @@ impl<'a> Place<'a> {
 
 impl Performed {
     const fn early(input: Value, error: CallError) -> Self {
-        Self { input, result: Err(error), log: Vec::new() }
+        Self { input, result: Err(error), log: Vec::new(), leaving: Leaving::none() }
     }
 
     const fn in_place() -> Self {
-        Self { input: Value::Null, result: Ok(Effect::ItemsInPlace), log: Vec::new() }
+        Self {
+            input: Value::Null,
+            result: Ok(Effect::ItemsInPlace),
+            log: Vec::new(),
+            leaving: Leaving::none(),
+        }
+    }
+
+    /// It waits for its batch: the run goes on, whatever becomes of the batch.
+    fn gathered(input: Value, item: Item, at: Timestamp) -> Self {
+        let message = format!("put into a batch of stream `{}`", item.stream);
+        let log = vec![LogLine { at, step: None, level: LogLevel::Info, message }];
+        let output = json!({ "batched": true, "item": item.id });
+        Self { input, result: Ok(Effect::Output(output)), log, leaving: Leaving::item(item) }
     }
 
     const fn held(input: Value, wait: Wait) -> Self {
-        Self { input, result: Ok(Effect::Held(wait)), log: Vec::new() }
+        Self { input, result: Ok(Effect::Held(wait)), log: Vec::new(), leaving: Leaving::none() }
     }
 
     /// What rendering gave, without doing anything.
@@ -181,7 +197,7 @@ impl Performed {
         effect: impl FnOnce(T) -> Result<Effect, CallError>,
     ) -> Self {
         let result = rendered.map_err(unmapped).and_then(effect);
-        Self { input: Value::Null, result, log: Vec::new() }
+        Self { input: Value::Null, result, log: Vec::new(), leaving: Leaving::none() }
     }
 }
 
@@ -232,20 +248,30 @@ impl Actor {
                 if let Some(until) = place.state.parked {
                     let effect =
                         if until <= now { Effect::Output(Value::Null) } else { Effect::Parked(until) };
-                    return Ok(Performed { input: Value::Null, result: Ok(effect), log: Vec::new() });
+                    return Ok(Performed {
+                        input: Value::Null,
+                        result: Ok(effect),
+                        log: Vec::new(),
+                        leaving: Leaving::none(),
+                    });
                 }
                 Ok(Performed::rendered(seconds.render(&environment), |seconds| delayed(&seconds, now)))
             }
             CompiledKind::Call { workflow, input } => {
                 let called = Called { workflow: *workflow, step: &step.id };
                 if let Some(result) = self.calls.became(&place, called).await? {
-                    return Ok(Performed { input: Value::Null, result, log: Vec::new() });
+                    return Ok(Performed {
+                        input: Value::Null,
+                        result,
+                        log: Vec::new(),
+                        leaving: Leaving::none(),
+                    });
                 }
                 match input.render(&environment) {
                     Err(error) => Ok(Performed::early(Value::Null, unmapped(error))),
                     Ok(input) => {
                         let result = self.calls.begin(&place, called, input.clone()).await?;
-                        Ok(Performed { input, result, log: Vec::new() })
+                        Ok(Performed { input, result, log: Vec::new(), leaving: Leaving::none() })
                     }
                 }
             }
@@ -262,7 +288,7 @@ impl Actor {
             }),
             CompiledKind::Route => {
                 let result = self.routes.route(&place).await?;
-                Ok(Performed { input: Value::Null, result, log: Vec::new() })
+                Ok(Performed { input: Value::Null, result, log: Vec::new(), leaving: Leaving::none() })
             }
             CompiledKind::Respond { answer } => {
                 let parts = || {
@@ -290,11 +316,16 @@ impl Actor {
                     let companions = Companions::WithAlloy;
                     let origin =
                         Origin { workflow: run.workflow, user: run.user, run: run.id, event, companions };
-                    let sent = self.streams.send(scope, destination, &key, &body, Some(origin)).await?;
+                    let sent = match self.streams.take(scope, destination, &key, &body, origin).await? {
+                        Taken::Sent(sent) => sent,
+                        Taken::Gathered(item) => {
+                            return Ok(Performed::gathered(body, item, self.context.now()));
+                        }
+                    };
                     let now = self.context.now();
                     let log = sent.exchange.iter().map(|exchange| line_of(exchange, now)).collect();
                     let result = self.limited(&limits, &[], sent.result.map(Effect::Output));
-                    Ok(Performed { input: body, result, log })
+                    Ok(Performed { input: body, result, log, leaving: Leaving::none() })
                 }
             },
             CompiledKind::Action { app, action, connection, input } => match input.render(&environment) {
@@ -307,19 +338,22 @@ impl Actor {
                     };
                     let whom = Whom { app, action, own: connection.as_deref() };
                     let (result, log) = self.ask(&place, &step.id, whom, asked).await?;
-                    Ok(Performed { input, result, log })
+                    Ok(Performed { input, result, log, leaving: Leaving::none() })
                 }
             },
-            CompiledKind::Pages { .. } => {
-                Ok(Performed { input: Value::Null, result: Ok(Effect::Pages), log: Vec::new() })
-            }
+            CompiledKind::Pages { .. } => Ok(Performed {
+                input: Value::Null,
+                result: Ok(Effect::Pages),
+                log: Vec::new(),
+                leaving: Leaving::none(),
+            }),
             CompiledKind::Page { target, input } => match input.render(&environment) {
                 Err(error) => Ok(Performed::early(Value::Null, unmapped(error))),
                 Ok(input) => {
                     let text = input.to_string();
                     let asked = Asked::Page(&text);
                     let (result, log) = self.ask(&place, &step.id, Whom::from(target), asked).await?;
-                    Ok(Performed { input, result, log })
+                    Ok(Performed { input, result, log, leaving: Leaving::none() })
                 }
             },
             CompiledKind::Send { target, input } => {

@@ -11,14 +11,14 @@ use trunnion_core::{
     clock::Timestamp,
     id::{Id, RunId, UserId, WorkflowId},
     machine::{self, Outcome, Status},
-    records::{Callback, DeadLetter, DeadWork, Delivery, LiveRun, LogLevel, LogLine, Notice},
+    records::{Callback, DeadLetter, DeadWork, Delivery, LiveRun, LogLevel, LogLine, Notice, StreamBatch},
     scope::Scope,
 };
 use trunnion_store::{
     Batch, CommitError, Select, Versioned,
     tables::{
         Callbacks, DeadLetters as Letters, Deliveries, EndedRuns, HeldKeys, LiveRuns, Notices,
-        RunsByWorkflow, Subscriptions,
+        RunsByWorkflow, StreamBatches, Subscriptions,
     },
 };
 
@@ -32,6 +32,7 @@ use crate::{
     error::{Error, Result},
     finish::finish,
     outbox,
+    streams::batches,
     workflows::Releases,
 };
 
@@ -63,6 +64,8 @@ pub enum Kind {
     Callback,
     /// An event or error that nobody took.
     Notice,
+    /// Items that nobody took.
+    Batch,
 }
 
 /// Which letters; those that fit all that is named.
@@ -110,6 +113,8 @@ pub enum LetterWork {
     Callback { run: RunId, url: String, error: Option<CallError> },
     /// An event or error for the ISV.
     Notice(Box<Notice>),
+    /// Items of several runs.
+    Batch(Box<StreamBatch>),
 }
 
 /// A page of letters.
@@ -150,6 +155,7 @@ impl Letter {
             LetterWork::Delivery(delivery, _) => delivery.last_error.as_ref(),
             LetterWork::Callback { error, .. } => error.as_ref(),
             LetterWork::Notice(notice) => notice.last_error.as_ref(),
+            LetterWork::Batch(batch) => batch.last_error.as_ref(),
         }
     }
 
@@ -157,19 +163,23 @@ impl Letter {
         let Wanted { workflow, user, app, kind, error, from, to } = wanted;
         let run = match &self.work {
             LetterWork::Run(run) => run.as_deref(),
-            LetterWork::Delivery(..) | LetterWork::Callback { .. } | LetterWork::Notice(_) => None,
+            LetterWork::Delivery(..)
+            | LetterWork::Callback { .. }
+            | LetterWork::Notice(_)
+            | LetterWork::Batch(_) => None,
         };
         let of_app = |wanted: &String| match &self.work {
             LetterWork::Run(_) => run
                 .is_some_and(|run| run.digests.contains_key(wanted) || run.connections.contains_key(wanted)),
             LetterWork::Delivery(_, app) => app.as_ref() == Some(wanted),
-            LetterWork::Callback { .. } | LetterWork::Notice(_) => false,
+            LetterWork::Callback { .. } | LetterWork::Notice(_) | LetterWork::Batch(_) => false,
         };
         let own_kind = match &self.work {
             LetterWork::Run(_) => Kind::Run,
             LetterWork::Delivery(..) => Kind::Delivery,
             LetterWork::Callback { .. } => Kind::Callback,
             LetterWork::Notice(_) => Kind::Notice,
+            LetterWork::Batch(_) => Kind::Batch,
         };
         workflow.is_none_or(|wanted| run.is_some_and(|run| run.workflow == wanted))
             && user.is_none_or(|wanted| self.user == Some(wanted))
@@ -274,6 +284,12 @@ impl DeadLetters {
                     batch.insert::<Notices>(scope, &id, &notice);
                     Revived::Other(outbox::due(*scope, id, &notice))
                 }
+                DeadWork::Batch { batch: dead } => {
+                    let dead = StreamBatch { attempts: 0, not_before: self.context.now(), ..*dead };
+                    let key = batches::key_of(&self.context.store, scope, &dead);
+                    batch.insert::<StreamBatches>(scope, &key, &dead);
+                    Revived::Other(batches::due(*scope, Arc::from(dead.stream)))
+                }
             };
             // To its end: a caller that goes away must not leave behind what is in nobody's queue.
             let (store, queue, scope) = (self.context.store.clone(), Arc::clone(&self.queue), *scope);
@@ -322,8 +338,12 @@ impl DeadLetters {
         let Versioned { record: letter, version } = self.stored(scope, id).await?;
         let mut batch = Batch::new();
         batch.remove::<Letters>(scope, &id, version);
-        if let DeadWork::Run { run, .. } = letter.work {
-            remove_items(&mut batch, scope, &items_of(&self.context.store, scope, run).await?);
+        match letter.work {
+            DeadWork::Run { run, .. } => {
+                remove_items(&mut batch, scope, &items_of(&self.context.store, scope, run).await?);
+            }
+            DeadWork::Batch { batch: dead } => batches::remove_items(&mut batch, scope, &dead),
+            DeadWork::Delivery { .. } | DeadWork::Callback { .. } | DeadWork::Notice { .. } => {}
         }
         match self.context.store.commit(batch).await {
             Ok(_) => Ok(()),
@@ -387,6 +407,7 @@ impl DeadLetters {
                 (Some(user), LetterWork::Callback { run, url, error })
             }
             DeadWork::Notice { notice } => (notice.user, LetterWork::Notice(notice)),
+            DeadWork::Batch { batch } => (None, LetterWork::Batch(batch)),
         };
         Ok(Letter { id, at, reason, user, work })
     }

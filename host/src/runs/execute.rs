@@ -322,8 +322,9 @@ impl Executor {
             cursor: None,
         };
         let mut log = Vec::new();
-        let Acted { event, spent } = self.act_at(place, step, doing, started_at, &mut log).await?;
+        let Acted { event, spent, leaving } = self.act_at(place, step, doing, started_at, &mut log).await?;
         held.spent = spent;
+        held.leaving.extend(leaving);
         for line in log {
             push_line(&mut held.run.log, line);
         }
@@ -340,7 +341,7 @@ impl Executor {
         log: &mut Vec<LogLine>,
     ) -> Result<Acted> {
         let id = place.program.rules.get(step).map(|rule| rule.id.clone());
-        let Performed { input, result, log: lines } = self.actor.act(place, step, doing).await?;
+        let Performed { input, result, log: lines, leaving } = self.actor.act(place, step, doing).await?;
         log.extend(lines.into_iter().map(|line| LogLine { step: id.clone(), ..line }));
         let event = match result {
             Ok(Effect::Output(output)) => Event::Done { started_at, input, output },
@@ -372,7 +373,7 @@ impl Executor {
                 Event::Failed { started_at, input, error, jitter }
             }
         };
-        Ok(Acted { event, spent: Spent::new() })
+        Ok(Acted { event, spent: Spent::new(), leaving })
     }
 
     pub(super) fn line(&self, step: Option<String>, level: LogLevel, message: String) -> LogLine {
@@ -457,7 +458,7 @@ impl Executor {
         let failed = matches!(held.run.state.status, Status::Ended { outcome: Outcome::Failed { .. }, .. });
         if failed || !held.run.state.ended() {
             held.run.state.status = Status::Ended { outcome: Outcome::Cancelled, at: now };
-            held.leaving = Leaving::none();
+            held.leaving.tell_nobody();
         }
         held.next = Next::End;
         let mut batch = changes_of(&held.scope, &held.run, stored.version);
@@ -465,8 +466,10 @@ impl Executor {
             let spent = items_of(&self.context.store, &held.scope, held.run.id).await?;
             remove_items(&mut batch, &held.scope, &spent);
         }
+        held.leaving.add_to(&mut batch, &held.scope);
         match self.context.store.commit(batch).await {
             Ok(_) => {
+                self.outbox.go(&held.scope, std::mem::take(&mut held.leaving));
                 self.queue.ended(&held.scope, &held.run);
                 self.runs.settled(&held.scope, &held.run, &held.release).await;
                 Ok(Hands::Kept)

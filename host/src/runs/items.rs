@@ -36,7 +36,10 @@ use super::{
     execute::{Executor, push_line},
     persist::persist,
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    outbox::Leaving,
+};
 
 /// Key of an item: the run, the path of its `for_each`, its index.
 pub(super) type ItemKey = (RunId, String, u32);
@@ -48,6 +51,15 @@ pub(super) type Spent = Vec<(ItemKey, Version)>;
 pub(super) struct Acted {
     pub(super) event: Event,
     pub(super) spent: Spent,
+    /// What leaves the host with the same commit.
+    pub(super) leaving: Leaving,
+}
+
+impl Acted {
+    /// What a loop came to, whose items have been written down.
+    const fn by_items(event: Event, spent: Spent) -> Self {
+        Self { event, spent, leaving: Leaving::none() }
+    }
 }
 
 /// An item as far as it came.
@@ -197,7 +209,7 @@ impl Executor {
         let cancelled = driven.iter().any(Driven::is_cancelled).then(|| self.context.now());
         let waiting = driven.iter().filter_map(|item| item.state.due()).min();
         if let (Some(until), None) = (waiting, cancelled) {
-            return Ok(Acted { event: parked(&driven, until, started_at), spent: Spent::new() });
+            return Ok(Acted::by_items(parked(&driven, until, started_at), Spent::new()));
         }
         let mut spent = Spent::new();
         for item in &mut driven {
@@ -211,7 +223,7 @@ impl Executor {
             }
         }
         if let Some(until) = cancelled {
-            return Ok(Acted { event: Event::Parked { until }, spent: Spent::new() });
+            return Ok(Acted::by_items(Event::Parked { until }, Spent::new()));
         }
         let brief = if matches!(given, Items::OfPage) { Brief::Yes } else { Brief::No };
         let told = match &groups {
@@ -223,7 +235,7 @@ impl Executor {
             // Going on with this run later is going on with these.
             spent.clear();
         }
-        Ok(Acted { event, spent })
+        Ok(Acted::by_items(event, spent))
     }
 
     /// What a loop's end is to the machine.
@@ -290,6 +302,7 @@ impl Executor {
         } else {
             Event::Leased(self.queue.lease(now))
         };
+        let mut leaving = Leaving::none();
         loop {
             let first = matches!(event, Event::Leased(_)) && driven.version.is_none();
             let Decision { state, next, journal } =
@@ -300,7 +313,8 @@ impl Executor {
             // unknown, its end is all that need be durable.
             let repeatable = matches!(next, Next::Perform(step) if may_repeat(body, step));
             if next == Next::End || (journal == Journal::First && !(first && repeatable)) {
-                self.store_item(&around, path, &mut driven, std::mem::take(&mut spent)).await?;
+                let also = (std::mem::take(&mut spent), std::mem::take(&mut leaving));
+                self.store_item(&around, path, &mut driven, also).await?;
             }
             let (step, doing) = match next {
                 Next::End | Next::Nothing | Next::Wait(_) => return Ok(driven),
@@ -326,6 +340,7 @@ impl Executor {
             let mut log = Vec::new();
             let acted = self.act_at(place, step, doing, self.context.now(), &mut log).await?;
             spent.extend(acted.spent);
+            leaving.extend(acted.leaving);
             event = acted.event;
             for line in log {
                 push_line(&mut driven.log, line);
@@ -338,7 +353,7 @@ impl Executor {
         around: &Place<'_>,
         path: &str,
         driven: &mut Driven,
-        spent: Spent,
+        (spent, leaving): (Spent, Leaving),
     ) -> Result<()> {
         let key = (around.run.id, path.to_owned(), narrow(driven.index)?);
         // Moved out and in again: a state may hold a whole page.
@@ -356,12 +371,14 @@ impl Executor {
                 None => batch.insert::<LiveItems>(around.scope, &key, &record),
             }
             remove_items(&mut batch, around.scope, &spent);
+            leaving.add_to(&mut batch, around.scope);
             batch
         });
         let stored = stored.await;
         LiveItem { state: driven.state, log: driven.log, page: driven.page, .. } = record;
         // After a conflict, somebody else works on this run; taking it up again finds out.
         driven.version = Some(stored.map_err(Error::Commit)?);
+        self.outbox.go(around.scope, leaving);
         Ok(())
     }
 }

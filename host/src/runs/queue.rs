@@ -210,7 +210,7 @@ impl Queue {
         let lane = match &work {
             Work::Held(held) => lane_of(&held.run, &held.release.program, &held.run.state),
             Work::CallbackDue { .. } => CALLBACKS,
-            Work::NoticeDue { .. } => NOTICES,
+            Work::NoticeDue { .. } | Work::BatchDue { .. } => NOTICES,
             Work::RunDue { .. } | Work::Delivery { .. } | Work::DeliveryDue { .. } => Lane::Open,
         };
         self.push_to(lane, work);

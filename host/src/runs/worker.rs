@@ -14,7 +14,7 @@ use trunnion_core::{
 };
 use trunnion_store::{
     Entry,
-    tables::{Callbacks as CallbacksTable, Deliveries, HeldKeys, LiveRuns, Notices},
+    tables::{Callbacks as CallbacksTable, Deliveries, HeldKeys, LiveRuns, Notices, StreamDestinations},
 };
 
 use super::{
@@ -26,6 +26,7 @@ use crate::{
     error::Result,
     guard::unless_it_panics,
     outbox::{self, Postman},
+    streams::batches::{self, Batches},
     triggers::{parse::Parser, request::Callbacks},
 };
 
@@ -51,6 +52,8 @@ pub struct Hands {
     pub callbacks: Callbacks,
     /// Tells the ISV of what happened.
     pub postman: Postman,
+    /// Sends what several runs gave.
+    pub batches: Batches,
 }
 
 impl Worker {
@@ -120,6 +123,12 @@ impl Worker {
             found += 1;
         };
         self.context.store.each::<Notices>(untold).await?;
+        // Whatever waits there, or is under way: there are few destinations.
+        let gathering = |scope: Option<Scope>, entry: Entry<StreamDestinations>| {
+            let Some(scope) = scope else { return };
+            self.queue.push(batches::due(scope, Arc::from(entry.key)));
+        };
+        self.context.store.each::<StreamDestinations>(gathering).await?;
         for (scope, id, caller) in called {
             self.hands.executor.cancel_abandoned(&scope, id, caller).await?;
         }
@@ -185,6 +194,7 @@ impl Worker {
             Work::DeliveryDue { scope, id, .. } => self.hands.parser.resume(scope, id).await,
             Work::CallbackDue { scope, run, .. } => self.hands.callbacks.deliver(scope, run).await,
             Work::NoticeDue { scope, id, .. } => self.hands.postman.deliver(scope, id).await,
+            Work::BatchDue { scope, stream } => self.hands.batches.look_after(scope, stream).await,
         }
     }
 }
@@ -211,5 +221,6 @@ fn again(work: &Work) -> (Lane, Work) {
         Work::NoticeDue { scope, id, user } => {
             (NOTICES, Work::NoticeDue { scope: *scope, id: *id, user: *user })
         }
+        Work::BatchDue { scope, stream } => (NOTICES, batches::due(*scope, Arc::clone(stream))),
     }
 }

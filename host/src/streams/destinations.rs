@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use trunnion_core::{
-    records::{FormerSecret, Signature, StreamDestination},
+    records::{BatchRule, FormerSecret, Signature, StreamDestination},
     scope::Scope,
 };
 use trunnion_store::{Batch, Select, Version, Versioned, tables::StreamDestinations};
@@ -14,6 +14,7 @@ use super::keys::{Kind, SigningKeys};
 use crate::{
     context::Context,
     error::{Error, Result},
+    outbox::Outbox,
 };
 
 /// How long a replaced secret still signs, at most.
@@ -24,6 +25,7 @@ pub const LONGEST_OVERLAP: Duration = Duration::from_secs(30 * 24 * 3600);
 pub struct Destinations {
     context: Context,
     keys: SigningKeys,
+    outbox: Outbox,
 }
 
 /// What a destination is set to.
@@ -33,13 +35,15 @@ pub struct Wanted {
     pub url: String,
     /// How requests are signed; as before, or in the usual way, where absent.
     pub signatures: Option<BTreeSet<Signature>>,
+    /// What several runs send goes in one request; each by itself where that is none; as before where absent.
+    pub batch: Option<Option<BatchRule>>,
 }
 
 impl Destinations {
-    /// Over `context`; environments' keys are `keys`.
+    /// Over `context`; environments' keys are `keys`, and batches leave by `outbox`.
     #[must_use]
-    pub const fn new(context: Context, keys: SigningKeys) -> Self {
-        Self { context, keys }
+    pub const fn new(context: Context, keys: SigningKeys, outbox: Outbox) -> Self {
+        Self { context, keys, outbox }
     }
 
     /// Sets where streams of a name go in this environment. A new destination gets a fresh secret; a known one keeps its
@@ -50,7 +54,7 @@ impl Destinations {
             let message = format!("`{name}` is not a stream's name; use 1 to 64 of `a-z`, `0-9`, `-`, `_`");
             return Err(Error::invalid("stream-name-invalid", message));
         }
-        let Wanted { url, signatures } = wanted;
+        let Wanted { url, signatures, batch } = wanted;
         let unfit = |problem: String| {
             let message =
                 format!("the URL of stream `{name}` cannot be used: {problem}; give an absolute https URL");
@@ -66,6 +70,9 @@ impl Destinations {
             );
             return Err(Error::invalid("stream-unsigned", message));
         }
+        if let Some(Some(rule)) = batch {
+            fits_a_batch(name, rule)?;
+        }
         let now = self.context.now();
         let known = self.context.store.get::<StreamDestinations>(scope, &name.to_owned()).await?;
         let version = known.as_ref().map(|known| known.version);
@@ -78,6 +85,7 @@ impl Destinations {
                 signatures: Signature::usual(),
                 failing_since: None,
                 disabled: None,
+                batch: None,
                 created_at: now,
                 updated_at: now,
             },
@@ -92,11 +100,17 @@ impl Destinations {
         if let Some(signatures) = signatures {
             destination.signatures = signatures;
         }
+        if let Some(batch) = batch {
+            destination.batch = batch;
+        }
         // Made now, so that a receiver can be given the public half before the first request comes.
         for kind in destination.signatures.iter().filter_map(|signature| Kind::of(*signature)) {
             self.keys.public(scope, kind).await?;
         }
-        self.keep(scope, destination, version).await
+        let kept = self.keep(scope, destination, version).await?;
+        // What waits there may be due by another rule now.
+        self.outbox.look_after(scope, name);
+        Ok(kept)
     }
 
     /// Gives a destination a fresh secret. The one before it signs as well for `overlap`, so that receivers can change
@@ -177,5 +191,21 @@ impl Destinations {
 
     fn fresh_secret(&self) -> String {
         format!("whsec_{}", BASE64_STANDARD.encode(self.context.ids.bytes::<32>()))
+    }
+}
+
+fn fits_a_batch(name: &str, rule: BatchRule) -> Result<()> {
+    let largest = BatchRule::LARGEST;
+    let members = [
+        ("max_items", u64::from(rule.max_items), u64::from(largest.max_items)),
+        ("max_bytes", rule.max_bytes, largest.max_bytes),
+        ("max_wait_ms", rule.max_wait_ms, largest.max_wait_ms),
+    ];
+    match members.iter().find(|(_, given, most)| !(1..=*most).contains(given)) {
+        None => Ok(()),
+        Some((member, given, most)) => {
+            let message = format!("`batch.{member}` of stream `{name}` is from 1 to {most}, not {given}");
+            Err(Error::invalid("stream-batch-invalid", message))
+        }
     }
 }

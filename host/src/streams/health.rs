@@ -4,24 +4,20 @@
 //! The destination's own record says since when it fails, so sending reads nothing more, and only the first failure and
 //! the first success after it write. That it was switched off and the event that tells of it are one commit.
 
-use std::sync::Arc;
-
 use serde_json::json;
 use trunnion_core::{
     call::CallError,
     records::{DisabledStream, EventType, StreamDestination},
     scope::Scope,
 };
-use trunnion_store::{Batch, CommitError, Versioned, tables::StreamDestinations};
+use trunnion_store::{Batch, CommitError, tables::StreamDestinations};
 
-use super::Streams;
+use super::{Known, Streams};
 use crate::{
     error::{Error, Result},
     outbox::{Happening, Leaving},
     patience::awaits_the_disk,
 };
-
-type Known = Versioned<Arc<StreamDestination>>;
 
 /// What a delivery to a destination that was switched off fails with.
 pub(super) fn disabled(name: &str, DisabledStream { at, reason }: &DisabledStream) -> CallError {

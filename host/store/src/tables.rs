@@ -11,11 +11,11 @@ use trunnion_core::{
         IntegrationId, RunId, SubscriptionId, TokenKeyId, UserId, WorkflowId, WorkspaceId,
     },
     records::{
-        ApiKey, AppHook, AppRegistration, Callback, Connection, ConnectorChange, ConnectorVersion, Consent,
-        DeadLetter, DeadWork, Delivery, Digest, EndedRun, EventSchema, HeldKey, InstallLink, InstallSession,
-        Installation, Integration, LedgerEntry, LiveItem, LiveRun, Notice, Outlet, OwnConnection, Poller,
-        ScheduleMark, SigningKey, StoredRelease, StreamDestination, Subscription, TokenKey, User, Workflow,
-        Workspace as WorkspaceRecord,
+        ApiKey, AppHook, AppRegistration, BatchItem, Callback, Connection, ConnectorChange, ConnectorVersion,
+        Consent, DeadLetter, DeadWork, Delivery, Digest, EndedRun, EventSchema, HeldKey, InstallLink,
+        InstallSession, Installation, Integration, LedgerEntry, LiveItem, LiveRun, Notice, Outlet,
+        OwnConnection, Poller, ScheduleMark, SigningKey, StoredRelease, StreamBatch, StreamDestination,
+        Subscription, TokenKey, User, Workflow, Workspace as WorkspaceRecord,
     },
     scope::Scope,
 };
@@ -147,6 +147,11 @@ tables! {
     82 Outlets: Environment, String => Outlet, |_| Owner::Scope;
     /// Operational events and errors that the ISV has not taken yet.
     83 Notices: Environment, Id => Notice, |notice| owner_of_notice(notice);
+    /// Items of batches: by the keyed hash of their destination while they wait or are under way, by their batch's id
+    /// beside its dead letter.
+    84 BatchItems: Environment, ([u8; 16], Id) => BatchItem, |item| Owner::User(item.user);
+    /// Batches under way, by the keyed hash of their destination.
+    85 StreamBatches: Environment, ([u8; 16], Id) => StreamBatch, |_| Owner::Scope;
 }
 
 /// The environment's own things are sealed under its key, everybody else's under theirs.
@@ -159,6 +164,7 @@ fn owner_of_dead(letter: &DeadLetter) -> Owner {
         DeadWork::Run { user, .. } | DeadWork::Callback { user, .. } => Owner::User(*user),
         DeadWork::Delivery { delivery } => Owner::User(delivery.user),
         DeadWork::Notice { notice } => owner_of_notice(notice),
+        DeadWork::Batch { .. } => Owner::Scope,
     }
 }
 
@@ -280,7 +286,7 @@ mod tests {
              24 StreamDestinations, 25 ConnectorHistory, 26 LiveItems, 27 ScheduleMarks, 30 Pollers, \
              31 ActivePollers, 35 RequestPaths, 36 CalledRuns, 37 Callbacks, 44 HeldKeys, 45 AppRegistrations, 46 Consents, \
              47 ConsentsByState, 48 OwnConnections, 60 AppHooks, 61 AppHooksByPath, 70 SigningKeys, 80 TokenKeys, \
-             81 InstallLinks, 82 Outlets, 83 Notices",
+             81 InstallLinks, 82 Outlets, 83 Notices, 84 BatchItems, 85 StreamBatches",
             "numbers are stored in every key and never change; only add at the end"
         );
     }

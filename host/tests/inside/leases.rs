@@ -88,6 +88,7 @@ async fn store(runs: &[LiveRun]) -> Store {
         signatures: Signature::usual(),
         failing_since: None,
         disabled: None,
+        batch: None,
         created_at: at,
         updated_at: at,
     };

@@ -28,7 +28,7 @@ pub async fn install(services: &AllServices, scope: &Scope, plan: &Plan, world: 
             services.library.put_event(scope, name, String::new(), sample()).await?;
         }
     }
-    let wanted = Wanted { url: "https://isv.example/stream".to_owned(), signatures: None };
+    let wanted = Wanted { url: "https://isv.example/stream".to_owned(), signatures: None, batch: None };
     services.destinations.put(scope, STREAM, wanted).await?;
     let integration = services.library.create_integration(scope, APP).await?;
     let mut workflows = BTreeMap::new();

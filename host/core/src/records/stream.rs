@@ -3,9 +3,15 @@
 use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::FormerSecret;
-use crate::clock::Timestamp;
+use crate::{
+    call::CallError,
+    clock::Timestamp,
+    id::{Id, UserId},
+    machine::Lease,
+};
 
 /// Where streams of one name go in an environment.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +34,9 @@ pub struct StreamDestination {
     /// Why nothing is sent there any more, where that is so.
     #[serde(default)]
     pub disabled: Option<DisabledStream>,
+    /// When what several runs send there goes in one request; each by itself, where absent.
+    #[serde(default)]
+    pub batch: Option<BatchRule>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -51,6 +60,59 @@ impl fmt::Debug for StreamDestination {
             .field("signatures", &self.signatures)
             .finish_non_exhaustive()
     }
+}
+
+/// When items make a batch: whichever comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchRule {
+    /// So many items.
+    pub max_items: u32,
+    /// So many bytes of their JSON.
+    pub max_bytes: u64,
+    /// The first has waited so long.
+    pub max_wait_ms: u64,
+}
+
+impl BatchRule {
+    /// No batch is larger or later than this.
+    pub const LARGEST: Self = Self { max_items: 1_000, max_bytes: 4 << 20, max_wait_ms: 24 * 3_600_000 };
+}
+
+/// An item that waits for its batch, or for the batch it is in to be taken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BatchItem {
+    /// Whose it is.
+    pub user: UserId,
+    /// What it says.
+    pub body: Value,
+    /// What it takes in the batch.
+    pub bytes: u64,
+    /// When its step gave it.
+    pub at: Timestamp,
+}
+
+/// Items that go to a destination together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StreamBatch {
+    /// Its id, which is its `webhook-id` over every attempt.
+    pub id: Id,
+    /// The destination.
+    pub stream: String,
+    /// Under what its items are kept.
+    pub line: [u8; 16],
+    /// Its items, in their order.
+    pub items: Vec<Id>,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// Who makes an attempt.
+    #[serde(default)]
+    pub lease: Option<Lease>,
+    /// Not before this time.
+    pub not_before: Timestamp,
+    /// What the last attempt failed with.
+    #[serde(default)]
+    pub last_error: Option<CallError>,
 }
 
 /// That a destination was switched off.

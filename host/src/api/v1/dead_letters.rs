@@ -60,6 +60,7 @@ pub(super) async fn one(
         LetterWork::Run(run) => ("run", run.as_deref().map_or(Value::Null, runs::whole)),
         LetterWork::Callback { run, url, .. } => ("callback", json!({ "run_id": run, "url": url })),
         LetterWork::Notice(notice) => ("notice", notice.body.clone()),
+        LetterWork::Batch(batch) => ("batch", json!({ "stream": batch.stream, "items": batch.items })),
         LetterWork::Delivery(delivery, _) => (
             "delivery",
             json!({
@@ -128,8 +129,10 @@ async fn wanted(services: &Services, scope: &Scope, filter: Filter) -> Result<(W
         Some("delivery") => Some(Kind::Delivery),
         Some("callback") => Some(Kind::Callback),
         Some("notice") => Some(Kind::Notice),
+        Some("batch") => Some(Kind::Batch),
         Some(other) => {
-            let message = format!("`kind` is `run`, `delivery`, `callback` or `notice`, not `{other}`");
+            let message =
+                format!("`kind` is `run`, `delivery`, `callback`, `notice` or `batch`, not `{other}`");
             return Err(invalid(message));
         }
     };
@@ -173,6 +176,9 @@ fn outline(letter: &Letter) -> Value {
             "type": notice.body.get("type"),
             "user_id": letter.user,
         }),
+        LetterWork::Batch(batch) => {
+            json!({ "kind": "batch", "stream": batch.stream, "items": batch.items.len() })
+        }
     };
     json!({
         "id": letter.id,

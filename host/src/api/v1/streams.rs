@@ -6,10 +6,10 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 use trunnion_core::{
-    records::{Signature, StreamDestination},
+    records::{BatchRule, Signature, StreamDestination},
     scope::Scope,
 };
 
@@ -26,6 +26,14 @@ const OVERLAP_HOURS: u32 = 24;
 pub(super) struct Put {
     url: String,
     signatures: Option<BTreeSet<Signature>>,
+    /// Null: what steps send goes in a request each. Absent: as before.
+    #[serde(default, deserialize_with = "said")]
+    batch: Option<Option<BatchRule>>,
+}
+
+/// What was said, be it null.
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<BatchRule>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 pub(super) async fn put(
@@ -34,8 +42,8 @@ pub(super) async fn put(
     Path(name): Path<String>,
     body: body::Json<Put>,
 ) -> Result<Json<Value>, Failure> {
-    let Put { url, signatures } = body.value;
-    let destination = services.destinations.put(&scope, &name, Wanted { url, signatures }).await?;
+    let Put { url, signatures, batch } = body.value;
+    let destination = services.destinations.put(&scope, &name, Wanted { url, signatures, batch }).await?;
     Ok(Json(with_secret(&services, &scope, &destination).await?))
 }
 
@@ -112,6 +120,7 @@ async fn shape(
         signatures,
         failing_since,
         disabled,
+        batch,
         created_at,
         updated_at,
         ..
@@ -132,6 +141,7 @@ async fn shape(
     if let Some(former) = former.as_ref().filter(|former| former.until > services.context.now()) {
         put("former_secret_signs_until", json!(former.until.to_string()));
     }
+    put("batch", json!(batch));
     put("failing_since", json!(failing_since.map(|since| since.to_string())));
     let disabled = disabled.as_ref();
     put("disabled", json!(disabled.map(|off| json!({ "at": off.at.to_string(), "reason": off.reason }))));

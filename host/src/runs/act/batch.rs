@@ -14,7 +14,10 @@ use super::{
     Actor, Effect, Performed, Place, unmapped,
     vendor::{Asked, Whom},
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    outbox::Leaving,
+};
 
 /// Bytes of JSON in one group, roughly: what a vendor and a guest's memory can take.
 const MOST_BYTES: usize = 4 << 20;
@@ -137,7 +140,7 @@ impl Actor {
         } else {
             self.ask(place, step, whom, Asked::Each(&texts, &judge)).await?
         };
-        Ok(Performed { input: json!({ "items": items.len() }), result, log })
+        Ok(Performed { input: json!({ "items": items.len() }), result, log, leaving: Leaving::none() })
     }
 
     /// Fails as the group's item did; once somebody had the run go on, or the error says that it can help, the item is
@@ -162,7 +165,7 @@ impl Actor {
             Err(error) => Ok(Performed::early(item, unmapped(error))),
             Ok(input) => {
                 let (result, log) = self.ask(place, step, whom, Asked::Run(&input.to_string())).await?;
-                Ok(Performed { input, result, log })
+                Ok(Performed { input, result, log, leaving: Leaving::none() })
             }
         }
     }

@@ -86,10 +86,10 @@ impl Executor {
             if page.is_cancelled() {
                 // The run is to end here, which parking it does.
                 let event = Event::Parked { until: self.context.now() };
-                return Ok(Acted { event, spent: Spent::new() });
+                return Ok(Acted::by_items(event, Spent::new()));
             }
             if let Some(until) = page.state.due() {
-                return Ok(Acted { event: parked(&[page], until, started_at), spent: Spent::new() });
+                return Ok(Acted::by_items(parked(&[page], until, started_at), Spent::new()));
             }
             let failed = kept.iter().filter(|page| has_failed(page)).count() + usize::from(has_failed(&page));
             if !known.is_empty() || failed >= MOST_FAILED_PAGES {
@@ -118,7 +118,7 @@ impl Executor {
             next = Some((index, mark, spent));
             if self.context.now().since(started_at) >= TURN {
                 // Everything so far is durable: others have their turn, a host that stops may.
-                return Ok(Acted { event: Event::Parked { until: self.context.now() }, spent: Spent::new() });
+                return Ok(Acted::by_items(Event::Parked { until: self.context.now() }, Spent::new()));
             }
         }
         let mut spent = Spent::new();
@@ -133,7 +133,7 @@ impl Executor {
             // Going on with this run later is going on with these.
             spent.clear();
         }
-        Ok(Acted { event, spent })
+        Ok(Acted::by_items(event, spent))
     }
 }
 

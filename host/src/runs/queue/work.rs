@@ -1,10 +1,12 @@
 //! A piece of work: with everything it needs at hand, or only its name, to be read when its turn comes.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use trunnion_core::{
     id::{ConnectionId, DeliveryId, Id, RunId, UserId},
     machine::RunState,
-    records::{Delivery, DeliveryBody, LiveRun},
+    records::{Connection, Delivery, DeliveryBody, LiveRun},
     release::{CompiledKind, CompiledStep, Program},
     scope::Scope,
 };
@@ -70,6 +72,13 @@ pub enum Work {
         /// Whom it is about.
         user: UserId,
     },
+    /// A destination's batches are to be looked after.
+    BatchDue {
+        /// Where it is.
+        scope: Scope,
+        /// Its name.
+        stream: Arc<str>,
+    },
 }
 
 /// Work in the queue: where it stands, and what its payload weighs, here or in the store.
@@ -97,7 +106,8 @@ impl Item {
             Work::RunDue { .. }
             | Work::DeliveryDue { .. }
             | Work::CallbackDue { .. }
-            | Work::NoticeDue { .. } => 0,
+            | Work::NoticeDue { .. }
+            | Work::BatchDue { .. } => 0,
         }
     }
 
@@ -126,6 +136,7 @@ impl Work {
             | Self::DeliveryDue { scope, user, .. }
             | Self::CallbackDue { scope, user, .. }
             | Self::NoticeDue { scope, user, .. } => (*scope, *user),
+            Self::BatchDue { scope, .. } => (*scope, Connection::OWN),
             Self::Delivery { scope, delivery, .. } => (*scope, delivery.user),
         }
     }
@@ -138,7 +149,8 @@ impl Work {
             Self::RunDue { .. }
             | Self::DeliveryDue { .. }
             | Self::CallbackDue { .. }
-            | Self::NoticeDue { .. } => 0,
+            | Self::NoticeDue { .. }
+            | Self::BatchDue { .. } => 0,
         }
     }
 }

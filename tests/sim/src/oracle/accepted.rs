@@ -48,7 +48,10 @@ pub(super) fn judge(evidence: &Evidence<'_>, findings: &mut Findings) {
             DeadWork::Delivery { delivery } => {
                 delivery.headers.iter().find(|(name, _)| name == DELIVERY_ID).map(|(_, id)| id.as_str())
             }
-            DeadWork::Run { .. } | DeadWork::Callback { .. } | DeadWork::Notice { .. } => None,
+            DeadWork::Run { .. }
+            | DeadWork::Callback { .. }
+            | DeadWork::Notice { .. }
+            | DeadWork::Batch { .. } => None,
         })
         .collect();
     for delivery in &evidence.seen.deliveries {
