@@ -263,6 +263,9 @@ impl Stage {
         self.polled.advance(Duration::from_secs(1));
         self.runs(user, 6, 1, "succeeded").await;
 
+        let letters = client.get("/v1/dead-letters").await.unwrap().ok().unwrap();
+        assert!(!letters["data"].as_array().unwrap().is_empty(), "some work has exhausted its retries");
+
         // What begins and does not end: an installation, a consent at a vendor, a link.
         client.user_token(user).await.unwrap();
         let wanted = json!({ "userId": user, "integrationId": self.integration });

@@ -15,6 +15,7 @@ mod attention;
 mod author;
 mod author_dev;
 mod batches;
+mod backup;
 mod bench;
 mod bigquery;
 mod boundaries;

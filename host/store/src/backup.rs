@@ -34,8 +34,10 @@ use crate::{
 const MAGIC: &[u8; 6] = b"TRBK1\n";
 /// First byte of an attachment's key; no table has this number.
 const ATTACHMENT: u8 = 0;
-/// Records read at once: few, since one may be large.
-const PAGE: usize = 64;
+/// Records read at once, at most.
+const PAGE: usize = 256;
+/// Bytes of records read at once, about: after a page that is larger, fewer records are read.
+const PAGE_BYTES: usize = 1 << 20;
 
 /// What goes with the records, by name: a file that they name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,12 +147,15 @@ impl Store {
 
     async fn hand_on_records(&self, frames: &mut Frames<'_>) -> Result<(), BackupError> {
         let mut from = Bytes::from_static(&[ATTACHMENT + 1]);
+        let mut limit = PAGE / 4;
         loop {
             let scan =
-                RawScan { from: from.clone(), to: None, limit: Some(PAGE), direction: Direction::Forward };
+                RawScan { from: from.clone(), to: None, limit: Some(limit), direction: Direction::Forward };
             let page = self.backend().scan(scan).await?;
             let Some((last, _)) = page.last() else { return Ok(()) };
             from = [last, [0].as_slice()].concat().into();
+            let bytes: usize = page.iter().map(|(key, record)| key.len() + record.value.len()).sum();
+            limit = if bytes > PAGE_BYTES { (limit / 4).max(1) } else { (limit * 2).min(PAGE) };
             let records = page.into_iter().map(|(key, record)| (record.version, key, Some(record.value)));
             frames.hand_on(of(records)).await?;
         }
