@@ -31,7 +31,7 @@ use crate::{
     outbox::Outlets,
     registry::Swaps,
     runs::{DeadLetters, Queue, RunLog},
-    streams::Destinations,
+    streams::{Destinations, listeners::Listeners},
     triggers::{
         accept::Acceptor, app_hooks::AppHooks, poll::Pollers, request::Requests, schedule::Schedules,
         webhook::Ingress,
@@ -75,6 +75,8 @@ pub struct AllServices {
     pub destinations: Destinations,
     /// Where operational events and errors go.
     pub outlets: Outlets,
+    /// Who takes them instead.
+    pub listeners: Listeners,
     /// Compiled releases.
     pub releases: Arc<Releases>,
     /// What users install.

@@ -4,6 +4,7 @@ mod apply;
 mod backup;
 mod connector;
 mod keys;
+mod listen;
 mod remote;
 mod serve;
 
@@ -32,6 +33,7 @@ enum Command {
     #[command(subcommand)]
     Connector(connector::Connector),
     Apply(apply::Apply),
+    Listen(listen::Listen),
     /// Takes a backup of a running host.
     Backup(backup::Backup),
     /// Makes a data directory of a backup, without whoever was erased since.
@@ -64,6 +66,7 @@ pub fn run(cli: Cli) -> ExitCode {
         },
         Command::Serve(serve) => serve::run(serve),
         Command::Connector(command) => connector::run(command),
+        Command::Listen(command) => listen::run(command),
         Command::Backup(command) => backup::back_up(&command),
         Command::Restore(command) => backup::restore(&command),
         Command::Keys(command) => keys::run(command),

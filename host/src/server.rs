@@ -48,7 +48,7 @@ use crate::{
         execute::Executor,
         queue::{Bounds, Limits, Load},
     },
-    streams::{Batches, Destinations, SigningKeys, Streams},
+    streams::{Batches, Destinations, SigningKeys, Streams, listeners::Listeners},
     triggers::{
         accept::Acceptor,
         app_hooks::AppHooks,
@@ -315,7 +315,9 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
     let keys = SigningKeys::new(context.clone());
     let destinations = Destinations::new(context.clone(), keys.clone(), outbox.clone());
     let disable_after = Duration::from_secs(config.stream_disable_secs);
-    let streams = Streams::new(context.clone(), keys, outbox.clone(), disable_after);
+    let listeners = Listeners::new(context.clone());
+    let streams =
+        Streams::new(context.clone(), keys, outbox.clone(), disable_after).heard_by(listeners.clone());
     let actor = Actor::new(context.clone(), vault.clone(), streams.clone(), calls, routes);
     let runs = RunLog::new(context.clone(), Arc::clone(&releases), Arc::clone(&queue), Arc::clone(&waiting));
     let executor = Executor::new(
@@ -366,6 +368,7 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         library,
         destinations,
         outlets: Outlets::new(context.clone()),
+        listeners,
         installer,
         offers,
         acceptor,

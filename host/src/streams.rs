@@ -4,12 +4,14 @@
 //! One attempt per call: when to try again is the run machine's decision. The `webhook-id` is the step's
 //! idempotency key, the same over every attempt, so that a receiver can drop repetitions. `destinations` says where
 //! streams go, `signing` what proves that they are ours, `keys` holds the environment's private keys,
-//! `health` knows which destinations take nothing, `batches` sends what several runs gave in one request.
+//! `health` knows which destinations take nothing, `batches` sends what several runs gave in one request, `listeners` who
+//! takes streams of a development environment instead.
 
 pub mod batches;
 pub mod destinations;
 mod health;
 pub mod keys;
+pub mod listeners;
 mod signing;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -38,6 +40,7 @@ pub use self::{
 };
 use self::{
     batches::Item,
+    listeners::{Line, Listeners},
     signing::{Unsigned, add_companions, add_signatures, text_of},
 };
 use crate::{context::Context, error::Result, outbox::Outbox};
@@ -58,6 +61,7 @@ pub struct Streams {
     keys: SigningKeys,
     outbox: Outbox,
     disable_after: Duration,
+    listeners: Option<Listeners>,
 }
 
 /// Where something is sent, and what proves that it is ours.
@@ -98,7 +102,13 @@ impl Streams {
     /// `disable_after` is switched off, none where that is zero; `outbox` tells of it.
     #[must_use]
     pub const fn new(context: Context, keys: SigningKeys, outbox: Outbox, disable_after: Duration) -> Self {
-        Self { context, keys, outbox, disable_after }
+        Self { context, keys, outbox, disable_after, listeners: None }
+    }
+
+    /// With listeners, who take streams in the place of their destinations.
+    #[must_use]
+    pub fn heard_by(self, listeners: Listeners) -> Self {
+        Self { listeners: Some(listeners), ..self }
     }
 
     /// Takes a step's body for the destination of this name: into a batch, where it gathers, or sends it, once.
@@ -148,18 +158,36 @@ impl Streams {
     ) -> Result<Sent> {
         let destination = &known.record;
         let name = &destination.name;
-        if let Some(off) = &destination.disabled {
+        let line = self.listeners.as_ref().and_then(|listeners| listeners.line(scope, name));
+        if let (Some(off), None) = (&destination.disabled, &line) {
             return Ok(Sent { result: Err(health::disabled(name, off)), exchange: None });
         }
         let secrets: Vec<&str> = destination.secrets(self.context.now()).collect();
         let (url, signatures) = (destination.url.as_str(), &destination.signatures);
         let to = Destination { scope, url, secrets: &secrets, signatures, origin };
-        let Sent { result, exchange } = self.post(&format!("stream `{name}`"), to, key, body).await?;
+        let what = format!("stream `{name}`");
+        if line.is_some() {
+            // What a developer's machine answers says nothing of the destination.
+            return self.post_by(line, &what, to, key, body).await;
+        }
+        let Sent { result, exchange } = self.post(&what, to, key, body).await?;
         Ok(Sent { result: self.note(scope, known, result).await?, exchange })
     }
 
     /// Sends `body` there, once; `what` names it in messages.
     pub async fn post(&self, what: &str, to: Destination<'_>, key: &str, body: &Value) -> Result<Sent> {
+        self.post_by(None, what, to, key, body).await
+    }
+
+    /// As [`Streams::post`], to a listener where there is one.
+    async fn post_by(
+        &self,
+        line: Option<Line>,
+        what: &str,
+        to: Destination<'_>,
+        key: &str,
+        body: &Value,
+    ) -> Result<Sent> {
         let payload = text_of(body, to.signatures);
         let headers = self.signed(to, key, &payload).await?;
         let url = to.url.to_owned();
@@ -170,7 +198,10 @@ impl Streams {
             body: Bytes::from(payload.exact),
             timeout: TIMEOUT,
         };
-        let answered = self.context.broker.post(post).await;
+        let answered = match line {
+            Some(line) => line.post(post).await,
+            None => self.context.broker.post(post).await,
+        };
         let place = Url::parse(&url).ok();
         let exchange = Exchange {
             method: "POST".to_owned(),

@@ -10,6 +10,7 @@ mod definitions;
 mod embed;
 mod installations;
 mod keys;
+mod listeners;
 mod lookups;
 mod outlets;
 mod own_connections;
@@ -60,6 +61,7 @@ fn servers() -> Router<Services> {
         .route("/events/{name}", put(definitions::put_event).get(definitions::event))
         // The host's own pages call these, so that no other origin need be let in.
         .nest("/embed", embed::routes())
+        .route("/listeners", post(listeners::ask))
         .route("/streams", get(streams::list))
         .route("/streams/{name}", put(streams::put).get(streams::one))
         .route("/streams/{name}/rotate-secret", post(streams::rotate))
