@@ -1,19 +1,34 @@
 //! API keys: made once, kept as a hash, scoped to an environment or to operating the host.
+//!
+//! `keys` makes, lists and revokes them. A revocation counts from its commit on, since no key is ever answered for
+//! from memory alone (`Store::recall`).
+
+mod keys;
+
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use trunnion_core::{
+    clock::Timestamp,
     records::{ApiKey, Authority, KeyHolder, Workspace},
     scope::{Environment, Scope},
 };
 use trunnion_store::{
-    Batch, Deployment, Select,
+    Batch, Deployment, Select, Versioned,
     tables::{ApiKeys, Workspaces},
 };
 
+pub use self::keys::{Filter, NewKey};
 use crate::{
     context::Context,
     error::{Error, Result},
 };
+
+/// The last use of a key is known to the day: one commit a day for each key.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Characters of a key that are shown: of its 192 random bits, 176 remain.
+const SHOWN: usize = 4;
 
 /// Makes and knows keys.
 #[derive(Clone, Debug)]
@@ -71,7 +86,7 @@ impl Access {
             return Ok(());
         }
         let mut batch = Batch::new();
-        let record = self.record(authority, name);
+        let record = self.record(key, authority, name);
         batch.insert::<ApiKeys>(&Deployment, &hash, &record);
         match self.context.store.commit(batch).await {
             Ok(_) => Ok(()),
@@ -82,13 +97,35 @@ impl Access {
 
     /// What a key may do, and whose it is; `None` where it does not hold.
     pub async fn holder(&self, key: &str) -> Result<Option<Holder>> {
-        let stored = self.context.store.recall::<ApiKeys>(&Deployment, &hash(key)).await?;
-        let holder = |key: &ApiKey| Holder {
-            authority: key.authority,
-            key: KeyHolder { id: key.id, name: key.name.clone() },
+        let hash = hash(key);
+        let Some(stored) = self.context.store.recall::<ApiKeys>(&Deployment, &hash).await? else {
+            return Ok(None);
         };
-        let held = stored.map(|stored| stored.record).filter(|key| key.revoked_at.is_none());
-        Ok(held.map(|key| holder(&key)))
+        let key = &stored.record;
+        if key.revoked_at.is_some() {
+            return Ok(None);
+        }
+        let today = day_of(self.context.now());
+        if key.last_used.is_none_or(|day| day < today) {
+            let used = ApiKey { last_used: Some(today), ..ApiKey::clone(key) };
+            self.note_use(&hash, &Versioned { version: stored.version, record: used }).await;
+        }
+        Ok(Some(Holder { authority: key.authority, key: KeyHolder { id: key.id, name: key.name.clone() } }))
+    }
+
+    /// Notes the day of a key's use. No call fails for it: what cannot be noted now is noted by the next call.
+    async fn note_use(&self, hash: &[u8; 32], used: &Versioned<ApiKey>) {
+        let mut batch = Batch::new();
+        batch.replace::<ApiKeys>(&Deployment, hash, &used.record, used.version);
+        match self.context.store.commit(batch).await {
+            Ok(_) => {}
+            // Another call noted it, or somebody revoked the key: their word is newer.
+            Err(error) if error.is_conflict() => {}
+            Err(error) => tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "the use of a key could not be noted"
+            ),
+        }
     }
 
     /// Makes a workspace and the keys of its two environments.
@@ -118,12 +155,12 @@ impl Access {
         batch.insert::<ApiKeys>(
             &Deployment,
             &hash(&development),
-            &self.record(development_authority, "first development key"),
+            &self.record(&development, development_authority, "first development key"),
         );
         batch.insert::<ApiKeys>(
             &Deployment,
             &hash(&production),
-            &self.record(production_authority, "first production key"),
+            &self.record(&production, production_authority, "first production key"),
         );
         self.context.store.commit(batch).await.map_err(Error::Commit)?;
         Ok(NewWorkspace { workspace, development, production })
@@ -145,15 +182,23 @@ impl Access {
         Ok(entries.into_iter().map(|entry| entry.record).collect())
     }
 
-    fn record(&self, authority: Authority, name: &str) -> ApiKey {
+    fn record(&self, key: &str, authority: Authority, name: &str) -> ApiKey {
+        let before = key.chars().count().saturating_sub(SHOWN);
         ApiKey {
             id: self.context.ids.next(),
             authority,
             name: name.to_owned(),
             created_at: self.context.now(),
+            ends_in: Some(key.chars().skip(before).collect()),
+            last_used: None,
             revoked_at: None,
         }
     }
+}
+
+const fn day_of(moment: Timestamp) -> Timestamp {
+    let day = DAY.as_secs() * 1_000;
+    Timestamp::from_millis(moment.as_millis() / day * day)
 }
 
 /// Keys carry 192 random bits, so a plain hash is as good as a slow one.

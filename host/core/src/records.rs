@@ -67,6 +67,12 @@ pub struct ApiKey {
     pub name: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Its last characters, by which people tell keys apart.
+    #[serde(default)]
+    pub ends_in: Option<String>,
+    /// The day of its last use that is known, as the day's beginning.
+    #[serde(default)]
+    pub last_used: Option<Timestamp>,
     /// When it was revoked.
     #[serde(default)]
     pub revoked_at: Option<Timestamp>,

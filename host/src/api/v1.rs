@@ -1,5 +1,6 @@
 //! The native surface: what builders, the CLI and operators call. Errors are RFC 9457 problems.
 
+mod api_keys;
 mod app_webhooks;
 mod apps;
 mod backup;
@@ -22,7 +23,7 @@ mod workspaces;
 
 use axum::{
     Router, middleware,
-    routing::{get, post, put},
+    routing::{delete, get, post, put},
 };
 
 use super::{Services, cors, error};
@@ -50,6 +51,8 @@ fn browsers() -> Router<Services> {
 fn servers() -> Router<Services> {
     Router::new()
         .route("/workspaces", post(workspaces::create).get(workspaces::list))
+        .route("/keys", post(api_keys::create).get(api_keys::list))
+        .route("/keys/{key}", delete(api_keys::revoke))
         .route("/apps/{app}/oauth-client", put(apps::put).get(apps::get).delete(apps::delete))
         .route("/backup", get(backup::take))
         .route("/connectors", get(connectors::list))

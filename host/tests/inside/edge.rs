@@ -16,8 +16,8 @@ use trunnion::{
     server::wire,
 };
 use trunnion_core::{
-    clock::{ManualClock, Timestamp},
-    records::Authority,
+    clock::{Clock, ManualClock, Timestamp},
+    records::{Authority, Workspace},
     scope::{Environment, Scope},
 };
 use trunnion_store::{KeyRing, Store, memory::Memory};
@@ -29,6 +29,8 @@ pub(crate) struct Edge {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) development: String,
     pub(crate) production: String,
+    pub(crate) operator: String,
+    pub(crate) store: Store,
     router: Router,
 }
 
@@ -53,9 +55,13 @@ impl Answer {
 
 impl Edge {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&Config::default()).await
+    }
+
+    pub(crate) async fn start_with(config: &Config) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_900_000_000_000)));
         let store = Store::new(Arc::new(Memory::new()), Arc::new(KeyRing::in_memory().unwrap()));
-        let context = context(store, Arc::<ManualClock>::clone(&clock), Arc::new(Nowhere));
+        let context = context(store.clone(), Arc::<ManualClock>::clone(&clock), Arc::new(Nowhere));
         let access = Access::new(context.clone());
         let mut keys = Vec::new();
         for environment in Environment::ALL {
@@ -64,10 +70,14 @@ impl Edge {
             access.grant(&key, authority, "test").await.unwrap();
             keys.push(key);
         }
-        let (services, _worker) = wire(&Config::default(), context.clone(), swaps(&context));
+        let operator = access.fresh(Authority::Operator);
+        access.grant(&operator, Authority::Operator, "operator").await.unwrap();
+        let workspace = Workspace { id: scope().workspace, name: "isv".to_owned(), created_at: clock.now() };
+        access.ensure_workspace(&workspace).await.unwrap();
+        let (services, _worker) = wire(config, context.clone(), swaps(&context));
         let router = api::router(Services::from(services));
         let [development, production] = <[String; 2]>::try_from(keys).unwrap();
-        Self { clock, development, production, router }
+        Self { clock, development, production, operator, store, router }
     }
 
     /// A request with these headers.
@@ -99,6 +109,21 @@ impl Edge {
         let key = format!("Bearer {}", self.development);
         let body = if body.is_null() { String::new() } else { body.to_string() };
         self.send(method, path, &[("authorization", &key)], body).await
+    }
+
+    /// A call with this key and these further headers.
+    pub(crate) async fn as_key(
+        &self,
+        key: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Value,
+    ) -> Answer {
+        let key = format!("Bearer {key}");
+        let headers = [&[("authorization", key.as_str())], headers].concat();
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.send(method, path, &headers, body).await
     }
 
     /// A call with a user's token.

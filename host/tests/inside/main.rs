@@ -5,6 +5,7 @@
 mod bare;
 mod edge;
 mod erased;
+mod keys;
 mod leases;
 mod panics;
 mod refusals;
