@@ -15,6 +15,7 @@ pub mod hooks;
 pub mod oauth;
 pub mod path;
 mod public_keys;
+mod rates;
 pub mod requests;
 pub mod v1;
 
@@ -32,6 +33,7 @@ use crate::{
     registry::Swaps,
     runs::{DeadLetters, Queue, RunLog},
     streams::{Destinations, listeners::Listeners},
+    throttle::Throttle,
     triggers::{
         accept::Acceptor, app_hooks::AppHooks, poll::Pollers, request::Requests, schedule::Schedules,
         webhook::Ingress,
@@ -103,6 +105,8 @@ pub struct AllServices {
     pub schedules: Schedules,
     /// Which connector is active.
     pub swaps: Swaps,
+    /// How many calls of one API key are taken.
+    pub throttle: Throttle,
     /// Bytes of a request body.
     pub max_body_bytes: usize,
 }
@@ -124,8 +128,11 @@ impl Deref for Services {
 /// Every route.
 pub fn router(services: Services) -> Router {
     let assets = Arc::new(Assets::new());
+    let alloy =
+        || rates::limited(alloy::routes(), &services).layer(middleware::map_response(error::as_message));
+    let v1 = rates::limited(v1::routes(), &services).layer(middleware::map_response(error::as_problem));
     let mut router = Router::new()
-        .nest("/v1", v1::routes())
+        .nest("/v1", v1)
         .merge(hooks::routes().layer(middleware::map_response(error::as_message)))
         .merge(requests::routes().layer(middleware::map_response(error::as_message)))
         .merge(health::routes())
@@ -133,10 +140,10 @@ pub fn router(services: Services) -> Router {
         .merge(oauth::routes(&assets))
         .merge(ui::routes(&assets));
     for version in ALLOY_VERSIONS {
-        router = router.nest(&format!("/{version}"), alloy::routes());
+        router = router.nest(&format!("/{version}"), alloy());
     }
     router
-        .merge(alloy::routes())
+        .merge(alloy())
         .fallback(error::no_route)
         .layer(middleware::map_response(error::as_message))
         .with_state(services)

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use trunnion_sandbox::{EgressOptions, Options as SandboxOptions};
 
-use crate::{retention::RetentionConfig, triggers::poll::Options as PollingOptions};
+use crate::{
+    retention::RetentionConfig, throttle::RateLimitConfig, triggers::poll::Options as PollingOptions,
+};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,6 +65,8 @@ pub struct Config {
     pub retention: RetentionConfig,
     /// Polling triggers.
     pub polling: PollingOptions,
+    /// How many calls of one API key are taken.
+    pub rate_limit: RateLimitConfig,
 }
 
 /// The embedded store.
@@ -99,6 +103,7 @@ impl Default for Config {
             store: StoreConfig::default(),
             retention: RetentionConfig::default(),
             polling: PollingOptions::default(),
+            rate_limit: RateLimitConfig::default(),
         }
     }
 }
@@ -168,7 +173,7 @@ mod tests {
             all.keys().filter(|field| !shown.contains_key(*field)).cloned().collect()
         };
         assert_eq!(missing(&shown, &all), Vec::<String>::new());
-        for part in ["store", "retention", "polling"] {
+        for part in ["store", "retention", "polling", "rate_limit"] {
             let inside = |table: &toml::Table| table[part].as_table().unwrap().clone();
             assert_eq!(missing(&inside(&shown), &inside(&all)), Vec::<String>::new(), "{part}");
         }

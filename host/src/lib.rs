@@ -31,6 +31,7 @@ pub mod runs;
 pub mod server;
 pub mod streams;
 pub mod telemetry;
+pub mod throttle;
 pub mod triggers;
 pub mod ui;
 pub mod user_tokens;

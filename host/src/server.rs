@@ -49,6 +49,7 @@ use crate::{
         queue::{Bounds, Limits, Load},
     },
     streams::{Batches, Destinations, SigningKeys, Streams, listeners::Listeners},
+    throttle::Throttle,
     triggers::{
         accept::Acceptor,
         app_hooks::AppHooks,
@@ -382,6 +383,7 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         queue,
         schedules,
         swaps,
+        throttle: Throttle::new(config.rate_limit, context.clock()),
         max_body_bytes: config.max_body_bytes,
         context,
     };

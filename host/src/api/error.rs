@@ -41,6 +41,12 @@ impl Failure {
         Self { status, code, message: message.into(), problems: Vec::new(), stage: None, retry_after: None }
     }
 
+    /// The same, for a caller who may come again then.
+    #[must_use]
+    pub fn again_in(self, after: Duration) -> Self {
+        Self { retry_after: Some(after), ..self }
+    }
+
     /// The status.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
@@ -188,8 +194,11 @@ fn write(
     let mut written = (failure.status, Json(form(&failure))).into_response();
     let headers = written.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    if let Some(allow) = response.headers().get(header::ALLOW) {
-        headers.insert(header::ALLOW, allow.clone());
+    // What was said beside the failure stands: which methods there are, where the caller's limit is.
+    for (name, value) in response.headers() {
+        if name != header::CONTENT_LENGTH && !headers.contains_key(name) {
+            headers.insert(name.clone(), value.clone());
+        }
     }
     if failure.status == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -20,6 +20,9 @@ use crate::{
     keyfiles::{KeysFile, read_keys},
 };
 
+/// A bench calls with one key as fast as it can.
+const SETTINGS: &str = "log = \"warn\"\nrate_limit.requests_per_minute = 0\n";
+
 /// Lines of the host's log that an error repeats.
 const LAST_WORDS: usize = 30;
 
@@ -63,7 +66,7 @@ impl Host {
         for component in start.components {
             write(connectors.join(format!("{}.wasm", component.app)), &component.bytes)?;
         }
-        write(folder.path().join("trunnion.toml"), format!("log = \"warn\"\n{}", start.config).as_bytes())?;
+        write(folder.path().join("trunnion.toml"), format!("{SETTINGS}{}", start.config).as_bytes())?;
         let rewrites = start.components.iter().map(|it| format!("{}={}", it.hosts, start.vendor)).collect();
         let home = Home { folder, rewrites };
         let process = home.launch().await?;

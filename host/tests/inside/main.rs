@@ -8,5 +8,6 @@ mod erased;
 mod keys;
 mod leases;
 mod panics;
+mod rates;
 mod refusals;
 mod user_tokens;
