@@ -13,6 +13,7 @@ pub mod error;
 pub mod health;
 pub mod hooks;
 pub mod oauth;
+mod once;
 pub mod path;
 mod public_keys;
 mod rates;
@@ -31,6 +32,7 @@ use crate::{
     lookups::Lookups,
     outbox::Outlets,
     registry::Swaps,
+    repetition::Repetitions,
     runs::{DeadLetters, Queue, RunLog},
     streams::{Destinations, listeners::Listeners},
     throttle::Throttle,
@@ -105,6 +107,8 @@ pub struct AllServices {
     pub schedules: Schedules,
     /// Which connector is active.
     pub swaps: Swaps,
+    /// Calls that come again.
+    pub repetitions: Repetitions,
     /// How many calls of one API key are taken.
     pub throttle: Throttle,
     /// Bytes of a request body.
@@ -130,7 +134,8 @@ pub fn router(services: Services) -> Router {
     let assets = Arc::new(Assets::new());
     let alloy =
         || rates::limited(alloy::routes(), &services).layer(middleware::map_response(error::as_message));
-    let v1 = rates::limited(v1::routes(), &services).layer(middleware::map_response(error::as_problem));
+    let v1 = rates::limited(once::kept(v1::routes(), &services), &services)
+        .layer(middleware::map_response(error::as_problem));
     let mut router = Router::new()
         .nest("/v1", v1)
         .merge(hooks::routes().layer(middleware::map_response(error::as_message)))

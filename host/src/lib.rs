@@ -26,6 +26,7 @@ pub mod outbox;
 mod patience;
 pub mod real;
 pub mod registry;
+pub mod repetition;
 pub mod retention;
 pub mod runs;
 pub mod server;

@@ -41,6 +41,7 @@ use crate::{
     lookups::Lookups,
     outbox::{Outbox, Outlets, Postman},
     registry::{self, Registry, Swaps},
+    repetition::Repetitions,
     retention::Retention,
     runs::{
         Calls, DeadLetters, Hands, Queue, Routes, RunLog, Waiting, Worker,
@@ -383,6 +384,7 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         queue,
         schedules,
         swaps,
+        repetitions: Repetitions::new(context.clone()),
         throttle: Throttle::new(config.rate_limit, context.clock()),
         max_body_bytes: config.max_body_bytes,
         context,

@@ -3,6 +3,7 @@
 //! A record's JSON form is its stored form. It may gain members with `#[serde(default)]`; it never loses or
 //! redefines one: a change of meaning is a new record version in `trunnion-store`.
 
+mod kept;
 mod outlet;
 mod stream;
 mod tokens;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::Value;
 
 pub use self::{
+    kept::{KeptAnswer, KeptCall},
     outlet::{EventBridge, EventType, Notice, NoticeOrigin, Outlet},
     stream::{BatchItem, BatchRule, DisabledStream, Signature, SigningKey, StreamBatch, StreamDestination},
     tokens::{InstallLink, TokenKey},

@@ -7,15 +7,15 @@
 use trunnion_core::{
     clock::Timestamp,
     id::InstallationId,
-    records::{LineKey, LinePlace},
+    records::{KeptCall, LineKey, LinePlace},
     scope::Scope,
 };
 use trunnion_store::{
     Batch, KeyOwner, Position, Swept, Table,
     tables::{
         ActivePollers, BatchItems, Callbacks, CalledRuns, Connections, Consents, ConsentsByState, Deliveries,
-        HeldKeys, InstallLinks, InstallSessions, Installations, LiveItems, LiveRuns, Notices, Pollers,
-        RequestPaths, ScheduleMarks, Subscriptions, Users, UsersByName,
+        HeldKeys, InstallLinks, InstallSessions, Installations, KeptCalls, LiveItems, LiveRuns, Notices,
+        OperatorCalls, Pollers, RequestPaths, ScheduleMarks, Subscriptions, Users, UsersByName,
     },
 };
 
@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     error::{Result, present},
+    repetition::KEPT,
     runs::Queue,
 };
 
@@ -50,6 +51,9 @@ impl Forgetting<'_> {
             swept.record.as_ref().is_none_or(|link| link.expires_at <= self.now)
         })
         .await?;
+        let over = |call: Option<&KeptCall>| call.is_none_or(|call| call.begun_at + KEPT <= self.now);
+        self.all_that::<KeptCalls>(forgotten, |swept| over(swept.record.as_ref())).await?;
+        self.all_that::<OperatorCalls>(forgotten, |swept| over(swept.record.as_ref())).await?;
         let erased = |scope, user| self.store.keys().is_erased(KeyOwner::User(scope, user));
         self.all_that::<ActivePollers>(forgotten, |timer| {
             timer.record.as_ref().is_some_and(|record| erased(timer.place, record.user))

@@ -13,7 +13,7 @@ use trunnion_core::{
     records::{
         ApiKey, AppHook, AppRegistration, BatchItem, Callback, Connection, ConnectorChange, ConnectorVersion,
         Consent, DeadLetter, DeadWork, Delivery, Digest, EndedRun, EventSchema, HeldKey, InstallLink,
-        InstallSession, Installation, Integration, LedgerEntry, LiveItem, LiveRun, Notice, Outlet,
+        InstallSession, Installation, Integration, KeptCall, LedgerEntry, LiveItem, LiveRun, Notice, Outlet,
         OwnConnection, Poller, ScheduleMark, SigningKey, StoredRelease, StreamBatch, StreamDestination,
         Subscription, TokenKey, User, Workflow, Workspace as WorkspaceRecord,
     },
@@ -152,6 +152,10 @@ tables! {
     84 BatchItems: Environment, ([u8; 16], Id) => BatchItem, |item| Owner::User(item.user);
     /// Batches under way, by the keyed hash of their destination.
     85 StreamBatches: Environment, ([u8; 16], Id) => StreamBatch, |_| Owner::Scope;
+    /// Calls with an Idempotency-Key, by the keyed hash of caller, path and key.
+    87 KeptCalls: Environment, [u8; 16] => KeptCall, |call| call.user.map_or(Owner::Scope, Owner::User);
+    /// Operators' calls with an Idempotency-Key, by the same.
+    88 OperatorCalls: Deployment, [u8; 16] => KeptCall, |_| Owner::Scope;
 }
 
 /// The environment's own things are sealed under its key, everybody else's under theirs.
@@ -286,7 +290,8 @@ mod tests {
              24 StreamDestinations, 25 ConnectorHistory, 26 LiveItems, 27 ScheduleMarks, 30 Pollers, \
              31 ActivePollers, 35 RequestPaths, 36 CalledRuns, 37 Callbacks, 44 HeldKeys, 45 AppRegistrations, 46 Consents, \
              47 ConsentsByState, 48 OwnConnections, 60 AppHooks, 61 AppHooksByPath, 70 SigningKeys, 80 TokenKeys, \
-             81 InstallLinks, 82 Outlets, 83 Notices, 84 BatchItems, 85 StreamBatches",
+             81 InstallLinks, 82 Outlets, 83 Notices, 84 BatchItems, 85 StreamBatches, 87 KeptCalls, \
+             88 OperatorCalls",
             "numbers are stored in every key and never change; only add at the end"
         );
     }

@@ -10,4 +10,5 @@ mod leases;
 mod panics;
 mod rates;
 mod refusals;
+mod repeated;
 mod user_tokens;
