@@ -10,6 +10,7 @@ pub mod body;
 pub mod caller;
 pub mod cors;
 pub mod error;
+mod etag;
 pub mod health;
 pub mod hooks;
 pub mod oauth;

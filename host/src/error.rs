@@ -53,6 +53,12 @@ pub enum Error {
         /// Everything that stands on the present version, and whose it is.
         uses: Vec<Problem>,
     },
+    /// The thing is not what the request says that it must be.
+    #[error("{message}")]
+    Unmet {
+        /// Names the thing and the remedy.
+        message: String,
+    },
     /// The same Idempotency-Key came with another body.
     #[error("{message}")]
     KeyReused {
@@ -133,6 +139,7 @@ impl Error {
             Self::NotFound { code, .. } | Self::Invalid { code, .. } | Self::Conflict { code, .. } => code,
             Self::ConnectorRefused { .. } => "connector-refused",
             Self::ConnectorInUse { .. } => "connector-in-use",
+            Self::Unmet { .. } => "precondition-failed",
             Self::KeyReused { .. } => "idempotency-key-reused",
             Self::Busy { .. } => "busy",
             Self::UserBusy { .. } => "user-busy",

@@ -13,6 +13,7 @@ pub mod backup;
 mod bench;
 pub mod cli;
 pub mod client;
+pub mod condition;
 pub mod config;
 pub mod context;
 pub mod erasure;

@@ -79,6 +79,7 @@ impl From<Error> for Failure {
             Error::NotFound { .. } => StatusCode::NOT_FOUND,
             Error::Invalid { .. } | Error::ConnectorRefused { .. } => StatusCode::BAD_REQUEST,
             Error::Conflict { .. } | Error::ConnectorInUse { .. } => StatusCode::CONFLICT,
+            Error::Unmet { .. } => StatusCode::PRECONDITION_FAILED,
             Error::KeyReused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             // What the user gave is wrong, not the vendor's service.
             Error::Vendor {

@@ -12,11 +12,12 @@ use trunnion_core::{
     scope::Scope,
 };
 use trunnion_store::{
-    Batch, CommitError, Select, Store,
+    Batch, CommitError, Select, Store, Version, Versioned,
     tables::{EventSchemas, Integrations, Releases as ReleasesTable, Workflows},
 };
 
 use crate::{
+    condition::Condition,
     context::Context,
     error::{Error, Result},
     workflows::catalog::Catalog,
@@ -50,7 +51,8 @@ impl Library {
         name: &str,
         description: String,
         sample: Value,
-    ) -> Result<EventSchema> {
+        condition: &Condition,
+    ) -> Result<Versioned<EventSchema>> {
         if name.trim().is_empty() || name.chars().count() > 200 {
             return Err(Error::invalid("event-name-invalid", "an event's name has 1 to 200 characters"));
         }
@@ -62,15 +64,28 @@ impl Library {
         let key = event_key(&self.context.store, scope, name);
         let now = self.context.now();
         let known = self.context.store.get::<EventSchemas>(scope, &key).await?;
+        let version = known.as_ref().map(|known| known.version);
+        condition.holds(version, &format!("event `{name}`"))?;
         if known.as_ref().is_some_and(|known| known.record.sample != sample) {
             self.fits_released(scope, name, &sample).await?;
         }
         let created_at = known.map_or(now, |known| known.record.created_at);
         let schema = EventSchema { name: name.to_owned(), description, sample, created_at, updated_at: now };
         let mut batch = Batch::new();
-        batch.put::<EventSchemas>(scope, &key, &schema);
-        self.context.store.commit(batch).await.map_err(Error::Commit)?;
-        Ok(schema)
+        match version {
+            Some(version) => batch.replace::<EventSchemas>(scope, &key, &schema, version),
+            None => batch.insert::<EventSchemas>(scope, &key, &schema),
+        }
+        match self.context.store.commit(batch).await {
+            Ok(version) => Ok(Versioned { version, record: schema }),
+            Err(CommitError::Conflict { .. }) => {
+                let message = format!(
+                    "event `{name}` was changed by somebody else at the same time; read it and try again"
+                );
+                Err(Error::conflict("event-changed", message))
+            }
+            Err(error) => Err(Error::Commit(error)),
+        }
     }
 
     /// Refuses a sample under which the newest release of a workflow would be wrong that is right under the present
@@ -108,9 +123,14 @@ impl Library {
 
     /// The schema of a custom event; an unknown one is an error that names those that exist.
     pub async fn event(&self, scope: &Scope, name: &str) -> Result<Arc<EventSchema>> {
+        Ok(self.stored_event(scope, name).await?.record)
+    }
+
+    /// As [`Library::event`], and which commit wrote it.
+    pub async fn stored_event(&self, scope: &Scope, name: &str) -> Result<Versioned<Arc<EventSchema>>> {
         let key = event_key(&self.context.store, scope, name);
         if let Some(schema) = self.context.store.recall::<EventSchemas>(scope, &key).await? {
-            return Ok(schema.record);
+            return Ok(schema);
         }
         let known: Vec<_> =
             self.events(scope).await?.into_iter().map(|schema| format!("`{}`", schema.name)).collect();
@@ -162,7 +182,7 @@ impl Library {
         scope: &Scope,
         integration: IntegrationId,
         draft: Definition,
-    ) -> Result<Workflow> {
+    ) -> Result<Versioned<Workflow>> {
         self.integration(scope, integration).await?;
         let now = self.context.now();
         let id = self.context.ids.next();
@@ -170,18 +190,25 @@ impl Library {
             Workflow { id, integration, draft, latest_release: 0, created_at: now, updated_at: now };
         let mut batch = Batch::new();
         batch.insert::<Workflows>(scope, &workflow.id, &workflow);
-        self.context.store.commit(batch).await.map_err(Error::Commit)?;
-        Ok(workflow)
+        let version = self.context.store.commit(batch).await.map_err(Error::Commit)?;
+        Ok(Versioned { version, record: workflow })
     }
 
-    /// Replaces a workflow's draft.
-    pub async fn put_draft(&self, scope: &Scope, id: WorkflowId, draft: Definition) -> Result<Workflow> {
+    /// Replaces a workflow's draft, where the workflow still is what its editor saw.
+    pub async fn put_draft(
+        &self,
+        scope: &Scope,
+        id: WorkflowId,
+        draft: Definition,
+        condition: &Condition,
+    ) -> Result<Versioned<Workflow>> {
         let stored = self.stored_workflow(scope, id).await?;
+        condition.holds(Some(stored.version), &format!("workflow `{id}`"))?;
         let workflow = Workflow { draft, updated_at: self.context.now(), ..stored.record };
         let mut batch = Batch::new();
         batch.replace::<Workflows>(scope, &id, &workflow, stored.version);
-        self.commit_edit(batch, id).await?;
-        Ok(workflow)
+        let version = self.commit_edit(batch, id).await?;
+        Ok(Versioned { version, record: workflow })
     }
 
     /// One workflow.
@@ -257,20 +284,17 @@ impl Library {
         Err(Error::not_found("app-unknown", message))
     }
 
-    async fn stored_workflow(
-        &self,
-        scope: &Scope,
-        id: WorkflowId,
-    ) -> Result<trunnion_store::Versioned<Workflow>> {
+    /// One workflow, and which commit wrote it.
+    pub async fn stored_workflow(&self, scope: &Scope, id: WorkflowId) -> Result<Versioned<Workflow>> {
         match self.context.store.get::<Workflows>(scope, &id).await? {
             Some(stored) => Ok(stored),
             None => Err(Error::not_found("workflow-unknown", format!("there is no workflow `{id}`"))),
         }
     }
 
-    async fn commit_edit(&self, batch: Batch, id: WorkflowId) -> Result<()> {
+    async fn commit_edit(&self, batch: Batch, id: WorkflowId) -> Result<Version> {
         match self.context.store.commit(batch).await {
-            Ok(_) => Ok(()),
+            Ok(version) => Ok(version),
             Err(CommitError::Conflict { .. }) => {
                 let message = format!(
                     "workflow `{id}` was changed by somebody else at the same time; read it and try again"

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod bare;
+mod drafts;
 mod edge;
 mod erased;
 mod keys;

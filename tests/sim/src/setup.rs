@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
-use trunnion::{api::AllServices, streams::destinations::Wanted, workflows::install::Wish};
+use trunnion::{
+    api::AllServices, condition::Condition, streams::destinations::Wanted, workflows::install::Wish,
+};
 use trunnion_core::{definition::Definition, records::Workspace, scope::Scope};
 
 use crate::{
@@ -25,7 +27,7 @@ pub async fn install(services: &AllServices, scope: &Scope, plan: &Plan, world: 
     services.access.ensure_workspace(&workspace).await?;
     for flow in &plan.flows {
         if let Trigger::Event(name) = &flow.trigger {
-            services.library.put_event(scope, name, String::new(), sample()).await?;
+            services.library.put_event(scope, name, String::new(), sample(), &Condition::Any).await?;
         }
     }
     let wanted = Wanted { url: "https://isv.example/stream".to_owned(), signatures: None, batch: None };
@@ -37,7 +39,7 @@ pub async fn install(services: &AllServices, scope: &Scope, plan: &Plan, world: 
         let id = |number| workflows.get(&number).map(ToString::to_string).unwrap_or_default();
         let written = flow.definition(&id);
         let definition: Definition = serde_json::from_value(written.clone())?;
-        let workflow = services.library.create_workflow(scope, integration.id, definition).await?;
+        let workflow = services.library.create_workflow(scope, integration.id, definition).await?.record;
         let released = services.library.release(scope, workflow.id).await;
         released.with_context(|| format!("{written:#}"))?;
         workflows.insert(flow.number, workflow.id);

@@ -14,7 +14,13 @@ use trunnion_core::{
 };
 
 use crate::{
-    api::{Services, body, caller::Tenant, error::Failure, path},
+    api::{
+        Services, body,
+        caller::Tenant,
+        error::Failure,
+        etag::{If, Tagged},
+        path,
+    },
     error::Error,
 };
 
@@ -30,18 +36,21 @@ pub(super) async fn put_event(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Path(name): Path<String>,
+    If(condition): If,
     body: body::Json<PutEvent>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Tagged<Json<Value>>, Failure> {
     let PutEvent { description, sample } = body.value;
-    Ok(Json(event_shape(&services.library.put_event(&scope, &name, description, sample).await?)))
+    let put = services.library.put_event(&scope, &name, description, sample, &condition).await?;
+    Ok(Tagged(put.version, Json(event_shape(&put.record))))
 }
 
 pub(super) async fn event(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Path(name): Path<String>,
-) -> Result<Json<Value>, Failure> {
-    Ok(Json(event_shape(services.library.event(&scope, &name).await?.as_ref())))
+) -> Result<Tagged<Json<Value>>, Failure> {
+    let stored = services.library.stored_event(&scope, &name).await?;
+    Ok(Tagged(stored.version, Json(event_shape(&stored.record))))
 }
 
 pub(super) async fn events(
@@ -85,11 +94,12 @@ pub(super) async fn create_workflow(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     body: body::Json<NewWorkflow>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Tagged<Json<Value>>, Failure> {
     let NewWorkflow { integration_id, definition } = body.value;
     let integration = path::id(&integration_id, "integration")?;
     let definition = read(&definition)?;
-    Ok(Json(shape(&services.library.create_workflow(&scope, integration, definition).await?)))
+    let made = services.library.create_workflow(&scope, integration, definition).await?;
+    Ok(Tagged(made.version, Json(shape(&made.record))))
 }
 
 #[derive(Debug, Deserialize)]
@@ -102,19 +112,22 @@ pub(super) async fn put_workflow(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Path(workflow): Path<String>,
+    If(condition): If,
     body: body::Json<PutWorkflow>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Tagged<Json<Value>>, Failure> {
     let id: WorkflowId = path::id(&workflow, "workflow")?;
     let definition = read(&body.value.definition)?;
-    Ok(Json(shape(&services.library.put_draft(&scope, id, definition).await?)))
+    let put = services.library.put_draft(&scope, id, definition, &condition).await?;
+    Ok(Tagged(put.version, Json(shape(&put.record))))
 }
 
 pub(super) async fn workflow(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Path(workflow): Path<String>,
-) -> Result<Json<Value>, Failure> {
-    Ok(Json(shape(&services.library.workflow(&scope, path::id(&workflow, "workflow")?).await?)))
+) -> Result<Tagged<Json<Value>>, Failure> {
+    let stored = services.library.stored_workflow(&scope, path::id(&workflow, "workflow")?).await?;
+    Ok(Tagged(stored.version, Json(shape(&stored.record))))
 }
 
 pub(super) async fn workflows(
