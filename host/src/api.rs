@@ -30,6 +30,7 @@ use crate::{
     backup::Backups,
     context::Context,
     erasure::Erasure,
+    forward::Forwards,
     lookups::Lookups,
     outbox::Outlets,
     registry::Swaps,
@@ -74,6 +75,8 @@ pub struct AllServices {
     pub vault: Vault,
     /// Choices that only users' own accounts know.
     pub lookups: Lookups,
+    /// The ISV's own requests through connections.
+    pub forwards: Forwards,
     /// What the ISV defines.
     pub library: Library,
     /// Where streams go.

@@ -19,6 +19,7 @@ pub mod context;
 pub mod erasure;
 pub mod error;
 pub mod finish;
+pub mod forward;
 mod guard;
 pub mod keyfiles;
 pub mod limits;

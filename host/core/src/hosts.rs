@@ -130,6 +130,30 @@ impl HostPattern {
         self.wildcard == given.next().is_some()
     }
 
+    /// The one host that the pattern stands for with these parameters of a connection, with its port where that is
+    /// not 443; none where it stands for several.
+    #[must_use]
+    pub fn only_host(&self, parameters: &BTreeMap<String, String>) -> Option<String> {
+        let host = match &self.named_by {
+            Some(name) => parameters.get(name)?.clone(),
+            None if self.wildcard => return None,
+            None => {
+                let labels = self.labels.iter().map(|label| match label {
+                    Label::Fixed(text) => Some(text.clone()),
+                    Label::Parameter { before, name, after } => {
+                        Some(format!("{before}{}{after}", parameters.get(name)?))
+                    }
+                });
+                labels.collect::<Option<Vec<_>>>()?.join(".")
+            }
+        };
+        // Whatever is no host, or several, does not match.
+        self.matches(&host, self.port, parameters).then(|| match self.port {
+            Some(port) if port != HTTPS => format!("{host}:{port}"),
+            _ => host,
+        })
+    }
+
     /// The connection parameters that the pattern names, in order.
     pub fn parameters(&self) -> impl Iterator<Item = &str> {
         let inside = self.labels.iter().filter_map(|label| match label {

@@ -7,6 +7,7 @@
 
 mod address;
 mod authorise;
+mod forward;
 mod hop;
 mod options;
 mod place;
@@ -39,11 +40,15 @@ pub(crate) use self::{
     request::{Auth, Incoming, Outgoing, Redirects, Sent},
 };
 pub use self::{
+    forward::{Forward, Forwarded},
     options::{EgressOptions, Rewrite},
     resolve::{LookUp, LookingUp},
     sigv4::Signer,
 };
-use crate::call::Call;
+use crate::{
+    answer::{Answer, Failed},
+    call::Call,
+};
 
 /// Why nothing usable came back. Every text says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -130,6 +135,17 @@ pub trait Outbound: std::fmt::Debug + Send + Sync + 'static {
         let message = format!("nothing is sent for `{}` here", manifest.id);
         Box::pin(std::future::ready(Err(SendError::Denied(message))))
     }
+
+    /// Sends one request of the ISV's through a connection, as [`Broker::forward`] describes it. Denied by stand-ins.
+    fn forward(
+        &self,
+        manifest: Arc<Manifest>,
+        _call: Call,
+        _request: Forward,
+    ) -> BoxFuture<'_, Result<Answer<Forwarded>, Failed>> {
+        let message = format!("nothing is sent for `{}` here", manifest.id);
+        Box::pin(std::future::ready(Err(forward::denied(message))))
+    }
 }
 
 impl Outbound for Broker {
@@ -144,6 +160,15 @@ impl Outbound for Broker {
         post: Post,
     ) -> BoxFuture<'a, Result<Posted, SendError>> {
         Box::pin(self.post_for(manifest, parameters, post))
+    }
+
+    fn forward(
+        &self,
+        manifest: Arc<Manifest>,
+        call: Call,
+        request: Forward,
+    ) -> BoxFuture<'_, Result<Answer<Forwarded>, Failed>> {
+        Box::pin(async move { self.forward(manifest, &call, request).await })
     }
 }
 

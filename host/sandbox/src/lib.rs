@@ -37,7 +37,7 @@ mod warm;
 mod wasi;
 
 pub use answer::{Answer, Exchange, Failed, LogLevel, LogLine, Observation};
-pub use broker::{Broker, EgressOptions, Outbound};
+pub use broker::{Broker, EgressOptions, Forward, Forwarded, Outbound};
 pub use call::{
     Account, Call, Choice, Choices, Delivery, Freshness, Health, LookupQuery, Occurrence, Outcome, Page,
     Poll, Polled, Reconciled, Reply, Target,

@@ -9,6 +9,7 @@ mod connectors;
 mod dead_letters;
 mod definitions;
 mod embed;
+mod forward;
 mod installations;
 mod keys;
 mod listeners;
@@ -90,6 +91,7 @@ fn servers() -> Router<Services> {
         .route("/connections/{name}", put(own_connections::put).delete(own_connections::delete))
         .route("/connections/{name}/check", post(own_connections::check))
         .route("/connections/{name}/consent", post(own_connections::consent))
+        .route("/connections/{name}/request", post(forward::send))
         .route("/runs", get(runs::list))
         .route("/runs/{run}", get(runs::one))
         .route("/runs/{run}/cancel", post(runs::cancel))
