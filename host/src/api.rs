@@ -31,6 +31,7 @@ use crate::{
     context::Context,
     erasure::Erasure,
     forward::Forwards,
+    import::Importer,
     lookups::Lookups,
     outbox::Outlets,
     registry::Swaps,
@@ -77,6 +78,8 @@ pub struct AllServices {
     pub lookups: Lookups,
     /// The ISV's own requests through connections.
     pub forwards: Forwards,
+    /// What a switcher brings along.
+    pub importer: Importer,
     /// What the ISV defines.
     pub library: Library,
     /// Where streams go.

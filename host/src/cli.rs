@@ -3,6 +3,7 @@
 mod apply;
 mod backup;
 mod connector;
+mod import;
 mod keys;
 mod listen;
 mod remote;
@@ -38,6 +39,8 @@ enum Command {
     Backup(backup::Backup),
     /// Makes a data directory of a backup, without whoever was erased since.
     Restore(backup::Restore),
+    /// Takes over users and workflows from Alloy Embedded, under the ids they have there.
+    Import(import::Import),
     /// Rotates the master key.
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -69,6 +72,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Listen(command) => listen::run(command),
         Command::Backup(command) => backup::back_up(&command),
         Command::Restore(command) => backup::restore(&command),
+        Command::Import(command) => import::run(&command),
         Command::Keys(command) => keys::run(command),
         Command::Bench(command) => bench::run(command),
         Command::Compile { settings } => {

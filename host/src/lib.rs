@@ -21,6 +21,7 @@ pub mod error;
 pub mod finish;
 pub mod forward;
 mod guard;
+pub mod import;
 pub mod keyfiles;
 pub mod limits;
 pub mod lookups;

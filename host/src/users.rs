@@ -159,13 +159,14 @@ impl Users {
         User { id, username: username.to_owned(), full_name, created_at: now, updated_at: now }
     }
 
-    fn insert(&self, scope: &Scope, user: &User, batch: &mut Batch) {
+    pub(crate) fn insert(&self, scope: &Scope, user: &User, batch: &mut Batch) {
         let key = name_key(&self.context.store, scope, &user.username);
         batch.insert::<UsersByName>(scope, &key, &UserRef { user: user.id });
         batch.insert::<Table>(scope, &user.id, user);
     }
 
-    async fn is_taken(&self, scope: &Scope, username: &str) -> Result<bool> {
+    /// Whether a user of the environment has this name.
+    pub(crate) async fn is_taken(&self, scope: &Scope, username: &str) -> Result<bool> {
         let store = &self.context.store;
         Ok(store.get::<UsersByName>(scope, &name_key(store, scope, username)).await?.is_some())
     }
@@ -176,7 +177,8 @@ pub(crate) fn name_key(store: &Store, scope: &Scope, username: &str) -> [u8; 16]
     store.keyed_hash(scope, "username", username.as_bytes())
 }
 
-fn check(username: &str) -> Result<()> {
+/// Refuses what is no username.
+pub(crate) fn check(username: &str) -> Result<()> {
     if username.trim().is_empty() || username.chars().count() > 255 {
         return Err(Error::invalid("username-invalid", "`username` has 1 to 255 characters"));
     }

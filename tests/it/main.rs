@@ -56,6 +56,7 @@ mod limits;
 mod listen;
 mod lookups;
 mod modal;
+mod native;
 mod oauth;
 mod ordered;
 mod outbox;

@@ -46,6 +46,11 @@ const REPEATED: [HeaderName; 4] =
 #[derive(Clone, Copy, Debug)]
 pub(super) struct About(pub(super) UserId);
 
+/// Beside an answer: that it is not kept, since it is about many users. What was asked for changes nothing the second
+/// time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unkept;
+
 /// The same routes, whose POSTs are carried out once for each key.
 pub(super) fn kept(routes: Router<Services>, services: &Services) -> Router<Services> {
     routes.layer(middleware::from_fn_with_state(services.clone(), once))
@@ -78,7 +83,7 @@ async fn carry_out(services: &Services, request: Request, next: Next) -> Result<
         Begun::Again(answer) => return again(answer),
     };
     let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
-    if changed_nothing(response.status()) {
+    if changed_nothing(response.status()) || response.extensions().get::<Unkept>().is_some() {
         claim.refused().await;
         return Ok(response);
     }

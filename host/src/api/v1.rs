@@ -10,6 +10,7 @@ mod dead_letters;
 mod definitions;
 mod embed;
 mod forward;
+mod import;
 mod installations;
 mod keys;
 mod listeners;
@@ -83,6 +84,8 @@ fn servers() -> Router<Services> {
         .route("/installations", get(installations::list))
         .route("/installations/{installation}/keys", get(keys::list))
         .route("/installations/{installation}/keys/{key}/skip", post(keys::skip))
+        .route("/import/users", post(import::users))
+        .route("/import/workflows", post(import::workflows))
         .route("/pollers", get(pollers::list))
         .route("/polling", get(pollers::overview))
         .route("/installations/{installation}/poller", get(pollers::one))
