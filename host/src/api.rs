@@ -37,6 +37,7 @@ use crate::{
     registry::Swaps,
     repetition::Repetitions,
     runs::{DeadLetters, Queue, RunLog},
+    settings::Settings,
     streams::{Destinations, listeners::Listeners},
     throttle::Throttle,
     triggers::{
@@ -112,6 +113,8 @@ pub struct AllServices {
     pub queue: Arc<Queue>,
     /// What the clock starts.
     pub schedules: Schedules,
+    /// What environments set for themselves.
+    pub settings: Settings,
     /// Which connector is active.
     pub swaps: Swaps,
     /// Calls that come again.

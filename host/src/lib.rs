@@ -33,6 +33,7 @@ pub mod repetition;
 pub mod retention;
 pub mod runs;
 pub mod server;
+pub mod settings;
 pub mod streams;
 pub mod telemetry;
 pub mod throttle;

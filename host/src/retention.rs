@@ -20,14 +20,11 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
-use trunnion_core::{
-    clock::{Clock, Timestamp},
-    scope::Environment,
-};
+use trunnion_core::clock::Clock;
 use trunnion_store::Store;
 
 use self::{rest::Pace, steps::Forgetting};
-use crate::runs::Queue;
+use crate::{runs::Queue, settings};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -38,9 +35,11 @@ const PERIOD: Duration = Duration::from_secs(3600);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetentionConfig {
-    /// Days that ended runs with their logs, and dead letters, are kept in development environments. Default: 60.
+    /// Days that ended runs with their logs, and dead letters, are kept in development environments that say nothing
+    /// themselves. Default: 60.
     pub development_days: u32,
-    /// Days that ended runs with their logs, and dead letters, are kept in production environments. Default: 60.
+    /// Days that ended runs with their logs, and dead letters, are kept in production environments that say nothing
+    /// themselves. Default: 60.
     pub production_days: u32,
     /// Days that a repetition is recognised. Default: 8; 7 is the least, since that is what callers are promised.
     pub ledger_days: LedgerDays,
@@ -79,17 +78,6 @@ impl Default for RetentionConfig {
     fn default() -> Self {
         // A day more than promised, so that the longest vendor schedule fits.
         Self { development_days: 60, production_days: 60, ledger_days: LedgerDays(8) }
-    }
-}
-
-impl RetentionConfig {
-    /// What ended before this is forgotten.
-    fn runs_before(&self, environment: Environment, now: Timestamp) -> Timestamp {
-        let days = match environment {
-            Environment::Development => self.development_days,
-            Environment::Production => self.production_days,
-        };
-        now - DAY * days
     }
 }
 
@@ -152,7 +140,8 @@ impl Retention {
     async fn sweep(&self) -> Result<Forgotten, crate::error::Error> {
         let mut forgotten = Forgotten::default();
         let now = self.clock.now();
-        let forgetting = Forgetting { store: &self.store, config: self.config, now };
+        let own_days = settings::log_days(&self.store).await?;
+        let forgetting = Forgetting { store: &self.store, config: self.config, own_days, now };
         forgetting.runs(&mut forgotten).await?;
         forgetting.listed_runs(&mut forgotten).await?;
         forgetting.dead_letters(&mut forgotten).await?;

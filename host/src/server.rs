@@ -51,6 +51,7 @@ use crate::{
         execute::Executor,
         queue::{Bounds, Limits, Load},
     },
+    settings::Settings,
     streams::{Batches, Destinations, SigningKeys, Streams, listeners::Listeners},
     throttle::Throttle,
     triggers::{
@@ -388,6 +389,7 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         queue,
         schedules,
         swaps,
+        settings: Settings::new(context.clone(), config.retention),
         repetitions: Repetitions::new(context.clone()),
         throttle: Throttle::new(config.rate_limit, context.clock()),
         max_body_bytes: config.max_body_bytes,

@@ -5,6 +5,7 @@
 
 mod kept;
 mod outlet;
+mod settings;
 mod stream;
 mod tokens;
 mod vault;
@@ -17,6 +18,7 @@ use serde_json::Value;
 pub use self::{
     kept::{KeptAnswer, KeptCall},
     outlet::{EventBridge, EventType, Notice, NoticeOrigin, Outlet},
+    settings::EnvironmentSettings,
     stream::{BatchItem, BatchRule, DisabledStream, Signature, SigningKey, StreamBatch, StreamDestination},
     tokens::{InstallLink, TokenKey},
     vault::{AppRegistration, Consent, FormerSecret, OwnConnection, Tokens},

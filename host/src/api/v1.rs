@@ -19,6 +19,7 @@ mod outlets;
 mod own_connections;
 mod pollers;
 mod runs;
+mod settings;
 mod streams;
 mod token_keys;
 mod workspaces;
@@ -95,6 +96,7 @@ fn servers() -> Router<Services> {
         .route("/connections/{name}/check", post(own_connections::check))
         .route("/connections/{name}/consent", post(own_connections::consent))
         .route("/connections/{name}/request", post(forward::send))
+        .route("/settings", get(settings::get).put(settings::put))
         .route("/runs", get(runs::list))
         .route("/runs/{run}", get(runs::one))
         .route("/runs/{run}/cancel", post(runs::cancel))

@@ -1,14 +1,16 @@
 //! The steps of a sweep: each reads a bounded page, deletes what is too old of it in one commit, and goes on behind
 //! it, or behind everything that is younger anyway.
 
-use trunnion_core::{clock::Timestamp, machine::Status, records::LiveRun};
+use std::collections::HashMap;
+
+use trunnion_core::{clock::Timestamp, machine::Status, records::LiveRun, scope::Scope};
 use trunnion_store::{
     Batch, CommitError, Position, ReadError, Select, Store,
     store::ExpireError,
     tables::{BatchItems, DeadLetters, EndedRuns, LiveItems, RunsByWorkflow},
 };
 
-use super::{Forgotten, RetentionConfig, rest::Pace};
+use super::{DAY, Forgotten, RetentionConfig, rest::Pace};
 use crate::{
     error::{Error, Result},
     streams::batches::dead_line,
@@ -20,14 +22,22 @@ pub(super) const STEP: usize = 128;
 const LISTED_STEP: usize = 32;
 
 /// A sweep at one moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Forgetting<'a> {
     pub(super) store: &'a Store,
     pub(super) config: RetentionConfig,
+    /// Of environments that say themselves how many days their logs are kept.
+    pub(super) own_days: HashMap<Scope, u32>,
     pub(super) now: Timestamp,
 }
 
 impl Forgetting<'_> {
+    /// What ended in an environment before this is forgotten.
+    fn runs_before(&self, scope: &Scope) -> Timestamp {
+        let days = self.own_days.get(scope).copied();
+        self.now - DAY * days.unwrap_or_else(|| self.config.days(scope.environment))
+    }
+
     /// Runs that ended too long ago, with their logs and their places in listings. A run of an erased user goes by
     /// when it began: nobody can read any more when it ended.
     pub(super) async fn runs(&self, forgotten: &mut Forgotten) -> Result<()> {
@@ -40,7 +50,7 @@ impl Forgetting<'_> {
             }
             let mut batch = Batch::new();
             for run in &page {
-                let before = self.config.runs_before(run.place.environment, self.now);
+                let before = self.runs_before(&run.place);
                 if run.key.0.created_at() >= before {
                     position = Position::beyond::<EndedRuns>(&run.place);
                     break;
@@ -72,7 +82,7 @@ impl Forgetting<'_> {
             let mut batch = Batch::new();
             for entry in &page {
                 let (workflow, run) = entry.key;
-                if run.0.created_at() >= self.config.runs_before(entry.place.environment, self.now) {
+                if run.0.created_at() >= self.runs_before(&entry.place) {
                     position = Position::beyond_part::<RunsByWorkflow>(&entry.place, &workflow);
                     break;
                 }
@@ -101,7 +111,7 @@ impl Forgetting<'_> {
             }
             let mut batch = Batch::new();
             for letter in &page {
-                let before = self.config.runs_before(letter.place.environment, self.now);
+                let before = self.runs_before(&letter.place);
                 if letter.key.created_at() >= before {
                     position = Position::beyond::<DeadLetters>(&letter.place);
                     break;

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use trunnion_core::{
-    clock::{ManualClock, Random, SeededRandom},
+    clock::{ManualClock, Random, SeededRandom, Timestamp},
     id::{
         ConnectionId, ConsentId, EventId, IdSource, InstallSessionId, InstallationId, IntegrationId, RunId,
         SubscriptionId, UserId, WorkflowId, WorkspaceId,
     },
     machine::{Outcome, RunState, Status},
     records::{
-        Callback, Connection, Consent, DeadLetter, DeadWork, EventSource, HeldKey, InstallLink, Installation,
-        LedgerEntry, LiveItem, LiveRun, Poller, ScheduleMark,
+        Callback, Connection, Consent, DeadLetter, DeadWork, EnvironmentSettings, EventSource, HeldKey,
+        InstallLink, Installation, LedgerEntry, LiveItem, LiveRun, Poller, ScheduleMark,
     },
-    scope::Scope,
+    scope::{Environment, Scope},
 };
 use trunnion_store::{
     Batch, Deployment, KeyOwner, KeyRing, Position, Select, Table,
@@ -23,7 +23,7 @@ use trunnion_store::{
         ActivePollers, BatchItems, Callbacks, CalledRuns, Connections, ConsentTarget, Consents,
         ConsentsByState, DeadLetters, EndedRuns, HeldKeys, InstallLinks, InstallSessions, Installations,
         Ledger, LiveItems, LiveRuns, Notices, PollTimer, Pollers, Present, RequestPaths, RequestTarget,
-        RunOutline, RunsByWorkflow, ScheduleMarks, Subscriptions, UserRef, Users, UsersByName,
+        RunOutline, RunsByWorkflow, ScheduleMarks, Settings, Subscriptions, UserRef, Users, UsersByName,
     },
 };
 
@@ -269,6 +269,22 @@ async fn each_environment_has_its_own_days() {
     assert_eq!(world.sweep(config).await.runs, 1);
     assert_eq!(world.left(Environment::Development).await, [[young]; 3].map(Vec::from));
     assert_eq!(world.left(Environment::Production).await, [[kept]; 3].map(Vec::from));
+}
+
+#[tokio::test]
+async fn an_environment_says_itself_how_long_its_logs_are_kept() {
+    let world = World::new().await;
+    let production = world.scope(Environment::Production);
+    let own = EnvironmentSettings { log_days: Some(3), updated_at: world.clock.now() };
+    let mut batch = Batch::new();
+    batch.put::<Settings>(&production, &"environment".to_owned(), &own);
+    world.store.commit(batch).await.unwrap();
+    world.ended(Environment::Production, world.user, days(0)).await;
+    let kept = world.ended(Environment::Development, world.user, days(0)).await;
+    world.clock.advance(days(4));
+    assert_eq!(world.sweep(RetentionConfig::default()).await.runs, 1);
+    assert_eq!(world.left(Environment::Production).await, [[]; 3].map(Vec::from));
+    assert_eq!(world.left(Environment::Development).await, [[kept]; 3].map(Vec::from));
 }
 
 #[tokio::test]

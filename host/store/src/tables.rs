@@ -12,10 +12,10 @@ use trunnion_core::{
     },
     records::{
         ApiKey, AppHook, AppRegistration, BatchItem, Callback, Connection, ConnectorChange, ConnectorVersion,
-        Consent, DeadLetter, DeadWork, Delivery, Digest, EndedRun, EventSchema, HeldKey, InstallLink,
-        InstallSession, Installation, Integration, KeptCall, LedgerEntry, LiveItem, LiveRun, Notice, Outlet,
-        OwnConnection, Poller, ScheduleMark, SigningKey, StoredRelease, StreamBatch, StreamDestination,
-        Subscription, TokenKey, User, Workflow, Workspace as WorkspaceRecord,
+        Consent, DeadLetter, DeadWork, Delivery, Digest, EndedRun, EnvironmentSettings, EventSchema, HeldKey,
+        InstallLink, InstallSession, Installation, Integration, KeptCall, LedgerEntry, LiveItem, LiveRun,
+        Notice, Outlet, OwnConnection, Poller, ScheduleMark, SigningKey, StoredRelease, StreamBatch,
+        StreamDestination, Subscription, TokenKey, User, Workflow, Workspace as WorkspaceRecord,
     },
     scope::Scope,
 };
@@ -156,6 +156,8 @@ tables! {
     87 KeptCalls: Environment, [u8; 16] => KeptCall, |call| call.user.map_or(Owner::Scope, Owner::User);
     /// Operators' calls with an Idempotency-Key, by the same.
     88 OperatorCalls: Deployment, [u8; 16] => KeptCall, |_| Owner::Scope;
+    /// What an environment sets for itself, by what it is about; all of it is under `environment` now.
+    89 Settings: Environment, String => EnvironmentSettings, |_| Owner::Plain;
 }
 
 /// The environment's own things are sealed under its key, everybody else's under theirs.
@@ -291,7 +293,7 @@ mod tests {
              31 ActivePollers, 35 RequestPaths, 36 CalledRuns, 37 Callbacks, 44 HeldKeys, 45 AppRegistrations, 46 Consents, \
              47 ConsentsByState, 48 OwnConnections, 60 AppHooks, 61 AppHooksByPath, 70 SigningKeys, 80 TokenKeys, \
              81 InstallLinks, 82 Outlets, 83 Notices, 84 BatchItems, 85 StreamBatches, 87 KeptCalls, \
-             88 OperatorCalls",
+             88 OperatorCalls, 89 Settings",
             "numbers are stored in every key and never change; only add at the end"
         );
     }

@@ -51,3 +51,24 @@ async fn a_change_names_what_its_editor_saw() {
         assert_eq!((answer.status, answer.body["code"].as_str()), (400, Some("condition-malformed")));
     }
 }
+
+#[tokio::test]
+async fn an_environment_sets_how_long_its_logs_are_kept() {
+    let edge = Edge::start().await;
+    let path = "/v1/settings";
+    let read = edge.call("GET", path, Value::Null).await.ok();
+    assert_eq!(read, json!({ "log_days": 60, "host_log_days": 60, "updated_at": null }));
+    for days in [0, 401] {
+        let refused = put(&edge, path, &[], json!({ "log_days": days })).await;
+        assert_eq!((refused.status, refused.body["code"].as_str()), (400, Some("settings-invalid")));
+    }
+    let set = put(&edge, path, &[("if-none-match", "*")], json!({ "log_days": 14 })).await;
+    let first = tag(&set).to_owned();
+    assert_eq!((set.body["log_days"].as_u64(), set.body["host_log_days"].as_u64()), (Some(14), Some(60)));
+    assert_eq!(edge.call("GET", path, Value::Null).await.ok()["log_days"], 14);
+    let other = edge.as_key(&edge.production, "GET", path, &[], Value::Null).await.ok();
+    assert_eq!(other["log_days"], 60, "the other environment has its own");
+    put(&edge, path, &[("if-match", &first)], json!({})).await.ok();
+    assert_eq!(edge.call("GET", path, Value::Null).await.ok()["log_days"], 60);
+    assert_eq!(put(&edge, path, &[("if-match", &first)], json!({ "log_days": 7 })).await.status, 412);
+}
