@@ -15,15 +15,19 @@ pub mod health;
 pub mod hooks;
 pub mod oauth;
 mod once;
+mod openapi;
 pub mod path;
 mod public_keys;
 mod rates;
 pub mod requests;
+mod schema;
 pub mod v1;
 
 use std::{ops::Deref, sync::Arc};
 
 use axum::{Router, middleware};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     access::Access,
@@ -142,19 +146,16 @@ impl Deref for Services {
 /// Every route.
 pub fn router(services: Services) -> Router {
     let assets = Arc::new(Assets::new());
-    let alloy =
-        || rates::limited(alloy::routes(), &services).layer(middleware::map_response(error::as_message));
-    let v1 = rates::limited(once::kept(v1::routes(), &services), &services)
-        .layer(middleware::map_response(error::as_problem));
-    let mut router = Router::new()
-        .nest("/v1", v1)
+    let (described, document) = described(Some(&services));
+    let mut router = described
+        .merge(openapi::routes(document))
         .merge(hooks::routes().layer(middleware::map_response(error::as_message)))
         .merge(requests::routes().layer(middleware::map_response(error::as_message)))
-        .merge(health::routes())
         .merge(public_keys::routes().layer(middleware::map_response(error::as_message)))
         .merge(oauth::routes(&assets))
         .merge(ui::routes(&assets));
-    for version in ALLOY_VERSIONS {
+    let alloy = || Router::from(alloy_routes(Some(&services)));
+    for version in ALLOY_VERSIONS.into_iter().filter(|version| *version != openapi::ALLOY_DESCRIBED) {
         router = router.nest(&format!("/{version}"), alloy());
     }
     router
@@ -162,4 +163,33 @@ pub fn router(services: Services) -> Router {
         .fallback(error::no_route)
         .layer(middleware::map_response(error::as_message))
         .with_state(services)
+}
+
+/// The OpenAPI document of what programs call.
+#[must_use]
+pub fn document() -> OpenApi {
+    described(None).1
+}
+
+/// What the document describes, and the document. Without services nothing can be called.
+fn described(services: Option<&Services>) -> (Router<Services>, OpenApi) {
+    let mut v1 = v1::routes();
+    if let Some(services) = services {
+        v1 = rates::limited(once::kept(v1, services), services)
+            .layer(middleware::map_response(error::as_problem));
+    }
+    let (router, document) = OpenApiRouter::with_openapi(openapi::blank())
+        .nest("/v1", v1)
+        .nest(&format!("/{}", openapi::ALLOY_DESCRIBED), alloy_routes(services))
+        .merge(health::routes())
+        .split_for_parts();
+    (router, openapi::finished(document))
+}
+
+fn alloy_routes(services: Option<&Services>) -> OpenApiRouter<Services> {
+    let routes = alloy::routes();
+    match services {
+        None => routes,
+        Some(services) => rates::limited(routes, services).layer(middleware::map_response(error::as_message)),
+    }
 }

@@ -6,6 +6,7 @@ mod connector;
 mod import;
 mod keys;
 mod listen;
+mod openapi;
 mod remote;
 mod serve;
 
@@ -47,6 +48,8 @@ enum Command {
     /// Measures this host on this machine, beside a reference from the same run.
     #[command(subcommand)]
     Bench(Bench),
+    /// Writes the OpenAPI document of the API, as `/openapi.json` serves it.
+    Openapi,
     /// Compiles a component from standard input to standard output; the host runs this itself.
     #[command(name = "__compile", hide = true)]
     Compile {
@@ -75,6 +78,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Import(command) => import::run(&command),
         Command::Keys(command) => keys::run(command),
         Command::Bench(command) => bench::run(command),
+        Command::Openapi => openapi::run(),
         Command::Compile { settings } => {
             trunnion_sandbox::compile::child_main(&settings, io::stdin().lock(), io::stdout().lock())
                 .map_err(Into::into)

@@ -58,6 +58,7 @@ mod lookups;
 mod modal;
 mod native;
 mod oauth;
+mod openapi;
 mod ordered;
 mod outbox;
 mod patterns;

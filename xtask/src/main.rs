@@ -5,6 +5,7 @@
     reason = "talking to a person at a terminal is this program's job"
 )]
 
+mod openapi;
 mod planted;
 mod quickstart;
 mod report;
@@ -61,6 +62,8 @@ enum Command {
         #[arg(long, num_args = 0..=1, value_name = "NAME")]
         planted: Option<Option<String>>,
     },
+    /// Writes `sdk/openapi.json` anew: the API's description, made from its routes.
+    Openapi,
     /// Rebuilds a store's files as power cuts at many random points could have left them, and reopens each.
     PowerCut {
         /// How many points.
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         Command::Test => tests::run(),
         Command::Simulate { planted: Some(name), .. } => simulate::planted(name.as_deref()),
         Command::Simulate { seeds, seed, planted: None } => simulate::run(seeds, seed),
+        Command::Openapi => openapi::run(),
         Command::PowerCut { points, seed } => tests::power_cut(points, seed),
     };
     match outcome {

@@ -22,6 +22,7 @@ use crate::{
 
 /// A workflow: one trigger and its steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Definition {
     /// What a person calls it; unique in its integration.
@@ -44,6 +45,7 @@ pub struct Definition {
 /// How many runs of one installation are under way at once. A run is under way from its beginning to its end, also
 /// while it waits for a retry or a delay.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Concurrency {
     /// As many as come.
@@ -64,6 +66,7 @@ pub enum Concurrency {
 
 /// What starts a workflow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Trigger {
     /// An app's trigger.
@@ -116,6 +119,7 @@ pub enum Trigger {
 
 /// A value map: a value on the left becomes the value on the right; any other is an error that names it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ValueMap {
     /// From text (numbers and booleans by their JSON text) to any JSON value.
@@ -124,6 +128,7 @@ pub struct ValueMap {
 
 /// A field the user fills at installation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ConfigField {
     /// Its name in `config`.
@@ -145,6 +150,7 @@ pub struct ConfigField {
 
 /// What a configurable field's value looks like.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FieldKind {
     /// Text.
@@ -162,6 +168,7 @@ pub enum FieldKind {
 
 /// One choice of a field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FieldOption {
     /// What `config` holds.
@@ -172,6 +179,7 @@ pub struct FieldOption {
 
 /// One block of a workflow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Step {
     /// Its id in `steps.<id>`; unique in the workflow: lower-case letters, digits and `_`.
     pub id: String,
@@ -188,6 +196,7 @@ pub struct Step {
 
 /// What a step does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum StepKind {
     /// Runs a connector's action; its result is the action's output.
@@ -224,6 +233,7 @@ pub enum StepKind {
         branches: Vec<Branch>,
         /// What is done where no condition holds.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[cfg_attr(feature = "schema", schema(no_recursion))]
         otherwise: Vec<Step>,
     },
     /// Does the same for each item of a list: `item` and `index` in its mappings. Its result has what each item
@@ -239,6 +249,7 @@ pub enum StepKind {
         #[serde(default = "one", skip_serializing_if = "is_one")]
         concurrency: u32,
         /// What is done for each.
+        #[cfg_attr(feature = "schema", schema(no_recursion))]
         steps: Vec<Step>,
     },
     /// Has a connector's action done for every item of a list, many at a time. What is refused of them fails for itself.
@@ -296,6 +307,7 @@ pub enum StepKind {
 
 /// A vendor's list, read page by page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Listing {
     /// The app.
@@ -312,6 +324,7 @@ pub struct Listing {
 
 /// How many branches are gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Pick {
     /// The first whose condition holds.
@@ -323,11 +336,13 @@ pub enum Pick {
 
 /// One way of a branch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Branch {
     /// An expression, without braces, that must give a boolean.
     pub when: String,
     /// What is done where it holds.
+    #[cfg_attr(feature = "schema", schema(no_recursion))]
     pub steps: Vec<Step>,
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// One thing that is wrong, where it is, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// JSON pointer into the document; empty for the whole of it.
     pub at: String,

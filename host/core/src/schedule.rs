@@ -40,6 +40,7 @@ pub const COUNTED: u64 = 10_000;
 
 /// The members of a schedule trigger beside `type`, as a draft has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Timing {
     /// Five fields (minute, hour, day of month, month, day of week) or `@hourly`, `@daily`, `@weekly`,
@@ -59,6 +60,7 @@ pub struct Timing {
 
 /// What becomes of ticks while nothing could run: the host was down or the installation paused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Missed {
     /// Nothing: the next regular tick is the next run.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::WorkspaceId;
 
 /// Development and production are apart: users made in one are invisible to the other.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Environment {

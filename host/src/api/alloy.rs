@@ -18,18 +18,14 @@ mod tokens;
 mod users;
 mod workflows;
 
-use axum::{
-    Router,
-    http::StatusCode,
-    middleware,
-    routing::{delete, get, post, put},
-};
+use axum::{http::StatusCode, middleware, routing::get};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Services, cors, error, error::Failure};
 
 /// The routes, without a version prefix.
-pub fn routes() -> Router<Services> {
-    let as_json = |routes: Router<Services>| {
+pub(super) fn routes() -> OpenApiRouter<Services> {
+    let as_json = |routes: OpenApiRouter<Services>| {
         let told = middleware::map_response(error::from_framework);
         routes.layer(told).layer(middleware::map_response(error::as_message))
     };
@@ -37,51 +33,52 @@ pub fn routes() -> Router<Services> {
 }
 
 /// What a user's browser calls as well as the ISV's server.
-fn browsers() -> Router<Services> {
-    Router::new()
-        .route("/integrations", get(integrations::list))
-        .route("/integrations/{integration}", get(integrations::one))
-        .route("/workflows", get(workflows::list))
-        .route("/workflows/activate", put(activity::activate))
-        .route("/workflows/deactivate", put(activity::deactivate))
-        .route("/workflows/{workflow}", get(workflows::one).delete(installed::remove))
-        .route("/workflows/{workflow}/versions", get(workflows::versions))
-        .route("/workflows/{workflow}/upgrade", put(installed::upgrade))
-        .route("/metadata/credentials", get(metadata::credentials))
-        .route("/metadata/credentials/{app}", get(metadata::credential_of))
-        .route("/users/{user}/credentials", get(credentials::list).post(credentials::create_of))
-        .route("/users/{user}/credentials/{name}", get(credentials::consent_of).delete(credentials::delete))
-        .route("/headless/credentials", post(credentials::create))
-        .route("/headless/oauthUrl", get(credentials::consent).post(credentials::ask_consent))
-        .route("/headless/startInstallation", post(headless::start))
-        .route("/headless/completeInstallation", post(headless::complete))
+fn browsers() -> OpenApiRouter<Services> {
+    OpenApiRouter::default()
+        .routes(routes!(integrations::list))
+        .routes(routes!(integrations::one))
+        .routes(routes!(workflows::list))
+        .routes(routes!(activity::activate))
+        .routes(routes!(activity::deactivate))
+        .routes(routes!(workflows::one, installed::remove))
+        .routes(routes!(workflows::versions))
+        .routes(routes!(installed::upgrade))
+        .routes(routes!(metadata::credentials))
+        .routes(routes!(metadata::credential_of))
+        .routes(routes!(credentials::list, credentials::create_of))
+        .routes(routes!(credentials::consent_of, credentials::delete))
+        .routes(routes!(credentials::create))
+        .routes(routes!(credentials::consent, credentials::ask_consent))
+        .routes(routes!(headless::start))
+        .routes(routes!(headless::complete))
 }
 
 /// What only the ISV's server calls.
-fn servers() -> Router<Services> {
-    Router::new()
-        .route("/users", post(users::create).get(users::list))
-        .route("/users/batch", post(users::create_batch))
-        .route("/users/{user}", get(users::one).put(users::update).delete(users::delete))
-        .route("/users/{user}/token", get(tokens::issue))
+fn servers() -> OpenApiRouter<Services> {
+    OpenApiRouter::default()
+        .routes(routes!(users::create, users::list))
+        .routes(routes!(users::create_batch))
+        .routes(routes!(users::one, users::update, users::delete))
+        .routes(routes!(tokens::issue))
+        .routes(routes!(users::delete_logs))
+        .routes(routes!(activity::deactivate_all))
+        .routes(routes!(installed::link))
+        .routes(routes!(metadata::apps))
+        .routes(routes!(events::list))
+        .routes(routes!(events::run))
+        .routes(routes!(events::run_workflow))
+        .routes(routes!(workflows::users))
+        .routes(routes!(logs::logs))
+        .routes(routes!(logs::errors))
+        .routes(routes!(logs::analytics))
+        .routes(routes!(logs::rerun))
+        .routes(routes!(notifications::list))
+        // Other names of what the document describes already.
         .route("/user/{user}/token", get(tokens::issue))
-        .route("/users/{user}/logs", delete(users::delete_logs))
-        .route("/users/{user}/deactivate-workflows", put(activity::deactivate_all))
-        .route("/users/{user}/integrations/{integration}/install-url", get(installed::link))
         .route("/apps", get(metadata::apps))
-        .route("/metadata/apps", get(metadata::apps))
         .route("/credentials", get(metadata::credentials))
         .route("/credentials/{app}", get(metadata::credential_of))
-        .route("/events", get(events::list))
-        .route("/run/event", post(events::run))
-        .route("/run/workflow", post(events::run_workflow))
-        .route("/workflows/{workflow}/users", get(workflows::users))
-        .route("/workflows/{workflow}/logs", get(logs::logs))
         .route("/workflow/{workflow}/logs", get(logs::logs))
-        .route("/workflows/{workflow}/errors", get(logs::errors))
-        .route("/workflows/{workflow}/analytics", get(logs::analytics))
-        .route("/workflows/{workflow}/rerun/{execution}", post(logs::rerun))
-        .route("/logs", get(notifications::list))
 }
 
 /// What the `userId` of a call with an API key must be.

@@ -24,7 +24,7 @@ use crate::{
 pub const USER_TOKEN: &str = "x-alloy-user-token";
 
 /// Names the user of a call with an API key, as Alloy's newer documents have it.
-const USER_ID: &str = "x-alloy-userid";
+pub(super) const USER_ID: &str = "x-alloy-userid";
 
 /// A caller with an environment's key: the scope that every service call carries.
 #[derive(Clone, Copy, Debug)]

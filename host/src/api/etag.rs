@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use trunnion_store::Version;
+use utoipa::IntoParams;
 
 use super::{Services, error::Failure};
 use crate::condition::Condition;
@@ -25,6 +26,19 @@ impl<T: IntoResponse> IntoResponse for Tagged<T> {
         }
         response
     }
+}
+
+/// How a request says what must hold of what it changes.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the description of headers that `If` reads")]
+pub(super) struct Conditions {
+    /// The ETags of which one must be that of what is changed, or `*`: it must be there.
+    #[param(rename = "If-Match")]
+    if_match: Option<String>,
+    /// `*`: it must not be there.
+    #[param(rename = "If-None-Match")]
+    if_none_match: Option<String>,
 }
 
 /// What a request says must hold of what it changes.

@@ -4,7 +4,6 @@
 //! when it succeeded, or when nobody knows whether it did; a refusal changed nothing, and keeps nothing.
 
 use axum::{
-    Router,
     body::{Body, to_bytes},
     extract::{FromRequest, FromRequestParts, RawPathParams, Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
@@ -16,6 +15,8 @@ use trunnion_core::{
     records::{Authority, KeptAnswer},
     scope::Scope,
 };
+
+use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     Services,
@@ -52,7 +53,7 @@ pub(super) struct About(pub(super) UserId);
 pub(super) struct Unkept;
 
 /// The same routes, whose POSTs are carried out once for each key.
-pub(super) fn kept(routes: Router<Services>, services: &Services) -> Router<Services> {
+pub(super) fn kept(routes: OpenApiRouter<Services>, services: &Services) -> OpenApiRouter<Services> {
     routes.layer(middleware::from_fn_with_state(services.clone(), once))
 }
 

@@ -5,12 +5,13 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Router,
     extract::{FromRequestParts, Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
+
+use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     Services,
@@ -39,7 +40,7 @@ struct Policies {
 }
 
 /// The same routes, which take no more calls of a key than may come.
-pub(super) fn limited(routes: Router<Services>, services: &Services) -> Router<Services> {
+pub(super) fn limited(routes: OpenApiRouter<Services>, services: &Services) -> OpenApiRouter<Services> {
     let policy = |kind| {
         let quota = services.throttle.quota(kind)?;
         HeaderValue::try_from(format!("\"{}\";q={quota};w={}", name(kind), WINDOW.as_secs())).ok()

@@ -30,6 +30,7 @@ pub struct StepRule {
 
 /// What follows when a step has failed for good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OnError {
     /// The run fails.

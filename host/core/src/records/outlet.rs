@@ -15,6 +15,7 @@ use crate::{
 };
 
 /// An operational event: something that happened to what the ISV has in the host, told to the ISV.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum EventType {
     /// A user's connection works: it is new, or was mended.

@@ -63,6 +63,7 @@ impl fmt::Debug for StreamDestination {
 }
 
 /// When items make a batch: whichever comes first.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BatchRule {
@@ -126,6 +127,7 @@ pub struct DisabledStream {
 
 /// A way to sign a request to the ISV.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Signature {
     /// `v1` of Standard Webhooks: HMAC-SHA256 with the stream's secret.

@@ -5,8 +5,8 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     api::{
@@ -14,46 +14,77 @@ use crate::{
         caller::{Party, Tenant},
         error::Failure,
         path,
+        schema::Done,
     },
     workflows::install::Activity,
 };
 
-#[derive(Debug, Deserialize)]
+/// A user's copy of a workflow, by the workflow's id or name.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = WhichWorkflow)]
 pub(super) struct Which {
+    /// The user, by id or username; not needed with a user token.
     user_id: Option<String>,
     workflow_id: Option<String>,
     workflow_name: Option<String>,
 }
 
+/// Whether it is active now.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Activated {
+    activated: bool,
+}
+
+/// Lets a user's copy of a workflow go on
+#[utoipa::path(put, path = "/workflows/activate", operation_id = "activateWorkflow",
+    security(("environment_key" = []), ("user_token" = [])), request_body = Which,
+    responses((status = OK, description = "It is active.", body = Activated),
+        (status = CONFLICT, description = "It changed in the same moment."),
+        (status = TOO_MANY_REQUESTS, description = "The vendor asks to come back later."),
+        (status = BAD_GATEWAY, description = "The vendor could not be asked.")))]
 pub(super) async fn activate(
     State(services): State<Services>,
     party: Party,
     body: body::Json<Which>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<Activated>, Failure> {
     set(&services, &party, body.value, Activity::Active).await?;
-    Ok(Json(json!({ "activated": true })))
+    Ok(Json(Activated { activated: true }))
 }
 
+/// Pauses a user's copy of a workflow
+#[utoipa::path(put, path = "/workflows/deactivate", operation_id = "deactivateWorkflow",
+    security(("environment_key" = []), ("user_token" = [])), request_body = Which,
+    responses((status = OK, description = "It is paused.", body = Activated),
+        (status = CONFLICT, description = "It changed in the same moment."),
+        (status = TOO_MANY_REQUESTS, description = "The vendor asks to come back later."),
+        (status = BAD_GATEWAY, description = "The vendor could not be asked.")))]
 pub(super) async fn deactivate(
     State(services): State<Services>,
     party: Party,
     body: body::Json<Which>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<Activated>, Failure> {
     set(&services, &party, body.value, Activity::Paused).await?;
-    Ok(Json(json!({ "activated": false })))
+    Ok(Json(Activated { activated: false }))
 }
 
+/// Pauses every workflow of a user
+#[utoipa::path(put, path = "/users/{user}/deactivate-workflows", operation_id = "deactivateUserWorkflows",
+    security(("environment_key" = [])),
+    responses((status = OK, description = "They are paused.", body = Done),
+        (status = CONFLICT, description = "One changed in the same moment."),
+        (status = TOO_MANY_REQUESTS, description = "The vendor asks to come back later."),
+        (status = BAD_GATEWAY, description = "The vendor could not be asked.")))]
 pub(super) async fn deactivate_all(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Path(user): Path<String>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<Done>, Failure> {
     let user = services.users.find(&scope, &user).await?;
     for copy in services.installer.of_user(&scope, user.id).await? {
         services.installer.set_active(&scope, user.id, copy.workflow, Activity::Paused).await?;
     }
-    Ok(Json(json!({ "message": "Success" })))
+    Ok(Json(Done { message: "Success" }))
 }
 
 async fn set(services: &Services, party: &Party, which: Which, activity: Activity) -> Result<(), Failure> {

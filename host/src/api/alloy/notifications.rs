@@ -5,20 +5,25 @@ use axum::{
     extract::{Query, State},
     http::StatusCode,
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use trunnion_core::{
     machine::{Outcome, Status},
     records::{Integration, LiveRun, User, Workflow},
     scope::Scope,
 };
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     shapes::{block_id, icon},
     workflows::known,
 };
 use crate::{
-    api::{Services, caller::Tenant, error::Failure},
+    api::{
+        Services,
+        caller::Tenant,
+        error::Failure,
+        schema::{Id, Moment},
+    },
     error::Error,
     runs::notices::{Notice, SortBy, Wanted},
 };
@@ -29,18 +34,112 @@ const MAX_LIMIT: usize = 100;
 const FAILED: &str = "executionError";
 const WELL: &str = "executionSuccess";
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub(super) struct Asked {
-    /// A JSON list of conditions.
+    /// A JSON list of conditions, each `{"columns", "operators", "userinput", "condition"}`.
     filters: Option<String>,
+    /// Only those of this workflow.
     workflow_id: Option<String>,
+    /// Only those of this user, by id or username.
     associated_user_id: Option<String>,
+    /// Leaves out so many.
     #[serde(default)]
+    #[param(minimum = 0, required = false)]
     skip: usize,
+    /// At most so many; 10 where nothing is said, and never more than 100.
+    #[param(minimum = 0)]
     limit: Option<usize>,
+    /// `createdAt`, `completedAt`, `message` or `userId`.
     sort_by: Option<String>,
+    /// `desc` or `asc`.
     sort_order: Option<String>,
+}
+
+/// What ended, a page of it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Notifications {
+    notifications: Vec<Notification>,
+    last_fetched: Moment,
+    pagination: Pagination,
+}
+
+/// Where a page stands.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Pagination {
+    total_items: usize,
+    total_pages: usize,
+    /// Counts from 1.
+    current_page: usize,
+    page_size: usize,
+}
+
+/// Something that ended.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Notification {
+    #[serde(rename = "_id")]
+    id: Id,
+    /// `executionSuccess` or `executionError`.
+    message: &'static str,
+    data: NotificationData,
+    started_at: Moment,
+    #[schema(required)]
+    completed_at: Option<Moment>,
+    created_at: Moment,
+    /// Always false.
+    custom_version: bool,
+    /// The release.
+    workflow_version: u32,
+    /// The workspace.
+    team_id: Id,
+    forge_workflow_id: Id,
+    workflow_id: Id,
+    user_id: Id,
+    /// Null where they were deleted since.
+    #[schema(required)]
+    user: Option<NotificationUser>,
+    forge_workflow: NotificationWorkflow,
+}
+
+/// The execution that ended.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct NotificationData {
+    execution_id: Id,
+    execution_uuid: Id,
+}
+
+/// Whose it was.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct NotificationUser {
+    /// The username.
+    email: String,
+    #[schema(required)]
+    full_name: Option<String>,
+}
+
+/// The workflow that it was of.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct NotificationWorkflow {
+    name: String,
+    integration_id: NotificationIntegration,
+}
+
+/// The integration that it was of.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct NotificationIntegration {
+    #[serde(rename = "_id")]
+    id: Id,
+    name: String,
+    block_id: String,
+    icon: String,
 }
 
 /// One condition; how it is joined to those before it, it says itself.
@@ -100,11 +199,15 @@ impl Filter {
     }
 }
 
+/// Lists what ended in the whole environment
+#[utoipa::path(get, path = "/logs", operation_id = "listLogs",
+    security(("environment_key" = [])), params(Asked),
+    responses((status = OK, description = "A page.", body = Notifications)))]
 pub(super) async fn list(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Query(asked): Query<Asked>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<Notifications>, Failure> {
     let filters = filters(asked.filters.as_deref())?;
     let sort = match asked.sort_by.as_deref() {
         None | Some("createdAt") => SortBy::Begun,
@@ -135,16 +238,16 @@ pub(super) async fn list(
     for run in &found.runs {
         notifications.push(shape(&services, &scope, run).await?);
     }
-    Ok(Json(json!({
-        "notifications": notifications,
-        "lastFetched": services.context.now().to_string(),
-        "pagination": {
-            "totalItems": found.total,
-            "totalPages": found.total.div_ceil(limit),
-            "currentPage": asked.skip / limit + 1,
-            "pageSize": limit,
+    Ok(Json(Notifications {
+        notifications,
+        last_fetched: Moment::of(services.context.now()),
+        pagination: Pagination {
+            total_items: found.total,
+            total_pages: found.total.div_ceil(limit),
+            current_page: asked.skip / limit + 1,
+            page_size: limit,
         },
-    })))
+    }))
 }
 
 fn filters(text: Option<&str>) -> Result<Vec<Filter>, Failure> {
@@ -168,9 +271,9 @@ fn all_hold(filters: &[Filter], notice: &Notice) -> bool {
     filters.iter().fold(None, joined).unwrap_or(true)
 }
 
-async fn shape(services: &Services, scope: &Scope, run: &LiveRun) -> Result<Value, Failure> {
+async fn shape(services: &Services, scope: &Scope, run: &LiveRun) -> Result<Notification, Failure> {
     let (failed, completed) = match &run.state.status {
-        Status::Ended { outcome, at } => (matches!(outcome, Outcome::Failed { .. }), Some(at.to_string())),
+        Status::Ended { outcome, at } => (matches!(outcome, Outcome::Failed { .. }), Some(Moment::of(at))),
         Status::Queued { .. } | Status::Leased { .. } => (false, None),
     };
     let user = match services.users.find(scope, &run.user.to_string()).await {
@@ -181,39 +284,44 @@ async fn shape(services: &Services, scope: &Scope, run: &LiveRun) -> Result<Valu
     };
     let workflow = services.library.workflow(scope, run.workflow).await?;
     let integration = services.library.integration(scope, workflow.integration).await?;
-    Ok(json!({
-        "_id": run.id,
-        "message": message(failed),
-        "data": { "executionId": run.id, "executionUuid": run.id },
-        "startedAt": run.accepted_at.to_string(),
-        "completedAt": completed,
-        "createdAt": run.accepted_at.to_string(),
-        "customVersion": false,
-        "workflowVersion": run.release,
-        "teamId": scope.workspace,
-        "forgeWorkflowId": run.workflow,
-        "workflowId": run.workflow,
-        "userId": run.user,
-        "user": user.as_ref().map(person),
-        "forgeWorkflow": forge_workflow(services, &workflow, &integration),
-    }))
+    let id = Id::of(run.id);
+    Ok(Notification {
+        id: id.clone(),
+        message: message(failed),
+        data: NotificationData { execution_id: id.clone(), execution_uuid: id },
+        started_at: Moment::of(run.accepted_at),
+        completed_at: completed,
+        created_at: Moment::of(run.accepted_at),
+        custom_version: false,
+        workflow_version: run.release,
+        team_id: Id::of(scope.workspace),
+        forge_workflow_id: Id::of(run.workflow),
+        workflow_id: Id::of(run.workflow),
+        user_id: Id::of(run.user),
+        user: user.map(person),
+        forge_workflow: forge_workflow(services, &workflow, &integration),
+    })
 }
 
 /// Most ISVs' usernames are addresses; Alloy calls them so in any case.
-fn person(user: &User) -> Value {
-    json!({ "email": user.username, "fullName": user.full_name })
+fn person(user: User) -> NotificationUser {
+    NotificationUser { email: user.username, full_name: user.full_name }
 }
 
-fn forge_workflow(services: &Services, workflow: &Workflow, integration: &Integration) -> Value {
-    json!({
-        "name": workflow.draft.name,
-        "integrationId": {
-            "_id": integration.id,
-            "name": integration.app,
-            "blockId": block_id(workflow.id, "trigger"),
-            "icon": icon(services, &integration.app),
+fn forge_workflow(
+    services: &Services,
+    workflow: &Workflow,
+    integration: &Integration,
+) -> NotificationWorkflow {
+    NotificationWorkflow {
+        name: workflow.draft.name.clone(),
+        integration_id: NotificationIntegration {
+            id: Id::of(integration.id),
+            name: integration.app.clone(),
+            block_id: block_id(workflow.id, "trigger"),
+            icon: icon(services, &integration.app),
         },
-    })
+    }
 }
 
 const fn message(failed: bool) -> &'static str {
@@ -226,6 +334,7 @@ fn invalid(message: String) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
     use trunnion_core::id::{Id, RunId, UserId, WorkflowId};
     use trunnion_store::tables::RunOutline;
 

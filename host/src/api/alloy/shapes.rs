@@ -1,73 +1,122 @@
 //! Integrations, workflows and blocks in Alloy's words.
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 use trunnion_core::{
     definition::{Definition, EventBlock, Step, StepKind},
     id::{UserId, WorkflowId},
     machine::idempotency_key,
-    records::{Installation, Integration, StoredRelease, Workflow},
+    records::{self, Installation, StoredRelease},
     scope::Scope,
 };
+use utoipa::ToSchema;
 
 use crate::{
-    api::{Services, error::Failure},
+    api::{
+        Services,
+        error::Failure,
+        schema::{Id, Moment},
+    },
     triggers::request::request_url,
 };
 
 /// An integration with the released workflows that a user can install of it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = UserIntegration)]
+pub(super) struct UserIntegration {
+    integration_id: Id,
+    app: String,
+    /// Whether the user has installed any of its workflows.
+    installed: bool,
+    icon: String,
+    workflows: Vec<UserWorkflow>,
+}
+
+/// A workflow by its newest release, and a user's copy of it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UserWorkflow {
+    workflow_id: Id,
+    integration_id: Id,
+    name: String,
+    created_at: Moment,
+    updated_at: Moment,
+    /// Whether the user has a copy.
+    installed: bool,
+    /// The newest release.
+    version: u32,
+    /// The release of the user's copy; null without one: clients look for the key.
+    #[schema(required)]
+    installed_version: Option<u32>,
+    /// Where requests start the user's copy, if they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_url: Option<String>,
+    /// Whether events start the user's copy.
+    active: bool,
+    /// The trigger first.
+    blocks: Vec<Block>,
+}
+
+/// A block of a workflow.
+#[derive(Serialize, ToSchema)]
+struct Block {
+    name: String,
+    /// A UUID: the same for the same step of the same workflow.
+    id: String,
+    /// An app, or what it does.
+    #[serde(rename = "type")]
+    kind: String,
+    icon: String,
+}
+
 pub(super) async fn integration(
     services: &Services,
     scope: &Scope,
-    integration: &Integration,
+    integration: &records::Integration,
     user: UserId,
-) -> Result<Value, Failure> {
+) -> Result<UserIntegration, Failure> {
     let installed = services.installer.of_user(scope, user).await?;
-    let mut shapes = Vec::new();
+    let mut workflows = Vec::new();
     for known in services.library.workflows(scope).await? {
         if known.integration == integration.id
             && let Some(release) = services.library.latest(scope, &known).await?
         {
             let copy = installed.iter().find(|copy| copy.workflow == known.id);
-            shapes.push(workflow(services, (&known, &release), copy));
+            workflows.push(workflow(services, (&known, &release), copy));
         }
     }
-    let any = shapes.iter().any(|workflow| workflow.get("installed") == Some(&Value::Bool(true)));
-    Ok(json!({
-        "integrationId": integration.id,
-        "app": integration.app,
-        "installed": any,
-        "icon": icon(services, &integration.app),
-        "workflows": shapes,
-    }))
+    Ok(UserIntegration {
+        integration_id: Id::of(integration.id),
+        app: integration.app.clone(),
+        installed: workflows.iter().any(|workflow| workflow.installed),
+        icon: icon(services, &integration.app),
+        workflows,
+    })
 }
 
-/// A workflow by its newest release, and a user's copy of it. `installedVersion` is there without one, too: clients
-/// look for the key.
 pub(super) fn workflow(
     services: &Services,
-    (workflow, release): (&Workflow, &StoredRelease),
+    (workflow, release): (&records::Workflow, &StoredRelease),
     copy: Option<&Installation>,
-) -> Value {
-    let mut shape = Map::new();
-    let mut put = |name: &str, value: Value| shape.insert(name.to_owned(), value);
-    put("workflowId", json!(workflow.id));
-    put("integrationId", json!(workflow.integration));
-    put("name", json!(release.definition.name));
-    put("createdAt", json!(workflow.created_at.to_string()));
-    put("updatedAt", json!(release.released_at.to_string()));
-    put("installed", json!(copy.is_some()));
-    put("version", json!(release.number));
-    put("installedVersion", json!(copy.map(|copy| copy.release)));
-    if let Some(entrance) = copy.and_then(|copy| copy.entrance.as_ref()) {
-        put("requestUrl", json!(request_url(&services.context.public_url, entrance)));
+) -> UserWorkflow {
+    let entrance = copy.and_then(|copy| copy.entrance.as_ref());
+    UserWorkflow {
+        workflow_id: Id::of(workflow.id),
+        integration_id: Id::of(workflow.integration),
+        name: release.definition.name.clone(),
+        created_at: Moment::of(workflow.created_at),
+        updated_at: Moment::of(release.released_at),
+        installed: copy.is_some(),
+        version: release.number,
+        installed_version: copy.map(|copy| copy.release),
+        request_url: entrance.map(|entrance| request_url(&services.context.public_url, entrance)),
+        active: copy.is_some_and(|copy| copy.active),
+        blocks: blocks(services, release.workflow, &release.definition),
     }
-    put("active", json!(copy.is_some_and(|copy| copy.active)));
-    put("blocks", blocks(services, release.workflow, &release.definition));
-    Value::Object(shape)
 }
 
 /// A workflow's blocks as Alloy shows them: the trigger first.
-fn blocks(services: &Services, workflow: WorkflowId, definition: &Definition) -> Value {
+fn blocks(services: &Services, workflow: WorkflowId, definition: &Definition) -> Vec<Block> {
     let EventBlock { name, kind } = definition.trigger.event_block();
     let trigger = block(services, workflow, "trigger", &name, &kind);
     // A step with the environment's own connection is hidden from users.
@@ -94,11 +143,16 @@ fn blocks(services: &Services, workflow: WorkflowId, definition: &Definition) ->
         };
         block(services, workflow, &step.id, name, kind)
     });
-    Value::Array(std::iter::once(trigger).chain(steps).collect())
+    std::iter::once(trigger).chain(steps).collect()
 }
 
-fn block(services: &Services, workflow: WorkflowId, step: &str, name: &str, kind: &str) -> Value {
-    json!({ "name": name, "id": block_id(workflow, step), "type": kind, "icon": icon(services, kind) })
+fn block(services: &Services, workflow: WorkflowId, step: &str, name: &str, kind: &str) -> Block {
+    Block {
+        name: name.to_owned(),
+        id: block_id(workflow, step),
+        kind: kind.to_owned(),
+        icon: icon(services, kind),
+    }
 }
 
 /// A block's UUID: the same for the same step of the same workflow.

@@ -12,17 +12,18 @@ use trunnion_core::{
     records::{ApiKey, Authority},
     scope::{Environment, Scope},
 };
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     access::{Filter, Holder},
-    api::{Services, body, caller::Anyone, error::Failure, path},
+    api::{Services, body, caller::Anyone, error::Failure, path, schema},
 };
 
 const DEFAULT_LIMIT: usize = 20;
 const MAX_LIMIT: usize = 100;
 
 /// A key that is wanted.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewKey {
     /// What a person calls it: 1 to 100 characters.
@@ -31,14 +32,16 @@ pub(super) struct NewKey {
     #[serde(default)]
     authority: Kind,
     /// The workspace; with an environment's key only its own, and may be left out.
+    #[schema(value_type = Option<schema::Id>)]
     workspace_id: Option<WorkspaceId>,
     /// The environment; with an environment's key only its own, and may be left out.
     environment: Option<Environment>,
 }
 
 /// What a key may do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = KeyAuthority)]
 pub(super) enum Kind {
     /// Everything inside one environment.
     #[default]
@@ -48,30 +51,39 @@ pub(super) enum Kind {
 }
 
 /// A key, without itself.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ApiKey)]
 pub(super) struct Shape {
     /// Names the key; it is not the key.
+    #[schema(value_type = schema::Id)]
     id: ApiKeyId,
     /// What a person calls it.
     name: String,
     /// What it may do.
     authority: Kind,
     /// The workspace; null for an operator's key.
+    #[schema(value_type = Option<schema::Id>, required)]
     workspace_id: Option<WorkspaceId>,
     /// The environment; null for an operator's key.
+    #[schema(required)]
     environment: Option<Environment>,
     /// Its last characters; null for keys that were made before these were kept.
+    #[schema(required)]
     ends_in: Option<String>,
     /// When it was made.
+    #[schema(format = DateTime)]
     created_at: String,
     /// The day it was last used, as `2026-01-31` in UTC; null where it never was.
+    #[schema(required, format = Date)]
     last_used_on: Option<String>,
     /// When it was revoked; null while it holds.
+    #[schema(required, format = DateTime)]
     revoked_at: Option<String>,
 }
 
 /// A new key. Its `key` is never shown again.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NewApiKey)]
 pub(super) struct Made {
     /// What it is.
     #[serde(flatten)]
@@ -81,28 +93,40 @@ pub(super) struct Made {
 }
 
 /// A page of keys.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ApiKeyPage)]
 pub(super) struct Page {
     /// Keys, oldest first, revoked ones too.
     data: Vec<Shape>,
     /// Names the next page; null on the last.
+    #[schema(value_type = Option<schema::Id>, required)]
     next_cursor: Option<ApiKeyId>,
 }
 
 /// Which keys are listed.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
     /// Those of this workspace's environment; goes with `environment`.
+    #[param(value_type = Option<schema::Id>)]
     workspace_id: Option<WorkspaceId>,
     /// Those of this environment; goes with `workspace_id`.
     environment: Option<Environment>,
     /// How many: 1 to 100, 20 where absent.
+    #[param(minimum = 0)]
     limit: Option<usize>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
+/// Makes an API key
+///
+/// An operator's key makes keys of any environment and of operators, an environment's key those of its own environment.
+/// The key itself is shown once.
+#[utoipa::path(post, path = "/keys", operation_id = "createKey",
+    security(("environment_key" = []), ("operator_key" = [])), request_body = NewKey,
+    responses((status = OK, description = "The key, which is never shown again.", body = Made)))]
 pub(super) async fn create(
     State(services): State<Services>,
     Anyone(by): Anyone,
@@ -114,6 +138,12 @@ pub(super) async fn create(
     Ok((AppendHeaders([(header::CACHE_CONTROL, "no-store")]), Json(made)))
 }
 
+/// Lists API keys
+///
+/// The oldest first, revoked ones too: with an environment's key those of its environment, with an operator's all.
+#[utoipa::path(get, path = "/keys", operation_id = "listKeys",
+    security(("environment_key" = []), ("operator_key" = [])), params(Wanted),
+    responses((status = OK, description = "A page.", body = Page)))]
 pub(super) async fn list(
     State(services): State<Services>,
     Anyone(by): Anyone,
@@ -131,6 +161,13 @@ pub(super) async fn list(
     Ok(Json(Page { data: keys.iter().map(shape).collect(), next_cursor }))
 }
 
+/// Revokes an API key
+///
+/// At once, and for good.
+#[utoipa::path(delete, path = "/keys/{api_key}", operation_id = "revokeKey",
+    security(("environment_key" = []), ("operator_key" = [])),
+    responses((status = OK, description = "The key as it is now.", body = Shape),
+        (status = CONFLICT, description = "It is the last key that could make another, or was changed in the same moment.")))]
 pub(super) async fn revoke(
     State(services): State<Services>,
     Anyone(by): Anyone,

@@ -5,197 +5,289 @@ use axum::{
     extract::{Path, State},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use trunnion_core::{
-    clock::Timestamp,
-    definition::Definition,
-    id::WorkflowId,
-    records::{EventSchema, Integration, StoredRelease, Workflow},
-};
+use serde_json::Value;
+use trunnion_core::{definition::Definition, id::WorkflowId, problem::Problem, records};
+use utoipa::ToSchema;
 
 use crate::{
     api::{
         Services, body,
         caller::Tenant,
         error::Failure,
-        etag::{If, Tagged},
+        etag::{Conditions, If, Tagged},
         path,
+        schema::{Id, Listed, Moment},
     },
     error::Error,
 };
 
-#[derive(Debug, Deserialize)]
+/// A custom event to be kept.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = EventGiven)]
 pub(super) struct PutEvent {
+    /// For people.
     #[serde(default)]
     description: String,
+    /// A payload as it will be sent: mappings are checked against its shape.
+    #[schema(value_type = Object)]
     sample: Value,
 }
 
+/// A custom event that the ISV's server can send.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Event)]
+pub(super) struct Event {
+    name: String,
+    description: String,
+    /// A payload as it will be sent.
+    sample: Value,
+    created_at: Moment,
+    updated_at: Moment,
+}
+
+/// Keeps a custom event
+///
+/// Makes it, or changes the one of this name.
+#[utoipa::path(put, path = "/events/{name}", operation_id = "putEvent",
+    security(("environment_key" = [])), params(Conditions), request_body = PutEvent,
+    responses((status = OK, description = "The event.", body = Event),
+        (status = CONFLICT, description = "Released workflows use what the new sample no longer has, or somebody else \
+            changed it in the same moment."),
+        (status = PRECONDITION_FAILED, description = "It is not as the conditions say.")))]
 pub(super) async fn put_event(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Path(name): Path<String>,
     If(condition): If,
     body: body::Json<PutEvent>,
-) -> Result<Tagged<Json<Value>>, Failure> {
+) -> Result<Tagged<Json<Event>>, Failure> {
     let PutEvent { description, sample } = body.value;
     let put = services.library.put_event(&scope, &name, description, sample, &condition).await?;
     Ok(Tagged(put.version, Json(event_shape(&put.record))))
 }
 
+/// Shows a custom event
+#[utoipa::path(get, path = "/events/{name}", operation_id = "getEvent",
+    security(("environment_key" = [])),
+    responses((status = OK, description = "The event.", body = Event)))]
 pub(super) async fn event(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Path(name): Path<String>,
-) -> Result<Tagged<Json<Value>>, Failure> {
+) -> Result<Tagged<Json<Event>>, Failure> {
     let stored = services.library.stored_event(&scope, &name).await?;
     Ok(Tagged(stored.version, Json(event_shape(&stored.record))))
 }
 
+/// Lists the custom events
+#[utoipa::path(get, path = "/events", operation_id = "listEvents",
+    security(("environment_key" = [])),
+    responses((status = OK, description = "Every event of the workspace.", body = Listed<Event>)))]
 pub(super) async fn events(
     State(services): State<Services>,
     Tenant(scope): Tenant,
-) -> Result<Json<Value>, Failure> {
-    let events = services.library.events(&scope).await?;
-    Ok(Json(json!({ "data": events.iter().map(event_shape).collect::<Vec<_>>() })))
+) -> Result<Json<Listed<Event>>, Failure> {
+    Ok(Json(services.library.events(&scope).await?.iter().map(event_shape).collect()))
 }
 
-#[derive(Debug, Deserialize)]
+/// An integration to be made.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewIntegration {
+    /// The app that it is around.
+    #[schema(example = "bigcommerce")]
     app: String,
 }
 
+/// Workflows around one app.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Integration {
+    id: Id,
+    app: String,
+    created_at: Moment,
+}
+
+/// Makes an integration
+#[utoipa::path(post, path = "/integrations", operation_id = "createIntegration",
+    security(("environment_key" = [])), request_body = NewIntegration,
+    responses((status = OK, description = "The integration.", body = Integration)))]
 pub(super) async fn create_integration(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     body: body::Json<NewIntegration>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<Integration>, Failure> {
     Ok(Json(integration_shape(&services.library.create_integration(&scope, &body.value.app).await?)))
 }
 
+/// Lists the integrations
+#[utoipa::path(get, path = "/integrations", operation_id = "listIntegrations",
+    security(("environment_key" = [])),
+    responses((status = OK, description = "Every integration of the workspace.", body = Listed<Integration>)))]
 pub(super) async fn integrations(
     State(services): State<Services>,
     Tenant(scope): Tenant,
-) -> Result<Json<Value>, Failure> {
-    let integrations = services.library.integrations(&scope).await?;
-    Ok(Json(json!({ "data": integrations.iter().map(integration_shape).collect::<Vec<_>>() })))
+) -> Result<Json<Listed<Integration>>, Failure> {
+    Ok(Json(services.library.integrations(&scope).await?.iter().map(integration_shape).collect()))
 }
 
-#[derive(Debug, Deserialize)]
+/// A workflow to be made.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewWorkflow {
     integration_id: String,
+    #[schema(value_type = Definition)]
     definition: Value,
 }
 
+/// A workflow with its editable definition.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Workflow {
+    id: Id,
+    integration_id: Id,
+    /// The draft.
+    definition: Definition,
+    /// The newest release's number; 0 before the first.
+    latest_release: u32,
+    created_at: Moment,
+    /// When the draft last changed.
+    updated_at: Moment,
+}
+
+/// Makes a workflow
+///
+/// Any well-formed definition is taken as a draft; `GET /v1/workflows/{workflow}/problems` says what keeps it from being
+/// released.
+#[utoipa::path(post, path = "/workflows", operation_id = "createWorkflow",
+    security(("environment_key" = [])), request_body = NewWorkflow,
+    responses((status = OK, description = "The workflow.", body = Workflow)))]
 pub(super) async fn create_workflow(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     body: body::Json<NewWorkflow>,
-) -> Result<Tagged<Json<Value>>, Failure> {
+) -> Result<Tagged<Json<Workflow>>, Failure> {
     let NewWorkflow { integration_id, definition } = body.value;
     let integration = path::id(&integration_id, "integration")?;
     let definition = read(&definition)?;
     let made = services.library.create_workflow(&scope, integration, definition).await?;
-    Ok(Tagged(made.version, Json(shape(&made.record))))
+    Ok(Tagged(made.version, Json(shape(made.record))))
 }
 
-#[derive(Debug, Deserialize)]
+/// A workflow's new draft.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = DraftGiven)]
 pub(super) struct PutWorkflow {
+    #[schema(value_type = Definition)]
     definition: Value,
 }
 
+/// Replaces a workflow's draft
+#[utoipa::path(put, path = "/workflows/{workflow}", operation_id = "putWorkflow",
+    security(("environment_key" = [])), params(Conditions), request_body = PutWorkflow,
+    responses((status = OK, description = "The workflow.", body = Workflow),
+        (status = CONFLICT, description = "Somebody else changed it in the same moment."),
+        (status = PRECONDITION_FAILED, description = "It is not as the conditions say.")))]
 pub(super) async fn put_workflow(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Path(workflow): Path<String>,
     If(condition): If,
     body: body::Json<PutWorkflow>,
-) -> Result<Tagged<Json<Value>>, Failure> {
+) -> Result<Tagged<Json<Workflow>>, Failure> {
     let id: WorkflowId = path::id(&workflow, "workflow")?;
     let definition = read(&body.value.definition)?;
     let put = services.library.put_draft(&scope, id, definition, &condition).await?;
-    Ok(Tagged(put.version, Json(shape(&put.record))))
+    Ok(Tagged(put.version, Json(shape(put.record))))
 }
 
+/// Shows a workflow
+#[utoipa::path(get, path = "/workflows/{workflow}", operation_id = "getWorkflow",
+    security(("environment_key" = [])),
+    responses((status = OK, description = "The workflow.", body = Workflow)))]
 pub(super) async fn workflow(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Path(workflow): Path<String>,
-) -> Result<Tagged<Json<Value>>, Failure> {
+) -> Result<Tagged<Json<Workflow>>, Failure> {
     let stored = services.library.stored_workflow(&scope, path::id(&workflow, "workflow")?).await?;
-    Ok(Tagged(stored.version, Json(shape(&stored.record))))
+    Ok(Tagged(stored.version, Json(shape(stored.record))))
 }
 
+/// Lists the workflows
+#[utoipa::path(get, path = "/workflows", operation_id = "listWorkflows",
+    security(("environment_key" = [])),
+    responses((status = OK, description = "Every workflow of the workspace.", body = Listed<Workflow>)))]
 pub(super) async fn workflows(
     State(services): State<Services>,
     Tenant(scope): Tenant,
-) -> Result<Json<Value>, Failure> {
-    let workflows = services.library.workflows(&scope).await?;
-    Ok(Json(json!({ "data": workflows.iter().map(shape).collect::<Vec<_>>() })))
+) -> Result<Json<Listed<Workflow>>, Failure> {
+    Ok(Json(services.library.workflows(&scope).await?.into_iter().map(shape).collect()))
 }
 
+/// Lists what keeps a draft from being released
+#[utoipa::path(get, path = "/workflows/{workflow}/problems", operation_id = "listWorkflowProblems",
+    security(("environment_key" = [])),
+    responses((status = OK, description = "Every problem; none where it can be released.", body = Listed<Problem>)))]
 pub(super) async fn problems(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Path(workflow): Path<String>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<Listed<Problem>>, Failure> {
     let workflow = services.library.workflow(&scope, path::id(&workflow, "workflow")?).await?;
-    Ok(Json(json!({ "data": services.library.problems(&scope, &workflow).await? })))
+    Ok(Json(Listed { data: services.library.problems(&scope, &workflow).await? }))
 }
 
+/// A workflow's immutable numbered version.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Release {
+    workflow_id: Id,
+    /// Counts from 1.
+    number: u32,
+    released_at: Moment,
+    definition: Definition,
+}
+
+/// Releases a workflow's draft
+///
+/// Installations go on with the release they have until they are upgraded.
+#[utoipa::path(post, path = "/workflows/{workflow}/releases", operation_id = "releaseWorkflow",
+    security(("environment_key" = [])),
+    responses((status = OK, description = "The release.", body = Release),
+        (status = CONFLICT, description = "Somebody else changed the workflow in the same moment.")))]
 pub(super) async fn release(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Path(workflow): Path<String>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<Release>, Failure> {
     let release = services.library.release(&scope, path::id(&workflow, "workflow")?).await?;
-    Ok(Json(json!({
-        "workflow_id": release.workflow,
-        "number": release.number,
-        "released_at": release.released_at.to_string(),
-        "definition": release.definition,
-    })))
+    Ok(Json(release.into()))
 }
 
-/// The releases of a workflow.
-#[derive(Debug, Serialize)]
-pub(super) struct ReleaseList {
-    /// Oldest first.
-    data: Vec<ReleaseShape>,
-}
-
-/// A release.
-#[derive(Debug, Serialize)]
-pub(super) struct ReleaseShape {
-    /// Of which workflow.
-    workflow_id: WorkflowId,
-    /// Its number; the first is 1.
-    number: u32,
-    /// When it was released.
-    released_at: String,
-    /// What it does.
-    definition: Definition,
-}
-
+/// Lists the releases of a workflow
+#[utoipa::path(get, path = "/workflows/{workflow}/releases", operation_id = "listReleases",
+    security(("environment_key" = [])),
+    responses((status = OK, description = "Every release, the oldest first.", body = Listed<Release>)))]
 pub(super) async fn releases(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Path(workflow): Path<String>,
-) -> Result<Json<ReleaseList>, Failure> {
+) -> Result<Json<Listed<Release>>, Failure> {
     let id = path::id(&workflow, "workflow")?;
     services.library.workflow(&scope, id).await?;
     let releases = services.library.releases(&scope, id).await?;
-    let shape = |StoredRelease { workflow, number, released_at, definition, .. }| ReleaseShape {
-        workflow_id: workflow,
-        number,
-        released_at: Timestamp::to_string(&released_at),
-        definition,
-    };
-    Ok(Json(ReleaseList { data: releases.into_iter().map(shape).collect() }))
+    Ok(Json(releases.into_iter().map(Release::from).collect()))
+}
+
+impl From<records::StoredRelease> for Release {
+    fn from(release: records::StoredRelease) -> Self {
+        Self {
+            workflow_id: Id::of(release.workflow),
+            number: release.number,
+            released_at: Moment::of(release.released_at),
+            definition: release.definition,
+        }
+    }
 }
 
 /// A definition, or everything that is wrong with its form.
@@ -207,27 +299,31 @@ fn read(definition: &Value) -> Result<Definition, Error> {
     })
 }
 
-fn event_shape(schema: &EventSchema) -> Value {
-    json!({
-        "name": schema.name,
-        "description": schema.description,
-        "sample": schema.sample,
-        "created_at": schema.created_at.to_string(),
-        "updated_at": schema.updated_at.to_string(),
-    })
+fn event_shape(schema: &records::EventSchema) -> Event {
+    Event {
+        name: schema.name.clone(),
+        description: schema.description.clone(),
+        sample: schema.sample.clone(),
+        created_at: Moment::of(schema.created_at),
+        updated_at: Moment::of(schema.updated_at),
+    }
 }
 
-fn integration_shape(integration: &Integration) -> Value {
-    json!({ "id": integration.id, "app": integration.app, "created_at": integration.created_at.to_string() })
+fn integration_shape(integration: &records::Integration) -> Integration {
+    Integration {
+        id: Id::of(integration.id),
+        app: integration.app.clone(),
+        created_at: Moment::of(integration.created_at),
+    }
 }
 
-fn shape(workflow: &Workflow) -> Value {
-    json!({
-        "id": workflow.id,
-        "integration_id": workflow.integration,
-        "definition": workflow.draft,
-        "latest_release": workflow.latest_release,
-        "created_at": workflow.created_at.to_string(),
-        "updated_at": workflow.updated_at.to_string(),
-    })
+fn shape(workflow: records::Workflow) -> Workflow {
+    Workflow {
+        id: Id::of(workflow.id),
+        integration_id: Id::of(workflow.integration),
+        definition: workflow.draft,
+        latest_release: workflow.latest_release,
+        created_at: Moment::of(workflow.created_at),
+        updated_at: Moment::of(workflow.updated_at),
+    }
 }

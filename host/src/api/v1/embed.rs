@@ -7,36 +7,36 @@ mod install;
 mod shape;
 
 use axum::{
-    Json, Router,
+    Json,
     extract::{Path, State},
     http::StatusCode,
-    routing::{get, post, put},
 };
-use serde_json::{Value, json};
 use trunnion_core::{records::User, scope::Scope};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     api::{
         Services,
         caller::{Installing, Party},
         error::Failure,
+        schema::Listed,
     },
     user_tokens::Link,
     workflows::offer::Wanted,
 };
 
 /// The routes, below `/embed`.
-pub(super) fn routes() -> Router<Services> {
-    Router::new()
-        .route("/plan", post(install::plan))
-        .route("/installations", post(install::install))
-        .route("/apps", get(apps))
-        .route("/apps/{app}", get(app))
-        .route("/consents", post(connections::consent))
-        .route("/connections", get(connections::list).post(connections::connect))
-        .route("/connections/{connection}", put(connections::update).delete(connections::disconnect))
-        .route("/connections/{connection}/check", post(connections::check))
-        .route("/connections/{connection}/lookups/{lookup}", post(connections::options))
+pub(super) fn routes() -> OpenApiRouter<Services> {
+    OpenApiRouter::default()
+        .routes(routes!(install::plan))
+        .routes(routes!(install::install))
+        .routes(routes!(apps))
+        .routes(routes!(app))
+        .routes(routes!(connections::consent))
+        .routes(routes!(connections::list, connections::connect))
+        .routes(routes!(connections::update, connections::disconnect))
+        .routes(routes!(connections::check))
+        .routes(routes!(connections::options))
 }
 
 /// Whoever sits before the page.
@@ -72,17 +72,27 @@ impl Visitor {
     }
 }
 
-async fn apps(State(services): State<Services>, party: Party) -> Result<Json<Value>, Failure> {
+/// Lists the apps that the modal can connect
+#[utoipa::path(get, path = "/apps", operation_id = "listEmbedApps",
+    security(("environment_key" = []), ("user_token" = [])),
+    responses((status = OK, description = "Every app and the ways to connect it.", body = Listed<shape::EmbedApp>)))]
+async fn apps(
+    State(services): State<Services>,
+    party: Party,
+) -> Result<Json<Listed<shape::EmbedApp>>, Failure> {
     let (scope, _) = party.of(&services, None).await?;
-    let apps = services.offers.apps(&scope).await?;
-    Ok(Json(json!({ "data": apps.iter().map(shape::app).collect::<Vec<_>>() })))
+    Ok(Json(services.offers.apps(&scope).await?.iter().map(shape::app).collect()))
 }
 
+/// Shows an app that the modal can connect
+#[utoipa::path(get, path = "/apps/{app}", operation_id = "getEmbedApp",
+    security(("environment_key" = []), ("user_token" = []), ("install_link" = [])),
+    responses((status = OK, description = "The app and the ways to connect it.", body = shape::EmbedApp)))]
 async fn app(
     State(services): State<Services>,
     installing: Installing,
     Path(app): Path<String>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<shape::EmbedApp>, Failure> {
     let visitor = Visitor::of(&services, installing).await?;
     visitor.may_use(&services, &app).await?;
     Ok(Json(shape::app(&services.offers.app(&visitor.scope, &app).await?)))

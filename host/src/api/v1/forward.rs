@@ -16,6 +16,7 @@ use trunnion_core::{id::ConnectionId, records::Authority, scope::Scope};
 use trunnion_sandbox::Forwarded;
 use trunnion_store::Versioned;
 use url::form_urlencoded::Serializer as Query;
+use utoipa::ToSchema;
 
 use crate::{
     api::{Services, body, caller::Anyone, error::Failure, once::About},
@@ -30,8 +31,9 @@ const WITHHELD: [&str; 2] = ["set-cookie", "set-cookie2"];
 const JSON: &str = "application/json";
 
 /// A request to a vendor. `{{secret:NAME}}` in its path, URL, headers and body is replaced by the connection's secret.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = VendorRequest)]
 pub(super) struct Request {
     /// Whose connection it is, by id or username; left out for a connection of the environment's own.
     user_id: Option<String>,
@@ -54,7 +56,8 @@ pub(super) struct Request {
 }
 
 /// What the vendor answered, whatever that is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = VendorAnswer)]
 pub(super) struct Answer {
     /// The vendor's status.
     status: u16,
@@ -63,9 +66,21 @@ pub(super) struct Answer {
     /// The body: a value where it is JSON, a text where it is text, null where it is empty or neither.
     body: Value,
     /// The body in base64, where it is not text.
+    #[schema(required)]
     body_base64: Option<String>,
 }
 
+/// Sends a request to a vendor
+///
+/// With the credential of a connection, which nobody sees: a user's by its id, with `user_id`, or one of the environment's
+/// own by its name. Only hosts that the connector names are reached.
+#[utoipa::path(post, path = "/connections/{name}/request", operation_id = "requestVendor",
+    security(("environment_key" = [])), request_body = Request,
+    responses((status = OK, description = "What the vendor answered, whatever that is.", body = Answer),
+        (status = CONFLICT, description = "The connection has to be connected again."),
+        (status = TOO_MANY_REQUESTS, description = "The connection waits for its vendor's limit."),
+        (status = BAD_GATEWAY, description = "The vendor was not reached."),
+        (status = GATEWAY_TIMEOUT, description = "The vendor did not answer in time.")))]
 pub(super) async fn send(
     State(services): State<Services>,
     Anyone(holder): Anyone,

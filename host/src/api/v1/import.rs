@@ -4,14 +4,16 @@ use axum::{Extension, Json, extract::State};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use trunnion_core::id::{UserId, WorkflowId};
+use utoipa::ToSchema;
 
 use crate::{
-    api::{Services, body, caller::Tenant, error::Failure, once::Unkept},
+    api::{Services, body, caller::Tenant, error::Failure, once::Unkept, schema},
     import::{BlockRow, Fate, IntegrationRow, Subject, UserRow, WorkflowRow},
 };
 
 /// Users, as Alloy's `GET /users` answers them.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = UsersToImport)]
 pub(super) struct Users {
     /// At most 1,000.
     #[serde(alias = "data")]
@@ -19,8 +21,9 @@ pub(super) struct Users {
 }
 
 /// A user. Members that Alloy adds are passed over.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = UserToImport)]
 pub(super) struct User {
     /// The id, 24 hex digits, which is kept.
     #[serde(alias = "user_id")]
@@ -33,7 +36,8 @@ pub(super) struct User {
 }
 
 /// Integrations, as Alloy's `GET /integrations` answers them.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = IntegrationsToImport)]
 pub(super) struct Integrations {
     /// With their workflows at most 1,000.
     #[serde(alias = "data")]
@@ -41,8 +45,9 @@ pub(super) struct Integrations {
 }
 
 /// An integration. Members that Alloy adds are passed over.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = IntegrationToImport)]
 pub(super) struct Integration {
     /// The id, 24 hex digits, which is kept.
     #[serde(alias = "integration_id")]
@@ -55,8 +60,9 @@ pub(super) struct Integration {
 }
 
 /// A workflow. Members that Alloy adds are passed over.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = WorkflowToImport)]
 pub(super) struct Workflow {
     /// The id, 24 hex digits, which is kept.
     #[serde(alias = "workflow_id")]
@@ -74,7 +80,8 @@ pub(super) struct Workflow {
 }
 
 /// A block of a workflow.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = BlockToImport)]
 pub(super) struct Block {
     /// What it does.
     name: String,
@@ -84,8 +91,9 @@ pub(super) struct Block {
 }
 
 /// Somebody who has installed a workflow.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = InstalledToImport)]
 pub(super) struct Installed {
     /// Who.
     #[serde(alias = "user_id")]
@@ -93,8 +101,9 @@ pub(super) struct Installed {
 }
 
 /// What became of a row.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ImportResult)]
 enum Became {
     /// It is here now.
     Created,
@@ -105,7 +114,8 @@ enum Became {
 }
 
 /// How many rows became what.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = ImportCounts)]
 pub(super) struct Counts {
     /// Made.
     created: usize,
@@ -116,7 +126,8 @@ pub(super) struct Counts {
 }
 
 /// A row of the request.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ImportedRow)]
 pub(super) struct Row {
     /// Whether it is a `user`, an `integration` or a `workflow`.
     kind: &'static str,
@@ -125,11 +136,12 @@ pub(super) struct Row {
     /// What became of it.
     result: Became,
     /// Why it was not taken; null where it was.
+    #[schema(required)]
     message: Option<String>,
 }
 
 /// What became of users.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ImportedUsers {
     /// How many.
     #[serde(flatten)]
@@ -139,7 +151,7 @@ pub(super) struct ImportedUsers {
 }
 
 /// What became of integrations and workflows.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ImportedWorkflows {
     /// How many.
     #[serde(flatten)]
@@ -153,18 +165,28 @@ pub(super) struct ImportedWorkflows {
 }
 
 /// A user who had workflows of an app installed and has no account of it connected here.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Reconnect {
     /// Who.
+    #[schema(value_type = schema::Id)]
     user_id: UserId,
     /// Their name.
     username: String,
     /// The app to connect.
     app: String,
     /// What is to be installed then.
+    #[schema(value_type = Vec<schema::Id>)]
     workflow_ids: Vec<WorkflowId>,
 }
 
+/// Takes over users
+///
+/// From what Alloy's `GET /users` answers, under the ids they have there. Each row says what became of it; doing it again
+/// changes nothing.
+#[utoipa::path(post, path = "/import/users", operation_id = "importUsers",
+    security(("environment_key" = [])), request_body = Users,
+    responses((status = OK, description = "What became of each row.", body = ImportedUsers),
+        (status = CONFLICT, description = "Another import is under way.")))]
 pub(super) async fn users(
     State(services): State<Services>,
     Tenant(scope): Tenant,
@@ -178,6 +200,14 @@ pub(super) async fn users(
     Ok((Extension(Unkept), Json(ImportedUsers { counts, rows })))
 }
 
+/// Takes over integrations and workflows
+///
+/// From what Alloy's `GET /integrations` answers, under the ids they have there. Credentials cannot be brought along:
+/// the answer says who has to connect what again.
+#[utoipa::path(post, path = "/import/workflows", operation_id = "importWorkflows",
+    security(("environment_key" = [])), request_body = Integrations,
+    responses((status = OK, description = "What became of each row.", body = ImportedWorkflows),
+        (status = CONFLICT, description = "Another import is under way.")))]
 pub(super) async fn workflows(
     State(services): State<Services>,
     Tenant(scope): Tenant,

@@ -8,6 +8,7 @@ use trunnion_core::{
     records::{EventBridge, EventType},
     scope::Scope,
 };
+use utoipa::ToSchema;
 
 use crate::{
     api::{Services, body, caller::Tenant, error::Failure},
@@ -15,19 +16,23 @@ use crate::{
 };
 
 /// The environment's outlets; those that are closed are null.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Outlets {
     /// Where operational events go.
+    #[schema(required)]
     events: Option<Events>,
     /// Where runs' errors go, as Alloy streams them.
+    #[schema(required)]
     errors: Option<Errors>,
     /// The event bus that runs' errors are put on.
+    #[schema(required)]
     event_bridge: Option<ShownBridge>,
 }
 
 /// Where operational events go.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = EventsOutlet)]
 pub(super) struct Events {
     /// The stream's name.
     stream: String,
@@ -37,16 +42,18 @@ pub(super) struct Events {
 }
 
 /// Where runs' errors go.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ErrorsOutlet)]
 pub(super) struct Errors {
     /// The stream's name.
     stream: String,
 }
 
 /// An event bus at AWS, and the key that may put events there.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = EventBridgeGiven)]
 pub(super) struct Bridge {
     /// In which region, such as `eu-central-1`.
     region: String,
@@ -67,11 +74,13 @@ pub(super) struct Bridge {
 }
 
 /// An event bus, without what proves who puts events there.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EventBridge)]
 struct ShownBridge {
     region: String,
     event_bus: String,
     source: String,
+    #[schema(required)]
     endpoint: Option<String>,
     access_key_id: String,
 }
@@ -84,6 +93,10 @@ fn default_source() -> String {
     "trunnion".to_owned()
 }
 
+/// Shows where operational events and errors go
+#[utoipa::path(get, path = "/outlets", operation_id = "listOutlets",
+    security(("environment_key" = [])),
+    responses((status = OK, description = "Every outlet as it is now.", body = Outlets)))]
 pub(super) async fn all(
     State(services): State<Services>,
     Tenant(scope): Tenant,
@@ -91,6 +104,12 @@ pub(super) async fn all(
     show(&services, &scope).await
 }
 
+/// Says where operational events go
+///
+/// To a stream: its URL, secret and signatures are the stream's.
+#[utoipa::path(put, path = "/outlets/events", operation_id = "putEventsOutlet",
+    security(("environment_key" = [])), request_body = Events,
+    responses((status = OK, description = "Every outlet as it is now.", body = Outlets)))]
 pub(super) async fn events(
     State(services): State<Services>,
     Tenant(scope): Tenant,
@@ -101,6 +120,12 @@ pub(super) async fn events(
     show(&services, &scope).await
 }
 
+/// Says where runs' errors go
+///
+/// To a stream, as Alloy streams them.
+#[utoipa::path(put, path = "/outlets/errors", operation_id = "putErrorsOutlet",
+    security(("environment_key" = [])), request_body = Errors,
+    responses((status = OK, description = "Every outlet as it is now.", body = Outlets)))]
 pub(super) async fn errors(
     State(services): State<Services>,
     Tenant(scope): Tenant,
@@ -110,6 +135,12 @@ pub(super) async fn errors(
     show(&services, &scope).await
 }
 
+/// Says on which event bus runs' errors are put
+///
+/// At AWS, under a key of the ISV's own.
+#[utoipa::path(put, path = "/outlets/event-bridge", operation_id = "putEventBridge",
+    security(("environment_key" = [])), request_body = Bridge,
+    responses((status = OK, description = "Every outlet as it is now.", body = Outlets)))]
 pub(super) async fn event_bridge(
     State(services): State<Services>,
     Tenant(scope): Tenant,
@@ -123,6 +154,12 @@ pub(super) async fn event_bridge(
     show(&services, &scope).await
 }
 
+/// Tells operational events to nobody any more
+///
+/// What is on its way already still goes.
+#[utoipa::path(delete, path = "/outlets/events", operation_id = "deleteEventsOutlet",
+    security(("environment_key" = [])),
+    responses((status = OK, description = "Every outlet as it is now.", body = Outlets)))]
 pub(super) async fn close_events(
     State(services): State<Services>,
     Tenant(scope): Tenant,
@@ -131,6 +168,12 @@ pub(super) async fn close_events(
     show(&services, &scope).await
 }
 
+/// Streams runs' errors no more
+///
+/// What is on its way already still goes.
+#[utoipa::path(delete, path = "/outlets/errors", operation_id = "deleteErrorsOutlet",
+    security(("environment_key" = [])),
+    responses((status = OK, description = "Every outlet as it is now.", body = Outlets)))]
 pub(super) async fn close_errors(
     State(services): State<Services>,
     Tenant(scope): Tenant,
@@ -139,6 +182,12 @@ pub(super) async fn close_errors(
     show(&services, &scope).await
 }
 
+/// Puts runs' errors on no event bus any more
+///
+/// Its key is forgotten.
+#[utoipa::path(delete, path = "/outlets/event-bridge", operation_id = "deleteEventBridge",
+    security(("environment_key" = [])),
+    responses((status = OK, description = "Every outlet as it is now.", body = Outlets)))]
 pub(super) async fn close_event_bridge(
     State(services): State<Services>,
     Tenant(scope): Tenant,

@@ -7,14 +7,10 @@ use axum::{
     extract::{Path, Query, State},
     http::StatusCode,
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
-use trunnion_core::{
-    id::InstallationId,
-    polling,
-    records::{Cursor, Poller},
-    scope::Scope,
-};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use trunnion_core::{id::InstallationId, polling, records, scope::Scope};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     api::{
@@ -22,6 +18,7 @@ use crate::{
         caller::{Operator, Tenant},
         error::Failure,
         path,
+        schema::{Fault, Id, Moment, Page},
     },
     triggers::poll::{Cause, Place, Shown, Stage, Status, Tally, Told, Trouble},
 };
@@ -35,19 +32,103 @@ const MAX_LOOKED_AT: usize = 5_000;
 /// How long a caller waits for the round it asked for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Filter {
+    /// Only those of this user, by id or username.
     user_id: Option<String>,
+    /// At most so many; 20 where nothing is said, and never more than 100.
+    #[param(minimum = 0)]
     limit: Option<usize>,
+    /// Where a page before said to go on.
     cursor: Option<String>,
 }
 
+/// How an installation that polls stands.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Poller {
+    installation_id: Id,
+    user_id: Id,
+    app: String,
+    trigger: String,
+    connection_id: Id,
+    /// `waiting`, `polling`, `held_back`, `failing`, `needs_attention` or `paused`.
+    state: &'static str,
+    /// Where the next round starts; null before the first.
+    #[schema(required)]
+    cursor: Option<Cursor>,
+    /// The latest moment at the vendor that finished rounds have seen.
+    #[schema(required)]
+    watermark: Option<Moment>,
+    /// Records accepted so far.
+    accepted: u64,
+    #[schema(required)]
+    last_accepted_at: Option<Moment>,
+    /// Those of them that the vendor showed later than the overlap covers.
+    late: u64,
+    #[schema(required)]
+    last_late_at: Option<Moment>,
+    created_at: Moment,
+    #[serde(flatten)]
+    live: Option<LivePoller>,
+}
+
+/// How an active poller fares since the host started.
+#[derive(Serialize, ToSchema)]
+struct LivePoller {
+    interval_ms: u64,
+    next_poll_at: Moment,
+    /// Whether a round has more pages.
+    backlog: bool,
+    last_poll_at: Option<Moment>,
+    /// How late the last visit began, in milliseconds.
+    lag_ms: u32,
+    last_success_at: Option<Moment>,
+    /// Rounds that ended well.
+    rounds: u32,
+    /// Records that were known already.
+    duplicates: u64,
+    /// Failures in a row.
+    failures: u32,
+    /// Times that the host had too much work waiting to take anything in.
+    put_off: u32,
+    /// What keeps it from polling.
+    trouble: Option<PollTrouble>,
+}
+
+/// A poller's durable position.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PollCursor)]
+struct Cursor {
+    /// The form it has.
+    format: u32,
+    /// The connector's own position.
+    value: Value,
+    written_at: Moment,
+    age_ms: u64,
+}
+
+/// What keeps a poller from polling.
+#[derive(Serialize, ToSchema)]
+struct PollTrouble {
+    /// What kind of failure it is, or `needs_attention`.
+    kind: &'static str,
+    message: String,
+    since: Moment,
+}
+
+/// Lists the installations that poll
+///
+/// A page may hold fewer than `limit` and still have a next one.
+#[utoipa::path(get, path = "/pollers", operation_id = "listPollers",
+    security(("environment_key" = [])), params(Filter),
+    responses((status = OK, description = "A page.", body = Page<Poller>)))]
 pub(super) async fn list(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Query(filter): Query<Filter>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<Page<Poller>>, Failure> {
     let limit = filter.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let mut after =
         filter.cursor.as_deref().map(|cursor| path::id::<InstallationId>(cursor, "cursor")).transpose()?;
@@ -76,31 +157,76 @@ pub(super) async fn list(
             break after;
         }
     };
-    Ok(Json(json!({ "data": found, "next_cursor": next })))
+    Ok(Json(Page { data: found, next_cursor: next.map(|id| id.to_string()) }))
 }
 
+/// Shows how an installation that polls stands
+#[utoipa::path(get, path = "/installations/{installation}/poller", operation_id = "getPoller",
+    security(("environment_key" = [])),
+    responses((status = OK, description = "The poller.", body = Poller)))]
 pub(super) async fn one(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Path(installation): Path<String>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<Poller>, Failure> {
     let poller = services.pollers.one(&scope, path::id(&installation, "installation")?).await?;
     Ok(Json(shape(&services, &scope, &poller)))
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// How a round begins.
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PollNow {
+    /// Has the round begin so many seconds before its position: at most three and a half days. What was accepted before
+    /// is not accepted again.
     look_back_seconds: Option<u64>,
 }
 
-/// Begins a round now and answers with what it brought; 202 where that takes longer.
+/// How an installation stands after a round that was asked for.
+#[derive(Serialize, ToSchema)]
+pub(super) struct PolledNow {
+    #[serde(flatten)]
+    poller: Poller,
+    round: Round,
+}
+
+/// What a round came to.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "result", rename_all = "snake_case")]
+#[schema(as = PollRound)]
+enum Round {
+    /// It has ended.
+    Ended {
+        pages: u64,
+        /// Records accepted.
+        accepted: u64,
+        /// Those of them that came later than the overlap covers.
+        late: u64,
+        /// Records that were known already.
+        duplicates: u64,
+    },
+    /// It has failed, and will be tried again.
+    Failed { error: Fault },
+    /// The connection has to be mended first.
+    NeedsAttention { reason: String },
+    /// It takes longer.
+    UnderWay,
+}
+
+/// Polls now
+///
+/// Answers with what the round brought, or 202 where that takes longer than 20 seconds.
+#[utoipa::path(post, path = "/installations/{installation}/poll", operation_id = "pollNow",
+    security(("environment_key" = [])), request_body = PollNow,
+    responses((status = OK, description = "The round is over.", body = PolledNow),
+        (status = ACCEPTED, description = "The round is under way.", body = PolledNow),
+        (status = CONFLICT, description = "The installation is paused.")))]
 pub(super) async fn poll_now(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Path(installation): Path<String>,
     body: body::Json<PollNow>,
-) -> Result<(StatusCode, Json<Value>), Failure> {
+) -> Result<(StatusCode, Json<PolledNow>), Failure> {
     let installation = path::id(&installation, "installation")?;
     services.pollers.one(&scope, installation).await?;
     let look_back = body.value.look_back_seconds.map(Duration::from_secs);
@@ -122,84 +248,108 @@ pub(super) async fn poll_now(
     let poller = services.pollers.one(&scope, installation).await?;
     let status = if told.is_ok() { StatusCode::OK } else { StatusCode::ACCEPTED };
     let round = match told {
-        Ok(Ok(Told::Ended(Tally { pages, accepted, late, duplicates }))) => json!({
-            "result": "ended", "pages": pages, "accepted": accepted, "late": late, "duplicates": duplicates,
-        }),
-        Ok(Ok(Told::Failed(error))) => json!({
-            "result": "failed", "error": { "kind": error.kind(), "message": error.to_string() },
-        }),
-        Ok(Ok(Told::Attention(reason))) => json!({ "result": "needs_attention", "reason": reason }),
+        Ok(Ok(Told::Ended(Tally { pages, accepted, late, duplicates }))) => {
+            Round::Ended { pages, accepted, late, duplicates }
+        }
+        Ok(Ok(Told::Failed(error))) => Round::Failed { error: Fault::from(&error) },
+        Ok(Ok(Told::Attention(reason))) => Round::NeedsAttention { reason },
         Ok(Ok(Told::Stopped) | Err(_)) => return Err(paused()),
-        Err(_) => json!({ "result": "under_way" }),
+        Err(_) => Round::UnderWay,
     };
-    let mut shape = shape(&services, &scope, &poller);
-    if let Some(members) = shape.as_object_mut() {
-        members.insert("round".to_owned(), round);
-    }
-    Ok((status, Json(shape)))
+    Ok((status, Json(PolledNow { poller: shape(&services, &scope, &poller), round })))
 }
 
-/// All pollers of the host: numbers, and what keeps how many of them from polling; nobody's data.
-pub(super) async fn overview(State(services): State<Services>, _: Operator) -> Json<Value> {
+/// All pollers of the host.
+#[derive(Serialize, ToSchema)]
+pub(super) struct PollingOverview {
+    /// Active ones.
+    pollers: usize,
+    /// Visits under way.
+    under_way: usize,
+    /// Those that wait for another visit of their user.
+    held_back: usize,
+    /// Those whose time has come.
+    overdue: usize,
+    /// How long the first of them has been waiting.
+    longest_wait_ms: u64,
+    /// What keeps how many from polling.
+    troubled: Vec<TroubledPollers>,
+}
+
+/// Pollers with the same trouble.
+#[derive(Serialize, ToSchema)]
+struct TroubledPollers {
+    app: String,
+    kind: &'static str,
+    pollers: usize,
+}
+
+/// Shows all pollers of the host at a glance
+///
+/// Numbers, and what keeps how many of them from polling; nobody's data.
+#[utoipa::path(get, path = "/polling", operation_id = "getPollingOverview",
+    security(("operator_key" = [])),
+    responses((status = OK, description = "The numbers.", body = PollingOverview)))]
+pub(super) async fn overview(State(services): State<Services>, _: Operator) -> Json<PollingOverview> {
     let overview = services.pollers.overview();
-    let mut troubled: Vec<_> = overview.troubled.iter().collect();
+    let mut troubled: Vec<_> = overview.troubled.into_iter().collect();
     troubled.sort();
-    let troubled: Vec<_> = troubled
-        .into_iter()
-        .map(|((app, kind), count)| json!({ "app": app, "kind": kind, "pollers": count }))
-        .collect();
-    Json(json!({
-        "pollers": overview.pollers,
-        "under_way": overview.under_way,
-        "held_back": overview.held_back,
-        "overdue": overview.overdue,
-        "longest_wait_ms": millis(overview.waiting),
-        "troubled": troubled,
-    }))
+    let troubled =
+        troubled.into_iter().map(|((app, kind), pollers)| TroubledPollers { app, kind, pollers }).collect();
+    Json(PollingOverview {
+        pollers: overview.pollers,
+        under_way: overview.under_way,
+        held_back: overview.held_back,
+        overdue: overview.overdue,
+        longest_wait_ms: millis(overview.waiting),
+        troubled,
+    })
 }
 
-fn shape(services: &Services, scope: &Scope, poller: &Poller) -> Value {
+fn shape(services: &Services, scope: &Scope, poller: &records::Poller) -> Poller {
     let now = services.context.now();
     let place = Place { scope: *scope, installation: poller.installation };
     let shown = services.pollers.shown(&place);
-    let cursor = poller.cursor.as_ref().map(|Cursor { format, value, at, .. }| {
-        json!({ "format": format, "value": value, "written_at": at.to_string(), "age_ms": millis(now.since(*at)) })
+    let cursor = poller.cursor.as_ref().map(|records::Cursor { format, value, at, .. }| Cursor {
+        format: *format,
+        value: value.clone(),
+        written_at: Moment::of(at),
+        age_ms: millis(now.since(*at)),
     });
-    let stamp = |at: Option<trunnion_core::clock::Timestamp>| at.map(|at| at.to_string());
-    let mut shape = json!({
-        "installation_id": poller.installation,
-        "user_id": poller.user,
-        "app": poller.app,
-        "trigger": poller.trigger,
-        "connection_id": poller.connection,
-        "state": state(shown.as_ref()),
-        "cursor": cursor,
-        "watermark": stamp(poller.watermark),
-        "accepted": poller.accepted,
-        "last_accepted_at": stamp(poller.last_accepted_at),
-        "late": poller.late,
-        "last_late_at": stamp(poller.last_late_at),
-        "created_at": poller.created_at.to_string(),
-    });
-    if let (Some(Shown { due, interval, backlog, status, .. }), Some(members)) =
-        (shown, shape.as_object_mut())
-    {
-        let Status { last_started_at, lag_ms, last_ended_at, rounds, duplicates, failures, put_off, trouble } =
-            status;
-        let mut put = |name: &str, value: Value| members.insert(name.to_owned(), value);
-        put("interval_ms", json!(millis(interval)));
-        put("next_poll_at", json!(due.to_string()));
-        put("backlog", json!(backlog));
-        put("last_poll_at", json!(stamp(last_started_at)));
-        put("lag_ms", json!(lag_ms));
-        put("last_success_at", json!(stamp(last_ended_at)));
-        put("rounds", json!(rounds));
-        put("duplicates", json!(duplicates));
-        put("failures", json!(failures));
-        put("put_off", json!(put_off));
-        put("trouble", json!(trouble.as_deref().map(trouble_of)));
+    Poller {
+        installation_id: Id::of(poller.installation),
+        user_id: Id::of(poller.user),
+        app: poller.app.clone(),
+        trigger: poller.trigger.clone(),
+        connection_id: Id::of(poller.connection),
+        state: state(shown.as_ref()),
+        cursor,
+        watermark: poller.watermark.map(Moment::of),
+        accepted: poller.accepted,
+        last_accepted_at: poller.last_accepted_at.map(Moment::of),
+        late: poller.late,
+        last_late_at: poller.last_late_at.map(Moment::of),
+        created_at: Moment::of(poller.created_at),
+        live: shown.map(live),
     }
-    shape
+}
+
+fn live(Shown { due, interval, backlog, status, .. }: Shown) -> LivePoller {
+    let Status { last_started_at, lag_ms, last_ended_at, rounds, duplicates, failures, put_off, trouble } =
+        status;
+    LivePoller {
+        interval_ms: millis(interval),
+        next_poll_at: Moment::of(due),
+        backlog,
+        last_poll_at: last_started_at.map(Moment::of),
+        lag_ms,
+        last_success_at: last_ended_at.map(Moment::of),
+        rounds,
+        duplicates,
+        failures,
+        put_off,
+        trouble: trouble.as_deref().map(trouble_of),
+    }
 }
 
 fn state(shown: Option<&Shown>) -> &'static str {
@@ -213,13 +363,11 @@ fn state(shown: Option<&Shown>) -> &'static str {
     }
 }
 
-fn trouble_of(trouble: &Trouble) -> Value {
-    let since = trouble.since.to_string();
+fn trouble_of(trouble: &Trouble) -> PollTrouble {
+    let since = Moment::of(trouble.since);
     match &trouble.cause {
-        Cause::Failing(error) => {
-            json!({ "kind": error.kind(), "message": error.to_string(), "since": since })
-        }
-        Cause::Attention(reason) => json!({ "kind": "needs_attention", "message": reason, "since": since }),
+        Cause::Failing(error) => PollTrouble { kind: error.kind(), message: error.to_string(), since },
+        Cause::Attention(reason) => PollTrouble { kind: "needs_attention", message: reason.clone(), since },
     }
 }
 

@@ -6,28 +6,39 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Deserializer, Serialize};
 use trunnion_core::{
     records::{BatchRule, Signature, StreamDestination},
     scope::Scope,
 };
+use utoipa::ToSchema;
 
 use crate::{
-    api::{Services, body, caller::Tenant, error::Failure, public_keys::alloy_key_path},
+    api::{
+        Services, body,
+        caller::Tenant,
+        error::Failure,
+        public_keys::alloy_key_path,
+        schema::{Listed, Moment},
+    },
     streams::{destinations::Wanted, keys::Kind},
 };
 
 /// How long a replaced secret still signs where nothing is said: a day, in which receivers are told the new one.
 const OVERLAP_HOURS: u32 = 24;
 
-#[derive(Debug, Deserialize)]
+/// Where a stream goes.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = StreamGiven)]
 pub(super) struct Put {
+    #[schema(example = "https://api.acme.example/streams")]
     url: String,
+    /// How what is sent is signed; by Standard Webhooks' secret where nothing is said.
     signatures: Option<BTreeSet<Signature>>,
     /// Null: what steps send goes in a request each. Absent: as before.
     #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<BatchRule>)]
     batch: Option<Option<BatchRule>>,
 }
 
@@ -36,41 +47,109 @@ fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Batc
     Option::deserialize(deserializer).map(Some)
 }
 
+/// Where a stream goes and what verifies it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Stream {
+    name: String,
+    url: String,
+    signatures: BTreeSet<Signature>,
+    /// What verifies `v1a` signatures, where the stream has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    public_key: Option<Option<String>>,
+    /// What verifies `X-Alloy-Signature`, where the stream has it: a PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    alloy_public_key: Option<Option<String>>,
+    /// Where anybody gets that key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alloy_public_key_url: Option<String>,
+    /// Until when the replaced secret signs as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    former_secret_signs_until: Option<Moment>,
+    /// How what several runs send is gathered; null where each is sent by itself.
+    #[schema(required)]
+    batch: Option<BatchRule>,
+    /// Since when nothing but failures came of it.
+    #[schema(required)]
+    failing_since: Option<Moment>,
+    /// Where it takes nothing any more until it is enabled.
+    #[schema(required)]
+    disabled: Option<Disabled>,
+    created_at: Moment,
+    updated_at: Moment,
+}
+
+/// When a destination was switched off, and why.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Disabled {
+    at: Moment,
+    reason: String,
+}
+
+/// A stream with the secret that receivers verify it with.
+#[derive(Serialize, ToSchema)]
+pub(super) struct StreamWithSecret {
+    #[serde(flatten)]
+    stream: Stream,
+    /// `whsec_…`, as Standard Webhooks has it.
+    secret: String,
+}
+
+/// Says where a stream goes
+///
+/// Makes the stream, with a secret, or changes the one of this name.
+#[utoipa::path(put, path = "/streams/{name}", operation_id = "putStream",
+    security(("environment_key" = [])), request_body = Put,
+    responses((status = OK, description = "The stream.", body = StreamWithSecret),
+        (status = CONFLICT, description = "Somebody else changed it in the same moment.")))]
 pub(super) async fn put(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Path(name): Path<String>,
     body: body::Json<Put>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<StreamWithSecret>, Failure> {
     let Put { url, signatures, batch } = body.value;
     let destination = services.destinations.put(&scope, &name, Wanted { url, signatures, batch }).await?;
     Ok(Json(with_secret(&services, &scope, &destination).await?))
 }
 
+/// Shows a stream
+#[utoipa::path(get, path = "/streams/{name}", operation_id = "getStream",
+    security(("environment_key" = [])),
+    responses((status = OK, description = "The stream, without its secret.", body = Stream)))]
 pub(super) async fn one(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Path(name): Path<String>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<Stream>, Failure> {
     let destination = services.destinations.one(&scope, &name).await?;
-    Ok(Json(shape(&services, &scope, &destination).await?.into()))
+    Ok(Json(shape(&services, &scope, &destination).await?))
 }
 
+/// Lists the streams
+#[utoipa::path(get, path = "/streams", operation_id = "listStreams",
+    security(("environment_key" = [])),
+    responses((status = OK, description = "Every stream, without secrets.", body = Listed<Stream>)))]
 pub(super) async fn list(
     State(services): State<Services>,
     Tenant(scope): Tenant,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<Listed<Stream>>, Failure> {
     let mut data = Vec::new();
     for destination in services.destinations.all(&scope).await? {
         data.push(shape(&services, &scope, &destination).await?);
     }
-    Ok(Json(json!({ "data": data })))
+    Ok(Json(Listed { data }))
 }
 
-#[derive(Debug, Deserialize)]
+/// How a secret is replaced.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = SecretRotation)]
 pub(super) struct Rotate {
+    /// Hours in which the replaced secret signs as well; 24 where nothing is said.
     #[serde(default = "usual_overlap")]
+    #[schema(default = 24)]
     overlap_hours: u32,
 }
 
@@ -78,41 +157,55 @@ const fn usual_overlap() -> u32 {
     OVERLAP_HOURS
 }
 
+/// Replaces a stream's secret
+///
+/// For a while both sign, so that receivers can be told the new one.
+#[utoipa::path(post, path = "/streams/{name}/rotate-secret", operation_id = "rotateStreamSecret",
+    security(("environment_key" = [])), request_body = Rotate,
+    responses((status = OK, description = "The stream with its new secret.", body = StreamWithSecret),
+        (status = CONFLICT, description = "Somebody else changed it in the same moment.")))]
 pub(super) async fn rotate(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Path(name): Path<String>,
     body: body::Json<Rotate>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<StreamWithSecret>, Failure> {
     let overlap = Duration::from_secs(u64::from(body.value.overlap_hours) * 3600);
     let destination = services.destinations.rotate(&scope, &name, overlap).await?;
     Ok(Json(with_secret(&services, &scope, &destination).await?))
 }
 
+/// Switches a stream's destination on again
+///
+/// Where it was switched off, since it took nothing for days or said that it is gone. What was given up meanwhile is among
+/// the dead letters.
+#[utoipa::path(post, path = "/streams/{name}/enable", operation_id = "enableStream",
+    security(("environment_key" = [])),
+    responses((status = OK, description = "The stream as it is now.", body = Stream),
+        (status = CONFLICT, description = "Somebody else changed it in the same moment.")))]
 pub(super) async fn enable(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Path(name): Path<String>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<Stream>, Failure> {
     let destination = services.destinations.enable(&scope, &name).await?;
-    Ok(Json(shape(&services, &scope, &destination).await?.into()))
+    Ok(Json(shape(&services, &scope, &destination).await?))
 }
 
 async fn with_secret(
     services: &Services,
     scope: &Scope,
     destination: &StreamDestination,
-) -> Result<Value, Failure> {
-    let mut shape = shape(services, scope, destination).await?;
-    shape.insert("secret".to_owned(), json!(destination.secret));
-    Ok(shape.into())
+) -> Result<StreamWithSecret, Failure> {
+    let stream = shape(services, scope, destination).await?;
+    Ok(StreamWithSecret { stream, secret: destination.secret.clone() })
 }
 
 async fn shape(
     services: &Services,
     scope: &Scope,
     destination: &StreamDestination,
-) -> Result<Map<String, Value>, Failure> {
+) -> Result<Stream, Failure> {
     let StreamDestination {
         name,
         url,
@@ -125,27 +218,30 @@ async fn shape(
         updated_at,
         ..
     } = destination;
-    let mut shape = Map::new();
-    let mut put = |member: &str, value: Value| shape.insert(member.to_owned(), value);
-    put("name", json!(name));
-    put("url", json!(url));
-    put("signatures", json!(signatures));
+    let former = former.as_ref().filter(|former| former.until > services.context.now());
+    let mut stream = Stream {
+        name: name.clone(),
+        url: url.clone(),
+        signatures: signatures.iter().copied().collect(),
+        public_key: None,
+        alloy_public_key: None,
+        alloy_public_key_url: None,
+        former_secret_signs_until: former.map(|former| Moment::of(former.until)),
+        batch: *batch,
+        failing_since: failing_since.map(Moment::of),
+        disabled: disabled
+            .as_ref()
+            .map(|off| Disabled { at: Moment::of(off.at), reason: off.reason.clone() }),
+        created_at: Moment::of(created_at),
+        updated_at: Moment::of(updated_at),
+    };
     if signatures.contains(&Signature::StandardAsymmetric) {
-        put("public_key", json!(services.destinations.public_key(scope, Kind::Ed25519).await?));
+        stream.public_key = Some(services.destinations.public_key(scope, Kind::Ed25519).await?);
     }
     if signatures.contains(&Signature::Alloy) {
-        put("alloy_public_key", json!(services.destinations.public_key(scope, Kind::Rsa).await?));
+        stream.alloy_public_key = Some(services.destinations.public_key(scope, Kind::Rsa).await?);
         let public_url = &services.context.public_url;
-        put("alloy_public_key_url", json!(format!("{public_url}{}", alloy_key_path(scope))));
+        stream.alloy_public_key_url = Some(format!("{public_url}{}", alloy_key_path(scope)));
     }
-    if let Some(former) = former.as_ref().filter(|former| former.until > services.context.now()) {
-        put("former_secret_signs_until", json!(former.until.to_string()));
-    }
-    put("batch", json!(batch));
-    put("failing_since", json!(failing_since.map(|since| since.to_string())));
-    let disabled = disabled.as_ref();
-    put("disabled", json!(disabled.map(|off| json!({ "at": off.at.to_string(), "reason": off.reason }))));
-    put("created_at", json!(created_at.to_string()));
-    put("updated_at", json!(updated_at.to_string()));
-    Ok(shape)
+    Ok(stream)
 }

@@ -6,30 +6,53 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
 use trunnion_core::{
     clock::Timestamp,
     id::ConnectionId,
     records::{Connection, Installation},
 };
+use utoipa::ToSchema;
 
-use super::{Visitor, shape};
+use super::{
+    super::lookups::Query,
+    Visitor,
+    shape::{self, EmbedConnection},
+};
 use crate::{
     api::{
         Services, body,
         caller::{Installing, Party},
         error::Failure,
         path,
+        schema::{Address, Choices, Deleted, Listed, Moment},
     },
-    lookups::{Asked, Found, Wanted},
+    lookups::{Asked, Wanted},
     vault::Wish,
 };
 
+/// A user's connection and what uses it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct UsedConnection {
+    #[serde(flatten)]
+    connection: EmbedConnection,
+    /// The names of the installed workflows that use it.
+    workflows: Vec<String>,
+    /// When one of them last ran.
+    #[schema(required)]
+    last_activity_at: Option<Moment>,
+}
+
+/// Lists the user's connections
+///
+/// With what uses them. By an install link, those of its apps.
+#[utoipa::path(get, path = "/connections", operation_id = "listEmbedConnections",
+    security(("environment_key" = []), ("user_token" = []), ("install_link" = [])),
+    responses((status = OK, description = "Every one.", body = Listed<UsedConnection>)))]
 pub(super) async fn list(
     State(services): State<Services>,
     installing: Installing,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<Listed<UsedConnection>>, Failure> {
     let visitor = Visitor::of(&services, installing).await?;
     let Visitor { scope, user, .. } = &visitor;
     let apps = visitor.apps(&services).await?;
@@ -46,7 +69,7 @@ pub(super) async fn list(
         .iter()
         .filter(|connection| apps.as_ref().is_none_or(|apps| apps.contains(&connection.app)))
         .map(|connection| used(connection, &uses));
-    Ok(Json(json!({ "data": shown.collect::<Vec<_>>() })))
+    Ok(Json(shown.collect()))
 }
 
 /// An installation, what people call it, and when it last ran.
@@ -56,29 +79,39 @@ struct Use {
     last: Option<Timestamp>,
 }
 
-fn used(connection: &Connection, uses: &[Use]) -> Value {
+fn used(connection: &Connection, uses: &[Use]) -> UsedConnection {
     let by = || uses.iter().filter(|it| it.copy.connections.values().any(|id| *id == connection.id));
-    let mut shape = shape::connection(connection);
-    if let Some(members) = shape.as_object_mut() {
-        members.insert("workflows".to_owned(), by().map(|it| it.name.as_str()).collect());
-        let last = by().filter_map(|it| it.last).max().map(|at| at.to_string());
-        members.insert("last_activity_at".to_owned(), json!(last));
+    UsedConnection {
+        connection: shape::connection(connection),
+        workflows: by().map(|it| it.name.clone()).collect(),
+        last_activity_at: by().filter_map(|it| it.last).max().map(Moment::of),
     }
-    shape
 }
 
-#[derive(Debug, Deserialize)]
+/// What connects an app.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = EmbedConnect)]
 pub(super) struct Connect {
     app: String,
+    /// By the names that the app asks for.
     data: BTreeMap<String, String>,
 }
 
+/// Connects the user's account
+///
+/// The vendor is asked first.
+#[utoipa::path(post, path = "/connections", operation_id = "connectEmbedded", request_body = Connect,
+    security(("environment_key" = []), ("user_token" = []), ("install_link" = [])),
+    responses((status = OK, description = "It is connected.", body = EmbedConnection),
+        (status = CONFLICT, description = "It changes too quickly."),
+        (status = TOO_MANY_REQUESTS, description = "The vendor asks to come back later."),
+        (status = BAD_GATEWAY, description = "The vendor could not be asked.")))]
 pub(super) async fn connect(
     State(services): State<Services>,
     installing: Installing,
     body: body::Json<Connect>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<EmbedConnection>, Failure> {
     let visitor = Visitor::of(&services, installing).await?;
     let Connect { app, data } = body.value;
     visitor.may_use(&services, &app).await?;
@@ -86,93 +119,122 @@ pub(super) async fn connect(
     Ok(Json(shape::connection(&connection)))
 }
 
-#[derive(Debug, Deserialize)]
+/// A connection to be made by consent.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = EmbedConsent)]
 pub(super) struct Consent {
     app: String,
+    /// The way to connect, where the app has several.
     scheme: Option<String>,
+    /// What the app's address needs, such as `shop`.
     #[serde(default)]
     parameters: BTreeMap<String, String>,
 }
+
+/// Begins to connect the user's account by consent
+#[utoipa::path(post, path = "/consents", operation_id = "consentEmbedded", request_body = Consent,
+    security(("environment_key" = []), ("user_token" = []), ("install_link" = [])),
+    responses((status = OK, description = "Where the person consents, at the vendor.", body = Address)))]
 
 pub(super) async fn consent(
     State(services): State<Services>,
     installing: Installing,
     body: body::Json<Consent>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<Address>, Failure> {
     let visitor = Visitor::of(&services, installing).await?;
     let Consent { app, scheme, parameters } = body.value;
     visitor.may_use(&services, &app).await?;
     // The person comes back to a page of the host, which tells the modal.
     let wish = Wish { user: visitor.user.id, name: None, app, scheme, given: parameters, redirect: None };
     let url = services.vault.ask_consent(&visitor.scope, wish).await?;
-    Ok(Json(json!({ "url": url })))
+    Ok(Json(Address { url }))
 }
 
-#[derive(Debug, Deserialize)]
+/// New values of a connection.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = EmbedConnectionUpdate)]
 pub(super) struct Update {
+    /// By the names that the app asks for; what is left out stays.
     data: BTreeMap<String, String>,
 }
+
+/// Mends a connection
+///
+/// The vendor is asked first.
+#[utoipa::path(put, path = "/connections/{connection}", operation_id = "updateEmbedConnection", request_body = Update,
+    security(("environment_key" = []), ("user_token" = []), ("install_link" = [])),
+    responses((status = OK, description = "It works.", body = EmbedConnection),
+        (status = CONFLICT, description = "It changes too quickly."),
+        (status = TOO_MANY_REQUESTS, description = "The vendor asks to come back later."),
+        (status = BAD_GATEWAY, description = "The vendor could not be asked.")))]
 
 pub(super) async fn update(
     State(services): State<Services>,
     installing: Installing,
     Path(connection): Path<String>,
     body: body::Json<Update>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<EmbedConnection>, Failure> {
     let visitor = Visitor::of(&services, installing).await?;
     let id = own(&services, &visitor, &connection).await?;
     let connection = services.vault.update(&visitor.scope, visitor.user.id, id, body.value.data).await?;
     Ok(Json(shape::connection(&connection)))
 }
 
+/// Asks the vendor whether a connection works
+#[utoipa::path(post, path = "/connections/{connection}/check", operation_id = "checkEmbedConnection",
+    security(("environment_key" = []), ("user_token" = []), ("install_link" = [])),
+    responses((status = OK, description = "The connection as it now stands.", body = EmbedConnection),
+        (status = CONFLICT, description = "It changes too quickly."),
+        (status = TOO_MANY_REQUESTS, description = "The vendor asks to come back later."),
+        (status = BAD_GATEWAY, description = "The vendor could not be asked.")))]
 pub(super) async fn check(
     State(services): State<Services>,
     installing: Installing,
     Path(connection): Path<String>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<EmbedConnection>, Failure> {
     let visitor = Visitor::of(&services, installing).await?;
     let id = own(&services, &visitor, &connection).await?;
     let connection = services.vault.check(&visitor.scope, visitor.user.id, id).await?;
     Ok(Json(shape::connection(&connection)))
 }
 
-/// Only the user lets go of a connection: a link installs.
+/// Lets go of a connection
+///
+/// What uses it no longer works. Only the user does so: a link installs.
+#[utoipa::path(delete, path = "/connections/{connection}", operation_id = "disconnectEmbedded",
+    security(("environment_key" = []), ("user_token" = [])),
+    responses((status = OK, description = "It is gone.", body = Deleted),
+        (status = CONFLICT, description = "Something that uses it changes too quickly.")))]
 pub(super) async fn disconnect(
     State(services): State<Services>,
     party: Party,
     Path(connection): Path<String>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<Deleted>, Failure> {
     let (scope, user) = party.of(&services, None).await?;
     let id: ConnectionId = path::id(&connection, "connection")?;
     services.installer.disconnect(&scope, user.id, id).await?;
-    Ok(Json(json!({ "deleted": true })))
+    Ok(Json(Deleted { deleted: true }))
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Query {
-    search: String,
-    cursor: Option<Value>,
-    values: Map<String, Value>,
-}
-
+/// Lists what there is to choose in the user's account
+#[utoipa::path(post, path = "/connections/{connection}/lookups/{lookup}", operation_id = "listEmbedLookupOptions",
+    request_body = Query, security(("environment_key" = []), ("user_token" = []), ("install_link" = [])),
+    responses((status = OK, description = "A page of values.", body = Choices),
+        (status = TOO_MANY_REQUESTS, description = "The vendor asks to come back later."),
+        (status = BAD_GATEWAY, description = "The vendor could not be asked.")))]
 pub(super) async fn options(
     State(services): State<Services>,
     installing: Installing,
     Path((connection, lookup)): Path<(String, String)>,
     body: body::Json<Query>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<Choices>, Failure> {
     let visitor = Visitor::of(&services, installing).await?;
     let id = own(&services, &visitor, &connection).await?;
     let asked = Asked { scope: &visitor.scope, user: visitor.user.id, connection: id };
     let Query { search, cursor, values } = body.value;
-    let Found { items, next } =
-        services.lookups.options(asked, &lookup, Wanted { search, cursor, values }).await?;
-    let data: Vec<_> =
-        items.into_iter().map(|(value, title)| json!({ "value": value, "title": title })).collect();
-    Ok(Json(json!({ "data": data, "next": next })))
+    Ok(Json(services.lookups.options(asked, &lookup, Wanted { search, cursor, values }).await?.into()))
 }
 
 /// A connection of the visitor's that the call may be about.

@@ -3,29 +3,42 @@
 use std::collections::BTreeMap;
 
 use axum::{Json, extract::State};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use trunnion_core::id::{ConnectionId, IntegrationId, WorkflowId};
+use utoipa::ToSchema;
 
 use super::{Visitor, shape};
 use crate::{
-    api::{Services, body, caller::Installing, error::Failure, path},
+    api::{Services, body, caller::Installing, error::Failure, path, schema::Id},
     workflows::{install::Wish, offer::Wanted},
 };
 
-#[derive(Debug, Default, Deserialize)]
+/// What is to be installed: an integration, or some workflows of one.
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schema(as = EmbedPlan)]
 pub(super) struct Plan {
+    /// That of the workflows where none is named; that of an install link in any case.
     integration_id: Option<String>,
+    /// Every released workflow where none is named.
     workflow_ids: Vec<String>,
+    /// Other releases than the newest.
     version_ids: Vec<String>,
 }
+
+/// Shows what there is to install
+///
+/// With what has to be connected and filled in.
+#[utoipa::path(post, path = "/plan", operation_id = "planEmbedInstallation", request_body = Plan,
+    security(("environment_key" = []), ("user_token" = []), ("install_link" = [])),
+    responses((status = OK, description = "What there is.", body = shape::EmbedOffer)))]
 
 pub(super) async fn plan(
     State(services): State<Services>,
     installing: Installing,
     body: body::Json<Plan>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<shape::EmbedOffer>, Failure> {
     let visitor = Visitor::of(&services, installing).await?;
     let Plan { integration_id, workflow_ids, version_ids } = body.value;
     let integration = integration_id.map(|id| path::id::<IntegrationId>(&id, "integration")).transpose()?;
@@ -39,29 +52,51 @@ pub(super) async fn plan(
     Ok(Json(shape::offer(&offer)))
 }
 
-#[derive(Debug, Deserialize)]
+/// What a person chose.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = EmbedInstall)]
 pub(super) struct Install {
     integration_id: String,
     workflows: Vec<Chosen>,
+    /// The connections to use, where the user has several of an app.
     #[serde(default)]
     connections: Vec<String>,
+    /// What was filled in, by workflow and field.
     #[serde(default)]
     values: BTreeMap<String, BTreeMap<String, Value>>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A workflow as the person was shown it.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = EmbedChosenWorkflow)]
 struct Chosen {
     workflow_id: String,
     release: u32,
 }
 
+/// What is installed now.
+#[derive(Serialize, ToSchema)]
+pub(super) struct EmbedInstalled {
+    workflow_ids: Vec<Id>,
+}
+
+/// Installs workflows
+///
+/// Start and completion in one call; nothing is installed where one of them fails.
+#[utoipa::path(post, path = "/installations", operation_id = "installEmbedded", request_body = Install,
+    security(("environment_key" = []), ("user_token" = []), ("install_link" = [])),
+    responses((status = OK, description = "They are installed.", body = EmbedInstalled),
+        (status = CONFLICT, description = "They changed in the same moment."),
+        (status = TOO_MANY_REQUESTS, description = "The vendor asks to come back later, or too much work is waiting."),
+        (status = BAD_GATEWAY, description = "The vendor could not be asked.")))]
+
 pub(super) async fn install(
     State(services): State<Services>,
     installing: Installing,
     body: body::Json<Install>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<EmbedInstalled>, Failure> {
     let Visitor { scope, user, link } = Visitor::of(&services, installing).await?;
     let Install { integration_id, workflows, connections, values } = body.value;
     let wish = Wish {
@@ -88,6 +123,6 @@ pub(super) async fn install(
     }
     let started = services.installer.start(&scope, &wish).await?;
     let installed = services.installer.complete(&scope, (Some(user.id), started.session.id), filled).await?;
-    let ids: Vec<_> = installed.iter().map(|copy| copy.workflow).collect();
-    Ok(Json(json!({ "workflow_ids": ids })))
+    let workflow_ids = installed.iter().map(|copy| Id::of(copy.workflow)).collect();
+    Ok(Json(EmbedInstalled { workflow_ids }))
 }
