@@ -17,6 +17,8 @@ use trunnion_tests::{
 /// A host in this process.
 pub(crate) struct Inside {
     pub(crate) client: Client,
+    pub(crate) keys: Keys,
+    config: Config,
     clock: Arc<ManualClock>,
     data_dir: TempDir,
     server: Option<Server>,
@@ -25,14 +27,26 @@ pub(crate) struct Inside {
 impl Inside {
     /// Starts at this moment, such as `2026-11-24T12:00:00Z`.
     pub(crate) async fn start(at: &str) -> Self {
+        Self::start_with(at, |_| {}).await
+    }
+
+    /// As `start`, with settings changed.
+    pub(crate) async fn start_with(at: &str, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::default();
+        change(&mut config);
         let data_dir = tempfile::Builder::new().prefix("trunnion-").tempdir().unwrap();
         let connectors = data_dir.path().join("connectors");
         fs::create_dir_all(&connectors).unwrap();
         let component = component::bigcommerce().await.unwrap();
         fs::copy(&component, connectors.join(component.file_name().unwrap())).unwrap();
         let clock = Arc::new(ManualClock::new(moment(at)));
-        let (server, client) = launch(&data_dir, &clock).await;
-        Self { client, clock, data_dir, server: Some(server) }
+        let (server, client, keys) = launch(&config, &data_dir, &clock).await;
+        Self { client, keys, config, clock, data_dir, server: Some(server) }
+    }
+
+    /// Where it listens: `http://127.0.0.1:PORT`.
+    pub(crate) fn base_url(&self) -> String {
+        format!("http://{}", self.server.as_ref().unwrap().address())
     }
 
     /// Moves the clock to this moment.
@@ -49,8 +63,8 @@ impl Inside {
     pub(crate) async fn down_for(&mut self, time: Duration) {
         self.server.take().unwrap().stop().await;
         self.pass(time);
-        let (server, client) = launch(&self.data_dir, &self.clock).await;
-        (self.server, self.client) = (Some(server), client);
+        let (server, client, keys) = launch(&self.config, &self.data_dir, &self.clock).await;
+        (self.server, self.client, self.keys) = (Some(server), client, keys);
     }
 }
 
@@ -59,10 +73,10 @@ pub(crate) fn moment(at: &str) -> Timestamp {
     Timestamp::from_millis(u64::try_from(at.as_millisecond()).unwrap())
 }
 
-async fn launch(data_dir: &TempDir, clock: &Arc<ManualClock>) -> (Server, Client) {
+async fn launch(config: &Config, data_dir: &TempDir, clock: &Arc<ManualClock>) -> (Server, Client, Keys) {
     let binary = tokio::task::spawn_blocking(host::binary).await.unwrap().unwrap();
     let options = Options {
-        config: Config::default(),
+        config: config.clone(),
         data_dir: data_dir.path().to_owned(),
         listen: "127.0.0.1:0".parse().unwrap(),
         mode: Mode::Development,
@@ -74,5 +88,5 @@ async fn launch(data_dir: &TempDir, clock: &Arc<ManualClock>) -> (Server, Client
     let keys = fs::read_to_string(data_dir.path().join("keys.json")).unwrap();
     let keys: Keys = serde_json::from_str(&keys).unwrap();
     let client = Client::new(&format!("http://{}", server.address()), &keys.development).unwrap();
-    (server, client)
+    (server, client, keys)
 }

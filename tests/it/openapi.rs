@@ -1,5 +1,7 @@
 //! The OpenAPI document: that it is whole, that it is kept, and that the host does what it says.
 
+mod matrix;
+
 use std::fs;
 
 use serde_json::Value;
