@@ -1,5 +1,6 @@
 //! The OpenAPI document: that it is whole, that it is kept, and that the host does what it says.
 
+mod clients;
 mod matrix;
 
 use std::fs;
