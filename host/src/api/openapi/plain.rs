@@ -4,24 +4,41 @@
 //! `allOf` and nameless forms say the same in other words, but generators of clients refuse some of it, and people would
 //! read names that those have made up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use utoipa::openapi::{
     Components, OneOfBuilder, Ref, RefOr, Schema,
-    schema::{AdditionalProperties, AllOf, Object, SchemaType, Type},
+    schema::{AdditionalProperties, AllOf, ArrayItems, Object, SchemaType, Type},
 };
 
 type Known = BTreeMap<String, RefOr<Schema>>;
 
 /// Writes out every composition among the components.
 pub(super) fn write_out(components: &mut Components) {
+    refer(components);
     let known = components.schemas.clone();
     for schema in components.schemas.values_mut() {
         within(schema, &known);
     }
     let named = name_forms(components);
     components.schemas.extend(named);
+}
+
+/// Has `Listed_Run` refer to `Run`, which utoipa writes out once more in every generic type.
+fn refer(components: &mut Components) {
+    let names: BTreeSet<_> = components.schemas.keys().cloned().collect();
+    for (name, schema) in &mut components.schemas {
+        let Some((_, of)) = name.split_once('_').filter(|(_, of)| names.contains(*of)) else { continue };
+        let RefOr::T(Schema::Object(object)) = schema else { continue };
+        match object.properties.get_mut("data") {
+            Some(RefOr::T(Schema::Array(array))) => {
+                array.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(of).into()));
+            }
+            Some(data) => *data = RefOr::Ref(Ref::from_schema_name(of)),
+            None => {}
+        }
+    }
 }
 
 /// Gives the forms of a schema that differ by a tag names of their own: `StepAction`, `StepFilter`.
