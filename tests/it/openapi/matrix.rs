@@ -93,6 +93,7 @@ impl Stage {
         let installed = format!("/v1/installations?user_id={}", victim.user);
         let installed = client.get(&installed).await.unwrap().ok().unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let spare = client.post("/v1/keys", &json!({ "name": "spare" })).await.unwrap().ok().unwrap();
         let run = text(&runs["data"][0]["id"]);
         let names = BTreeMap::from([
             ("user", victim.user),
@@ -108,6 +109,7 @@ impl Stage {
             ("action", "update_order_status".to_owned()),
             ("lookup", "order_statuses".to_owned()),
             ("key", "0".repeat(32)),
+            ("api_key", text(&spare["id"])),
         ]);
         Self {
             inside,
@@ -214,6 +216,13 @@ impl Stage {
                 let data = json!({ "orderId": "1", "status": "FULFILLED" });
                 json!({ "event": FULFILMENT_EVENT, "userId": own["user"], "data": data })
             }
+            "putEventsOutlet" | "putErrorsOutlet" => json!({ "stream": STREAM }),
+            // Ids of their own, which nobody has: what is imported is the caller's.
+            "importUsers" => json!({ "users": [{ "userId": "6".repeat(24), "username": "imported" }] }),
+            "importWorkflows" => {
+                json!({ "integrations": [{ "integrationId": "7".repeat(24), "app": "bigcommerce" }] })
+            }
+            "requestVendor" => json!({ "method": "GET", "path": "/stores/storeown/v2/orders" }),
             "putStream" => json!({ "url": "https://elsewhere.example/streams" }),
             "putEvent" => json!({ "sample": { "orderId": "123", "status": "FULFILLED" } }),
             _ => self.sample(schema, ""),
@@ -262,6 +271,8 @@ impl Stage {
             "/v1/streams".to_owned(),
             "/v1/connections".to_owned(),
             "/v1/token-keys".to_owned(),
+            "/v1/outlets".to_owned(),
+            "/v1/settings".to_owned(),
             "/v1/apps/bigcommerce/oauth-client".to_owned(),
         ];
         let of_workspace = ["/v1/integrations", "/v1/workflows", "/v1/events"].map(str::to_owned);
@@ -281,8 +292,16 @@ impl Stage {
 
 /// Whether a call is about something that is the victim's alone: the user's, or their environment's.
 fn about_the_victim(operation: &Operation, body: Option<&[u8]>, victim: &str) -> bool {
-    let own =
-        ["{user}", "{connection}", "{credential}", "{installation}", "{run}", "{execution}", "{letter}"];
+    let own = [
+        "{user}",
+        "{connection}",
+        "{credential}",
+        "{installation}",
+        "{run}",
+        "{execution}",
+        "{letter}",
+        "{api_key}",
+    ];
     let by_query = operation.parameters().any(|it| {
         it["in"] == "query"
             && ["userId", "user_id", "associatedUserId"].iter().any(|name| it["name"] == *name)
@@ -323,6 +342,10 @@ async fn others(stage: &Stage) -> Vec<Caller> {
     let operator = Client::new(&stage.base, &stage.inside.keys.operator).unwrap();
     let made = operator.post("/v1/workspaces", &json!({ "name": "othercorp" })).await.unwrap().ok().unwrap();
     let foreign = made["keys"]["development"].as_str().unwrap().to_owned();
+    let revoked = client.post("/v1/keys", &json!({ "name": "revoked" })).await.unwrap().ok().unwrap();
+    let of_revoked = format!("/v1/keys/{}", revoked["id"].as_str().unwrap());
+    client.delete(&of_revoked).await.unwrap().ok().unwrap();
+    let revoked = revoked["key"].as_str().unwrap();
     let with = |alg: &str| {
         let mut header = header_of(&genuine);
         header["alg"] = json!(alg);
@@ -339,6 +362,7 @@ async fn others(stage: &Stage) -> Vec<Caller> {
     vec![
         caller("no key", Claim::Nothing, Vec::new()),
         caller("an unknown key", Claim::Nothing, bearer("tk_development_000000000000000000000000")),
+        caller("a revoked key", Claim::Nothing, bearer(revoked)),
         caller("a key as a token", Claim::Nothing, user(&keys.development)),
         caller("a token as a key", Claim::Nothing, bearer(&genuine)),
         caller("an expired token", Claim::Nothing, user(&expired)),
