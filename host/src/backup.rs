@@ -43,28 +43,31 @@ impl Backups {
             let message = "another backup is under way; take one at a time".to_owned();
             Error::conflict("backup-under-way", message)
         })?;
+        // It ends with whichever is later: the last piece's being taken, or the store's being done with it.
+        let turn = Arc::new(turn);
+        let of_task = Arc::clone(&turn);
         let components = self.context.registry.components().to_owned();
         let spool = spool(components.clone()).await?;
         let (to, from) = mpsc::channel(AHEAD);
         let store = self.context.store.clone();
         let taken = tokio::spawn(async move {
-            let _turn = turn;
+            let _turn = of_task;
             store.back_up(move || attachments(components), spool, &to).await
         });
-        let pieces = stream::unfold((from, Some(taken)), |(mut from, taken)| async move {
+        let pieces = stream::unfold((from, Some(taken), turn), |(mut from, taken, turn)| async move {
             if let Some(piece) = from.recv().await {
-                return Some((Ok(piece), (from, taken)));
+                return Some((Ok(piece), (from, taken, turn)));
             }
             // Nothing comes any more: whether that was the end is what the task says.
             match taken?.await {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => {
                     tracing::error!(error = &error as &dyn std::error::Error, "a backup was not finished");
-                    Some((Err(error), (from, None)))
+                    Some((Err(error), (from, None, turn)))
                 }
                 Err(error) => {
                     tracing::error!(%error, "a backup was not finished");
-                    Some((Err(BackupError::Abandoned), (from, None)))
+                    Some((Err(BackupError::Abandoned), (from, None, turn)))
                 }
             }
         });

@@ -139,3 +139,47 @@ async fn a_receiver_that_is_gone_disables_its_stream_at_once_until_another_is_se
     assert!(other.ok().unwrap()["disabled"].is_null());
     assert_eq!(streaming.send(2).await.status(), "succeeded");
 }
+
+#[tokio::test]
+async fn errors_go_with_the_logs_that_they_are_of() {
+    let streaming = streaming().await;
+    let client = &streaming.inside.client;
+    streaming
+        .ops
+        .wait_for("the event", |post| post.json()["type"] == "installation.installed")
+        .await
+        .unwrap();
+    client.delete("/v1/outlets/events").await.unwrap().ok().unwrap();
+    client.put("/v1/outlets/errors", &json!({ "stream": OPS })).await.unwrap().ok().unwrap();
+    let given_up = async || {
+        let listed = client.get("/v1/dead-letters?kind=notice").await.unwrap().ok().unwrap();
+        listed["data"].as_array().unwrap().len()
+    };
+    let down = [StatusCode::SERVICE_UNAVAILABLE; 1];
+    // One error is given up, since nobody is there; the next one waits for another attempt.
+    streaming.ops.answer_next(&[StatusCode::GONE]);
+    streaming.orders.answer_next(&down);
+    assert_eq!(streaming.send(1).await.status(), "failed");
+    wait::until("the first error to be given up", || async { (given_up().await == 1).then_some(()) })
+        .await
+        .unwrap();
+    client.post(&format!("/v1/streams/{OPS}/enable"), &json!({})).await.unwrap().ok().unwrap();
+    streaming.ops.answer_next(&down);
+    streaming.orders.answer_next(&down);
+    assert_eq!(streaming.send(2).await.status(), "failed");
+    wait::until("an attempt at the second", || async {
+        (streaming.ops.posts().iter().filter(|post| !post.accepted()).count() == 2).then_some(())
+    })
+    .await
+    .unwrap();
+
+    let logs = format!("/2024-03/users/{}/logs", streaming.user);
+    client.delete(&logs).await.unwrap().ok().unwrap();
+    assert_eq!(given_up().await, 0);
+    streaming.inside.pass(12 * HOUR);
+    streaming.orders.answer_next(&down);
+    let failed = streaming.send(1).await;
+    let told =
+        streaming.ops.wait_for("an error", |post| post.json()["executionId"].is_string()).await.unwrap();
+    assert_eq!(told.json()["executionId"], *failed.id(), "of those before nothing comes");
+}

@@ -112,7 +112,7 @@ async fn a_full_disk_refuses_and_the_host_recovers_by_itself() {
     assert_eq!(status, 507, "{message}");
     assert!(message.contains("make room"), "{message}");
     wait::until("the run's result cannot be written, and is kept", async || {
-        scenario.host.log().contains("a run's result could not be written; trying again").then_some(())
+        scenario.host.log().contains("a result could not be written; trying again").then_some(())
     })
     .await
     .unwrap();

@@ -216,6 +216,13 @@ async fn users_and_workflows_of_alloy_keep_their_ids() {
     std::fs::write(&file, content.to_string()).unwrap();
     let (done, said) = import().await;
     assert!(done && said.contains("0 taken over, 2 here already, 0 refused"), "{said}");
+    // One of Alloy's answers alone will do, and the key of a host on this machine.
+    std::fs::write(&file, users.to_string()).unwrap();
+    let mut command = Command::new(tokio::task::spawn_blocking(host::binary).await.unwrap().unwrap());
+    command.arg("import").arg(&file).args(["--host", scenario.host.base_url(), "--data-dir"]);
+    let output = command.arg(scenario.host.data_dir()).env_remove("TRUNNION_KEY").output().await.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("users: 0 taken over, 2 here already, 5 refused"), "{said}");
 
     // The draft has the trigger, and says what is missing; written, it is that very workflow.
     let path = format!("/v1/workflows/{workflow}");

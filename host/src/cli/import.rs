@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{remote::Remote, say};
+use super::{remote::InEnvironment, say};
 use crate::client::Client;
 
 /// Users of one request.
@@ -17,15 +17,15 @@ const AT_ONCE: usize = 1_000;
 /// Takes over users and workflows from Alloy Embedded, under the ids they have there.
 ///
 /// FILE is JSON: `users` as GET /users answers them, `integrations` as GET /integrations?userId=… does, each workflow
-/// with its `users` as GET /workflows/{id}/users does. host/docs/ALLOY.md shows how to make it. The key is that of the
-/// environment they go to.
+/// with its `users` as GET /workflows/{id}/users does; or one of these answers alone. host/docs/ALLOY.md shows how to make
+/// it. The key is that of the environment they go to.
 #[derive(Debug, Args)]
 pub(super) struct Import {
     /// The file; `-` reads standard input.
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
-    remote: Remote,
+    remote: InEnvironment,
 }
 
 pub(super) fn run(import: &Import) -> anyhow::Result<()> {
@@ -37,10 +37,11 @@ pub(super) fn run(import: &Import) -> anyhow::Result<()> {
     };
     let file: Value =
         serde_json::from_str(&text).with_context(|| format!("`{}` is not JSON", import.file.display()))?;
-    let (users, integrations) = (list(&file, "users")?, list(&file, "integrations")?);
+    let (users, integrations) =
+        (list(&file, "users", "userId")?, list(&file, "integrations", "integrationId")?);
     if users.is_empty() && integrations.is_empty() {
         bail!(
-            "`{}` has neither `users` nor `integrations`; there is nothing to import",
+            "`{}` has neither `users` nor `integrations`, nor is it Alloy's answer with either; there is nothing to import",
             import.file.display()
         );
     }
@@ -99,9 +100,12 @@ fn rows<'a>(value: &'a Value, name: &str) -> &'a [Value] {
     value.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
-/// A list of the file, also where it is Alloy's whole answer, `{"data": […]}`.
-fn list(file: &Value, name: &str) -> anyhow::Result<Vec<Value>> {
-    let Some(value) = file.get(name) else { return Ok(Vec::new()) };
+/// A list of the file, also where it is Alloy's whole answer, `{"data": […]}`, or the file is that answer, whose rows have
+/// `id`.
+fn list(file: &Value, name: &str, id: &str) -> anyhow::Result<Vec<Value>> {
+    let Some(value) = file.get(name) else {
+        return Ok(rows(file, "data").iter().filter(|row| row.get(id).is_some()).cloned().collect());
+    };
     let value = value.get("data").unwrap_or(value);
     match value.as_array() {
         Some(rows) => Ok(rows.clone()),

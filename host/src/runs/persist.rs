@@ -7,8 +7,8 @@ use trunnion_store::{Batch, CommitError, Store, Version};
 
 use crate::patience::{Patience, awaits_the_disk};
 
-/// Commits what became of something that `work` performed: a run, or what is like one. While the disk is full or failing, this waits and tries
-/// again.
+/// Commits what became of something that `work` performed: a run, or what is like one. While the disk is full or failing,
+/// this waits and tries again.
 pub(crate) async fn persist(
     store: &Store,
     work: impl fmt::Display + Send + Sync,

@@ -203,7 +203,7 @@ pub(super) async fn delete(
 
 /// Deletes a user's logs
 ///
-/// The user's ended runs and their dead letters.
+/// The user's ended runs, their dead letters, and what the ISV has not taken yet of their errors.
 #[utoipa::path(delete, path = "/users/{user}/logs", operation_id = "deleteUserLogs",
     security(("environment_key" = [])),
     responses((status = OK, description = "They are gone.", body = Done),
