@@ -10,7 +10,7 @@ use trunnion_core::{
     scope::Scope,
 };
 use trunnion_store::{
-    Batch, CommitError, Select,
+    Batch, CommitError, Position, Select,
     tables::{DeadLetters, EndedRuns, Notices, RunsByWorkflow, Workflows},
 };
 
@@ -40,42 +40,42 @@ impl RunLog {
         self.forget_errors_given_up(scope, user).await
     }
 
-    /// Errors of the user's runs that are on their way to the ISV.
+    /// Errors of the user's runs that are on their way to the ISV. Swept, since a listing leaves out what is erased users',
+    /// so that a short page of it need not be the last.
     async fn forget_errors_under_way(&self, scope: &Scope, user: UserId) -> Result<()> {
-        let mut select = Select::all().limit(STEP);
+        let mut position = Position::default();
         let mut conflicts = 0;
         loop {
-            let page = self.context.store.list::<Notices>(scope, select.clone()).await?;
+            let page = self.context.store.sweep::<Notices>(&position, STEP).await?;
+            let Some(last) = page.last() else { return Ok(()) };
             let mut batch = Batch::new();
-            for entry in page.iter().filter(|entry| is_error_of(&entry.record, user)) {
-                batch.remove::<Notices>(scope, &entry.key, entry.version);
+            for entry in page.iter().filter(|entry| entry.place == *scope) {
+                if entry.record.as_ref().is_some_and(|notice| is_error_of(notice, user)) {
+                    batch.remove::<Notices>(scope, &entry.key, entry.version);
+                }
             }
             if self.forgot(batch, &mut conflicts, user).await? {
-                match page.last() {
-                    Some(last) if page.len() == STEP => select = select.after(&last.key),
-                    _ => return Ok(()),
-                }
+                position = Position::after::<Notices>(&last.place, &last.key);
             }
         }
     }
 
     /// Errors of the user's runs that the ISV never took.
     async fn forget_errors_given_up(&self, scope: &Scope, user: UserId) -> Result<()> {
-        let mut select = Select::all().limit(LETTERS);
+        let mut position = Position::default();
         let mut conflicts = 0;
         loop {
-            let page = self.context.store.list::<DeadLetters>(scope, select.clone()).await?;
+            let page = self.context.store.sweep::<DeadLetters>(&position, LETTERS).await?;
+            let Some(last) = page.last() else { return Ok(()) };
             let mut batch = Batch::new();
-            for entry in &page {
-                if matches!(&entry.record.work, DeadWork::Notice { notice } if is_error_of(notice, user)) {
+            for entry in page.iter().filter(|entry| entry.place == *scope) {
+                let work = entry.record.as_ref().map(|letter| &letter.work);
+                if matches!(work, Some(DeadWork::Notice { notice }) if is_error_of(notice, user)) {
                     batch.remove::<DeadLetters>(scope, &entry.key, entry.version);
                 }
             }
             if self.forgot(batch, &mut conflicts, user).await? {
-                match page.last() {
-                    Some(last) if page.len() == LETTERS => select = select.after(&last.key),
-                    _ => return Ok(()),
-                }
+                position = Position::after::<DeadLetters>(&last.place, &last.key);
             }
         }
     }
