@@ -7,6 +7,7 @@
 //!
 //! Invariant: one process owns the directory while it is open; sled's own lock sees to it.
 
+mod beginning;
 mod checkpoint;
 pub(crate) mod disk;
 mod follow;
@@ -35,6 +36,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use self::{
+    beginning::Beginning,
     checkpoint::{Checkpointer, Note},
     disk::Disk,
     index::Index,
@@ -100,6 +102,15 @@ pub enum OpenError {
         /// What sled said without its snapshot.
         second: String,
     },
+    /// sled reads nothing where there was a whole database.
+    #[error(
+        "the database {path} is empty, though it was not when it was last open: its log was damaged or replaced; restore \
+         the data directory from a backup"
+    )]
+    Emptied {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A frame that was acknowledged is damaged or missing.
     #[error(
         "frame {sequence} of the journal in {path} is damaged, or frames from {expected} on are missing; nothing was \
@@ -127,6 +138,16 @@ pub enum OpenError {
     /// The database opened and then failed.
     #[error("the database could not be read")]
     Storage(#[from] BackendError),
+}
+
+impl OpenError {
+    /// Whether the reason lies in what the database's files hold.
+    const fn is_of_the_files(&self) -> bool {
+        match self {
+            Self::Unreadable { .. } | Self::Emptied { .. } | Self::Frame { .. } | Self::Storage(_) => true,
+            Self::InUse { .. } | Self::Io { .. } => false,
+        }
+    }
 }
 
 /// The journal of one data directory.
@@ -212,9 +233,23 @@ impl Journal {
     /// # Errors
     /// Where the directory is in use, unreadable or damaged; the message says what to do.
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self, OpenError> {
-        let disk = Disk::open(path.as_ref(), options.cache_bytes)?;
-        let index = Arc::new(Index::open(disk)?);
-        let recovered = recover::recover(&index)?;
+        let beginning = Beginning::of(path.as_ref())?;
+        let (index, recovered) = match (read(path.as_ref(), options, beginning.is_some()), &beginning) {
+            (Err(error), Some(beginning)) if error.is_of_the_files() => {
+                tracing::warn!(
+                    path = %path.as_ref().display(),
+                    error = &error as &dyn std::error::Error,
+                    "the database's first opening had not come to its end, and nothing was stored; making it anew"
+                );
+                beginning.anew()?;
+                read(path.as_ref(), options, true)?
+            }
+            (outcome, _) => outcome?,
+        };
+        if let Some(beginning) = beginning {
+            index.disk.flush()?;
+            beginning.end()?;
+        }
         let shared = Arc::new(Shared {
             overlay: RwLock::new(recovered.overlay),
             gate: RwLock::new(()),
@@ -293,6 +328,18 @@ impl Journal {
     fn let_go(&self) {
         *self.shared.index.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
+}
+
+/// Opens the database in the directory `path` and reads its journal; only a `new` one may hold nothing.
+fn read(path: &Path, options: &Options, new: bool) -> Result<(Arc<Index>, recover::Recovered), OpenError> {
+    let disk = Disk::open(path, options.cache_bytes)?;
+    if !new && !Index::is_in(&disk) {
+        // sled begins a new log where it finds none that it can read.
+        return Err(OpenError::Emptied { path: path.to_owned() });
+    }
+    let index = Arc::new(Index::open(disk)?);
+    let recovered = recover::recover(&index)?;
+    Ok((index, recovered))
 }
 
 impl Drop for Journal {

@@ -27,6 +27,8 @@ use trunnion_power_cut::{Cutter, History, Image, Node, Recorder};
 const LIVES: usize = 4;
 /// Points in all, unless `POINTS` says otherwise.
 const FEW: usize = 80;
+/// How often each moment of a store's very first opening is cut.
+const CUTS_OF_THE_FIRST_OPENING: usize = 12;
 /// A fault that is planted must be found within so many points.
 const FOUND_WITHIN: usize = 120;
 
@@ -86,6 +88,39 @@ fn what_was_acknowledged_survives_power_cuts() {
         }
     }
     assert_eq!(checked, points);
+}
+
+/// Nothing is acknowledged before a new store was opened whole, so whatever a power cut leaves of that can be begun
+/// anew: an operator whose machine fails in the first second need not know which files to remove.
+#[test]
+fn a_store_that_was_never_opened_whole_is_begun_anew() {
+    let mut life = Life::first();
+    let history = life.live(child::Honesty::Honest);
+    let chance = SeededRandom::new(15);
+    let mut cutter = Cutter::new(&history);
+    let nothing = Model::default();
+    let mut moments = 0;
+    for event in 0..=history.events.len() {
+        cutter.advance(event);
+        // The other lines are those of the test's own runner.
+        if cutter.told().flat_map(str::lines).any(|line| line.starts_with("made ")) {
+            break;
+        }
+        moments += 1;
+        for _ in 0..CUTS_OF_THE_FIRST_OPENING {
+            let point = Point { event, seed: draw(&chance) };
+            if let Err(lost) = check(&cutter, point, &nothing) {
+                let kept = life.keep();
+                panic!(
+                    "event {event}: {lost}\nTo repeat: {RECORD}={} {POINT}={event}:{} cargo test -p trunnion-store \
+                     --test power_cut what_was_acknowledged",
+                    kept.display(),
+                    point.seed,
+                );
+            }
+        }
+    }
+    assert!(moments > 20, "the first opening is recorded: {moments} moments");
 }
 
 /// Stores that do something wrong: each must be found, or this test cannot find anything.

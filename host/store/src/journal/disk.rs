@@ -12,6 +12,11 @@ use std::{
 
 use crate::{backend::BackendError, journal::OpenError};
 
+/// How the names of sled's snapshots begin.
+const SNAPSHOT: &str = "snap.";
+/// What a snapshot that sled refused has in front of its name.
+const SET_ASIDE: &str = "unreadable-";
+
 /// An open sled database whose flushes are power-safe.
 #[derive(Clone, Debug)]
 pub(crate) struct Disk {
@@ -130,11 +135,26 @@ fn open(path: &Path, cache_bytes: u64) -> Result<sled::Db, Failure> {
     }
 }
 
+/// Files and directories of a database in the directory `path`, whole or not.
+pub(crate) fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let snapshot = name.strip_prefix(SET_ASIDE).unwrap_or(name).starts_with(SNAPSHOT);
+        if snapshot || matches!(name, "db" | "conf" | "blobs") {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
 fn snapshot_bytes(path: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in std::fs::read_dir(path)? {
         let entry = entry?;
-        if entry.file_name().to_str().is_some_and(|name| name.starts_with("snap.")) {
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(SNAPSHOT)) {
             bytes += entry.metadata()?.len();
         }
     }
@@ -144,8 +164,8 @@ fn snapshot_bytes(path: &Path) -> io::Result<u64> {
 fn set_snapshots_aside(path: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(path)? {
         let entry = entry?;
-        if let Some(name) = entry.file_name().to_str().filter(|name| name.starts_with("snap.")) {
-            std::fs::rename(entry.path(), path.join(format!("unreadable-{name}")))?;
+        if let Some(name) = entry.file_name().to_str().filter(|name| name.starts_with(SNAPSHOT)) {
+            std::fs::rename(entry.path(), path.join(format!("{SET_ASIDE}{name}")))?;
         }
     }
     Ok(())

@@ -28,6 +28,8 @@ pub(crate) struct Marker {
 }
 
 const MARKER: &[u8] = b"checkpoint";
+/// The name of the tree of records.
+const RECORDS: &str = "records";
 
 /// The trees.
 #[derive(Clone, Debug)]
@@ -48,8 +50,13 @@ enum Stored {
 impl Index {
     pub(crate) fn open(disk: Disk) -> Result<Self, BackendError> {
         let tree = |name: &str| disk.db.open_tree(name).map_err(|error| disk.failed("open", error));
-        let (records, chunks, meta) = (tree("records")?, tree("chunks")?, tree("meta")?);
+        let (records, chunks, meta) = (tree(RECORDS)?, tree("chunks")?, tree("meta")?);
         Ok(Self { disk, records, chunks, meta })
+    }
+
+    /// Whether the database has an index, however empty: every database that was opened whole has.
+    pub(crate) fn is_in(disk: &Disk) -> bool {
+        disk.db.tree_names().iter().any(|name| *name == RECORDS.as_bytes())
     }
 
     pub(crate) fn marker(&self) -> Result<Marker, BackendError> {

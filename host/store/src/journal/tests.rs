@@ -202,3 +202,48 @@ async fn a_checkpoint_asked_for_by_time_happens() {
     drop(index);
     assert_eq!(keys(&journal).await, ["a"]);
 }
+
+/// Writes over the database's log what sled cannot read.
+fn garble(dir: &TempDir) {
+    let log = dir.path().join("db");
+    let length = std::fs::metadata(&log).unwrap().len();
+    std::fs::write(log, vec![0xA5; usize::try_from(length).unwrap()]).unwrap();
+}
+
+#[tokio::test]
+async fn only_a_database_that_was_never_whole_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(&dir));
+    assert!(!dir.path().join("unfinished").exists(), "it is whole");
+    garble(&dir);
+    std::fs::write(dir.path().join("unfinished"), "").unwrap();
+    let journal = open(&dir);
+    journal.commit(put("b", "2")).await.unwrap();
+    journal.close().await.unwrap();
+    assert_eq!(keys(&open(&dir)).await, ["b"], "begun anew, and kept from then on");
+}
+
+/// sled takes a log that it cannot read any of for a new one; a host would go on without all that was accepted.
+#[tokio::test]
+async fn a_database_that_was_emptied_is_never_taken_for_a_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(&dir);
+    journal.commit(put("a", "1")).await.unwrap();
+    journal.close().await.unwrap();
+    garble(&dir);
+    for start in ["first", "second"] {
+        let error = Journal::open(dir.path(), &options()).unwrap_err();
+        assert!(matches!(error, OpenError::Emptied { .. }), "{start} start: {error}");
+    }
+}
+
+#[test]
+fn a_database_is_made_by_one_process_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let making = Beginning::of(dir.path()).unwrap().expect("there is nothing yet");
+    let error = Journal::open(dir.path(), &options()).unwrap_err();
+    assert!(matches!(error, OpenError::InUse { .. }), "{error}");
+    drop(making);
+    drop(open(&dir));
+    assert!(Beginning::of(dir.path()).unwrap().is_none(), "it is whole");
+}
