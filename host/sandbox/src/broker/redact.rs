@@ -15,8 +15,17 @@ const MASK: &[u8] = b"[redacted]";
 /// Finds one set of secrets.
 pub(crate) struct Redactor {
     needles: Vec<Needle>,
-    /// Whether a match may begin with this byte.
-    starts: [bool; 256],
+    /// What a byte may be in the front of a secret.
+    fronts: [Front; 256],
+}
+
+/// What a byte may be in the front of a secret, whichever it is: what most bytes of a text are ruled out by.
+#[derive(Clone, Copy, Debug, Default)]
+struct Front {
+    /// A secret's first byte as it is.
+    first: bool,
+    /// Its second, or the beginning of how that may be written.
+    second: bool,
 }
 
 struct Needle {
@@ -31,16 +40,14 @@ impl Redactor {
             needles.push(Needle { bytes: Zeroizing::new(secret.as_bytes().to_vec()), base64: false });
             needles.extend((0..3).filter_map(|alignment| base64(secret.as_bytes(), alignment)));
         }
-        let mut starts = [false; 256];
-        if !needles.is_empty() {
-            for (byte, start) in (0..=u8::MAX).zip(&mut starts) {
-                let begins = needles
-                    .iter()
-                    .any(|needle| needle.bytes.first().is_some_and(|first| needle.is(*first, byte)));
-                *start = begins || matches!(byte, b'%' | b'\\' | b'+');
-            }
+        let mut fronts = [Front::default(); 256];
+        for (byte, front) in (0..=u8::MAX).zip(&mut fronts) {
+            let stands_for = |at: usize| {
+                needles.iter().any(|needle| needle.bytes.get(at).is_some_and(|own| needle.is(*own, byte)))
+            };
+            *front = Front { first: stands_for(0), second: is_written(byte) || stands_for(1) };
         }
-        Self { needles, starts }
+        Self { needles, fronts }
     }
 
     /// Whether a secret is in there.
@@ -84,12 +91,34 @@ impl Redactor {
         clean
     }
 
+    /// Whether the first byte of a secret may be written at `at`, and its second behind it.
+    fn may_begin(&self, text: &[u8], at: usize) -> Option<bool> {
+        let front = |byte: u8| self.fronts.get(usize::from(byte)).copied().unwrap_or_default();
+        let byte = *text.get(at)?;
+        if front(byte).first && text.get(at + 1).is_none_or(|next| front(*next).second) {
+            return Some(true);
+        }
+        Some(match byte {
+            b'\\' => json_escape(text.get(at..)?).is_some_and(|(unit, _)| {
+                let mut buffer = [0; 4];
+                unit.encode_utf8(&mut buffer).bytes().next().is_some_and(|byte| front(byte).first)
+            }),
+            b'%' => text
+                .get(at + 1..at + 3)
+                .and_then(hex)
+                .is_some_and(|byte| u8::try_from(byte).is_ok_and(|byte| front(byte).first)),
+            b'+' => front(b' ').first,
+            _ => false,
+        })
+    }
+
     /// Where the longest secret that begins at `at` ends.
     fn longest_at(&self, text: &[u8], at: usize) -> Option<usize> {
-        let first = *text.get(at)?;
-        if !self.starts.get(usize::from(first)).copied().unwrap_or_default() {
-            return None;
-        }
+        if self.may_begin(text, at)? { self.longest_of_all(text, at) } else { None }
+    }
+
+    /// The same by trying every secret.
+    fn longest_of_all(&self, text: &[u8], at: usize) -> Option<usize> {
         self.needles
             .iter()
             .flat_map(|needle| {
@@ -98,6 +127,11 @@ impl Redactor {
             .flatten()
             .max()
     }
+}
+
+/// Whether `byte` begins a byte of a secret that is not written as it is.
+const fn is_written(byte: u8) -> bool {
+    matches!(byte, b'%' | b'\\' | b'+')
 }
 
 /// How a needle's bytes may be written.

@@ -96,6 +96,22 @@ proptest! {
     }
 
     #[test]
+    fn what_is_ruled_out_at_sight_begins_no_secret(
+        secret in "[+/%\\\\ a-c0-2é]{4,8}", text in "[+/%\\\\\"ua-c0-9A-F é=_-]{0,60}", at in 0..60_usize,
+    ) {
+        // The secret itself, in a form or another, somewhere in what looks like it.
+        let redactor = Redactor::new([secret.as_str()].into_iter());
+        for form in [secret.clone(), json(&secret), unicode_escaped(&secret), BASE64_STANDARD_NO_PAD.encode(&secret)] {
+            let mut text = text.clone();
+            let place = (0..=at.min(text.len())).rev().find(|place| text.is_char_boundary(*place)).unwrap_or(0);
+            text.insert_str(place, &form);
+            for at in 0..text.len() {
+                prop_assert_eq!(redactor.longest_at(text.as_bytes(), at), redactor.longest_of_all(text.as_bytes(), at));
+            }
+        }
+    }
+
+    #[test]
     fn garbage_neither_panics_nor_grows_without_a_find(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let redactor = Redactor::new(["a-long-secret-that-is-not-there"].into_iter());
         prop_assert_eq!(redactor.bytes(bytes.clone()), bytes);
