@@ -9,7 +9,6 @@ pub mod credential;
 pub mod lint;
 pub mod loading;
 pub mod openapi;
-pub mod schema;
 pub mod source;
 pub mod suite;
 pub mod template;

@@ -32,6 +32,7 @@ pub mod registry;
 pub mod repetition;
 pub mod retention;
 pub mod runs;
+pub mod schema;
 pub mod server;
 pub mod settings;
 pub mod streams;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use trunnion_core::manifest::Manifest;
 
-use super::schema::{Misfit, Schema};
+use crate::schema::{Misfit, Schema};
 
 /// Bytes that a connector in Rust stays below; larger ones take longer to upload, compile and start.
 pub const USUAL_BYTES: usize = 400 * 1024;

@@ -12,12 +12,14 @@ use trunnion_core::{
 use trunnion_sandbox::{Answer, Call, EgressOptions, Exchange, Failed, Poll};
 
 use super::{Asked, Called, Cassette, Ending, Error, Exchanged, masking::Mask};
-use crate::author::{
-    credential::Credential,
-    loading::Loading,
+use crate::{
+    author::{
+        credential::Credential,
+        loading::Loading,
+        vendor::{self, Play, Said, Vendor},
+        workshop::Workshop,
+    },
     schema::{Misfit, Schema},
-    vendor::{self, Play, Said, Vendor},
-    workshop::Workshop,
 };
 
 /// Pages after which a listing or round has no end.

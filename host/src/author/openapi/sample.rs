@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use crate::author::schema::Schema;
+use crate::schema::Schema;
 
 /// How deep an example goes; deeper members are left out where they may be.
 const MAX_DEPTH: usize = 4;

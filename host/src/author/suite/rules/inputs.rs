@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 use trunnion_core::call::CallError;
 
 use super::{Tally, Trial};
-use crate::author::{
-    schema::Schema,
-    suite::{
+use crate::{
+    author::suite::{
         scene::EMPTY_OBJECT,
         subject::{Done, Subject, run},
         verdict::Verdict,
     },
+    schema::Schema,
 };
 
 const INPUTS: &str = "it takes its sample, and refuses what its schema refuses";
