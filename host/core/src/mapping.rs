@@ -17,8 +17,9 @@ mod expression;
 mod filters;
 mod scope;
 mod tokens;
+mod whole;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -153,6 +154,19 @@ impl Template {
         }
     }
 
+    /// As [`Template::render`], with everything that cannot be made, each with its place.
+    pub fn render_whole(&self, environment: &Environment<'_>) -> Result<Value, Vec<MappingError>> {
+        whole::render(&self.root, environment)
+    }
+
+    /// The ids of the steps whose results it names.
+    #[must_use]
+    pub fn steps(&self) -> BTreeSet<&str> {
+        let mut steps = BTreeSet::new();
+        whole::steps(&self.root, &mut steps);
+        steps
+    }
+
     pub(crate) const fn root(&self) -> &Node {
         &self.root
     }
@@ -168,6 +182,12 @@ impl Condition {
     /// Compiles an expression; every problem at once.
     pub fn compile(expression: &str, names: &Names) -> Result<Self, Vec<Problem>> {
         compile::condition(expression, names).map(|expression| Self { expression })
+    }
+
+    /// The ids of the steps whose results it names.
+    #[must_use]
+    pub fn steps(&self) -> &[String] {
+        self.expression.steps()
     }
 
     /// Whether it holds.

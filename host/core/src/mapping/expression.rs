@@ -19,6 +19,8 @@ pub(crate) struct Expression {
     source: String,
     /// The roots the engine must be given.
     roots: Vec<Root>,
+    /// The steps that it names.
+    steps: Vec<String>,
     path: Option<Reference>,
     program: minijinja::Expression<'static, 'static>,
 }
@@ -65,13 +67,13 @@ impl Expression {
             }
         }
         problems.extend(words.references.iter().filter_map(|reference| unknown(reference, names)));
-        for filter in words.filters.into_iter().filter(|name| !engine::has_filter(name)) {
+        for filter in words.filters.iter().filter(|name| !engine::has_filter(name)) {
             problems.push(format!(
                 "there is no filter `{filter}`; the page MAPPING lists them all, such as `default`, `text`, `number`, `replace`, \
                  `decimal_round`, `date_format`, `join`, `to_json`"
             ));
         }
-        for test in words.tests.into_iter().filter(|name| !engine::has_test(name)) {
+        for test in words.tests.iter().filter(|name| !engine::has_test(name)) {
             problems.push(format!(
                 "there is no test `is {test}`; those of minijinja are there, such as `defined`, `none`, `string`, `number`"
             ));
@@ -80,7 +82,17 @@ impl Expression {
             problems.dedup();
             return Err(problems);
         }
-        Ok(Self { source: source.to_owned(), roots, path: words.path, program })
+        let steps = words.references.into_iter().filter(|reference| reference.root == Root::Steps);
+        let steps = steps.filter_map(|reference| match reference.segments.into_iter().next() {
+            Some(Segment::Key(id)) => Some(id),
+            Some(Segment::Index(_)) | None => None,
+        });
+        Ok(Self { source: source.to_owned(), roots, steps: steps.collect(), path: words.path, program })
+    }
+
+    /// The ids of the steps that it names.
+    pub(super) fn steps(&self) -> &[String] {
+        &self.steps
     }
 
     /// The text between the braces.

@@ -330,6 +330,35 @@ fn work_and_results_are_bounded() {
 }
 
 #[test]
+fn a_whole_template_says_everything_that_cannot_be_made() {
+    let world = World::new(json!({"one": 1}));
+    let template = json!({"a": "{{ trigger.two }}", "b/c": [1, "{{ 'x' | int }}", "{{ trigger.one }}"],
+        "d": {"$map": "empty", "of": "{{ trigger.one }}"}, "e": "is {{ trigger.three }}", "f": 1});
+    let compiled = Template::compile(&template, &maps(), &names()).unwrap();
+    let faults = compiled.render_whole(&world.environment()).unwrap_err();
+    let places: Vec<_> = faults.iter().map(|fault| fault.at.as_str()).collect();
+    assert_eq!(places, ["/a", "/b~1c/1", "/d", "/e"]);
+    let first = compiled.render(&world.environment()).unwrap_err();
+    assert_eq!(first, faults[0], "a run stops at the first, and says the same of it");
+    let fine = json!({"a": ["{{ trigger.one }}", {"b": "{{ steps.fetch.id }} it"}], "c": null});
+    let compiled = Template::compile(&fine, &maps(), &names()).unwrap();
+    let whole = compiled.render_whole(&world.environment()).unwrap();
+    assert_eq!(whole, compiled.render(&world.environment()).unwrap());
+    assert_eq!(whole, json!({"a": [1, {"b": "7 it"}], "c": null}));
+}
+
+#[test]
+fn what_names_steps_says_which() {
+    let names = Names { steps: ["fetch", "two", "three"].map(str::to_owned).to_vec(), ..names() };
+    let template = json!({"a": ["{{ steps.fetch.id }}", "{{ steps['two'] | default(1) }} {{ trigger.steps }}"],
+        "b": {"$map": "empty", "of": "{{ 'steps.none' if steps.three else 1 }}"}, "c": "{{ steps }}"});
+    let compiled = Template::compile(&template, &maps(), &names).unwrap();
+    assert_eq!(compiled.steps(), BTreeSet::from(["fetch", "two", "three"]));
+    let condition = Condition::compile("steps.two.id > 1 and trigger.id == 2", &names).unwrap();
+    assert_eq!(condition.steps(), ["two"]);
+}
+
+#[test]
 fn conditions_give_booleans() {
     let world = World::new(json!({"status_id": 11, "flag": false}));
     let holds =
