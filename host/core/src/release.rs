@@ -24,7 +24,7 @@ use crate::{
     id::{IntegrationId, RunId, WorkflowId},
     machine::RunState,
     manifest::Manifest,
-    problem::Problems,
+    problem::{Problem, Problems},
     records::StoredRelease,
 };
 
@@ -90,15 +90,32 @@ pub struct Release {
     pub concurrent: Concurrent,
 }
 
-/// Checks and compiles a definition; every problem at once.
-pub fn check(definition: &Definition, catalog: &dyn Catalog) -> Result<Checked, Problems> {
+/// A draft as far as it can be compiled: steps that cannot be are not in the program. Nothing of it is ever released.
+#[derive(Debug)]
+pub struct Attempt {
+    /// The steps that can be compiled. The guards of a branch whose conditions cannot be hold nothing.
+    pub program: Program,
+    /// Every problem, by its place.
+    pub problems: Vec<Problem>,
+    concurrent: Concurrent,
+}
+
+/// Compiles as much of a draft as can be, and says everything that is wrong with it.
+#[must_use]
+pub fn attempt(definition: &Definition, catalog: &dyn Catalog) -> Attempt {
     let (program, mut problems) = program::compile(definition, catalog);
     let (concurrent, others) = concurrency::compile(definition);
     problems.extend(others);
     problems.extend(check::problems(definition, catalog, &program, &concurrent));
+    problems.sort_by(|one, other| one.at.cmp(&other.at));
+    problems.dedup();
+    Attempt { program, problems, concurrent }
+}
+
+/// Checks and compiles a definition; every problem at once.
+pub fn check(definition: &Definition, catalog: &dyn Catalog) -> Result<Checked, Problems> {
+    let Attempt { program, problems, concurrent } = attempt(definition, catalog);
     if !problems.is_empty() {
-        problems.sort_by(|one, other| one.at.cmp(&other.at));
-        problems.dedup();
         return Err(Problems(problems));
     }
     Ok(Checked { definition: definition.clone(), program, concurrent })
@@ -138,8 +155,16 @@ impl Release {
     /// while neither is there.
     #[must_use]
     pub fn answer(&self, state: &RunState) -> Option<Answer> {
+        self.program.answer(state)
+    }
+}
+
+impl Program {
+    /// As [`Release::answer`].
+    #[must_use]
+    pub fn answer(&self, state: &RunState) -> Option<Answer> {
         let responds = |id: &str| {
-            let steps = self.program.steps.iter();
+            let steps = self.steps.iter();
             steps.into_iter().any(|step| step.id == id && matches!(step.kind, CompiledKind::Respond { .. }))
         };
         let given = state.results.iter().find(|result| result.error.is_none() && responds(&result.id));

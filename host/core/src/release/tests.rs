@@ -781,6 +781,28 @@ fn every_example_of_the_page_on_workflows_is_released() {
 }
 
 #[test]
+fn of_a_draft_that_is_wrong_the_rest_can_be_tried() {
+    let draft = definition(json!([
+        {"id": "one", "type": "set", "value": "{{ nobody.knows }}"},
+        {"id": "route", "type": "branch", "branches": [
+            {"when": "nobody == 1", "steps": [{"id": "two", "type": "set", "value": 2}]}]},
+        {"id": "gone", "type": "action", "app": "shop", "action": "gone", "input": {}},
+        {"id": "send", "type": "stream", "destination": "nowhere", "body": 1},
+        {"id": "last", "type": "set", "value": "{{ trigger.orderId }}"}
+    ]));
+    let attempt = attempt(&Definition::parse(&draft).unwrap(), &Workspace::new());
+    let refused = outcome(&draft).unwrap_err();
+    let problems: Vec<_> = attempt.problems.into_iter().map(|it| (it.at, it.message)).collect();
+    assert_eq!(problems, refused, "they are those that keep it from being released");
+    let places: Vec<_> = attempt.program.steps.iter().map(|step| step.at.as_str()).collect();
+    let expected = ["/steps/1/branches/0", "/steps/1/branches/0/steps/0", "/steps/3", "/steps/4"];
+    assert_eq!(places, expected);
+    assert_eq!(attempt.program.rules.len(), places.len());
+    let ends: Vec<_> = attempt.program.rules.iter().map(|rule| (rule.next, rule.otherwise)).collect();
+    assert_eq!(ends, [(1, 2), (2, 2), (3, 3), (4, 4)]);
+}
+
+#[test]
 fn only_workflows_with_the_trigger_call_are_called() {
     let calls = |workflow: &str, input: Value| json!([{"id": "sub", "type": "call", "workflow": workflow, "input": input}]);
     let callable = "67".repeat(12);
