@@ -40,7 +40,7 @@ use crate::{
     outbox::Outlets,
     registry::Swaps,
     repetition::Repetitions,
-    runs::{DeadLetters, Queue, RunLog},
+    runs::{DeadLetters, Queue, RunLog, Trials},
     settings::Settings,
     streams::{Destinations, listeners::Listeners},
     throttle::Throttle,
@@ -111,6 +111,8 @@ pub struct AllServices {
     pub pollers: Pollers,
     /// Runs.
     pub runs: RunLog,
+    /// Drafts that are tried.
+    pub trials: Trials,
     /// Work that exhausted its retries.
     pub dead_letters: DeadLetters,
     /// Work that waits.

@@ -101,6 +101,12 @@ impl Leaving {
         Self { notices: Vec::new(), items: vec![item] }
     }
 
+    /// Whether that is nothing.
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        self.notices.is_empty() && self.items.is_empty()
+    }
+
     /// Adds it to the commit of what it tells.
     pub fn add_to(&self, batch: &mut Batch, scope: &Scope) {
         for (id, notice) in &self.notices {

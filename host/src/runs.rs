@@ -4,7 +4,8 @@
 //! touches the world, `persist` writes down what became of it, `items` drives what stands inside a `for_each`, `calls`
 //! and `routes` start other workflows, `log` and `notices` are what people read afterwards, `activity` says when a
 //! workflow last ran, `forget` what they have forgotten, `keys` how they see and mend the lines of ordered workflows,
-//! `waiting` who waits for an answer.
+//! `waiting` who waits for an answer. `trial`
+//! goes through a draft without any of that being stored.
 
 pub mod act;
 mod activity;
@@ -19,6 +20,7 @@ pub mod notices;
 pub(crate) mod persist;
 pub mod queue;
 pub mod routes;
+pub mod trial;
 pub mod waiting;
 pub mod worker;
 
@@ -30,6 +32,7 @@ pub use self::{
     log::RunLog,
     queue::{Queue, Turn, Work},
     routes::Routes,
+    trial::Trials,
     waiting::{Caller, Owed, Waiting},
     worker::{Hands, Worker},
 };

@@ -46,7 +46,7 @@ use crate::{
     repetition::Repetitions,
     retention::Retention,
     runs::{
-        Calls, DeadLetters, Hands, Queue, Routes, RunLog, Waiting, Worker,
+        Calls, DeadLetters, Hands, Queue, Routes, RunLog, Trials, Waiting, Worker,
         act::Actor,
         execute::Executor,
         queue::{Bounds, Limits, Load},
@@ -328,7 +328,7 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
     let executor = Executor::new(
         context.clone(),
         Arc::clone(&releases),
-        actor,
+        actor.clone(),
         Arc::clone(&queue),
         runs.clone(),
         outbox.clone(),
@@ -362,6 +362,8 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         installer.clone(),
         vault.clone(),
     );
+    let defined = (library.clone(), installer.clone());
+    let trials = Trials::new(context.clone(), actor, defined, (vault.clone(), Users::new(context.clone())));
     let services = AllServices {
         access: Access::new(context.clone()),
         backups: Backups::new(context.clone()),
@@ -384,6 +386,7 @@ pub fn wire(config: &Config, context: Context, swaps: Swaps) -> (AllServices, Wo
         pollers,
         requests,
         runs,
+        trials,
         dead_letters: DeadLetters::new(context.clone(), Arc::clone(&releases), Arc::clone(&queue)),
         releases,
         queue,

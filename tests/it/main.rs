@@ -79,3 +79,4 @@ mod steps;
 mod stop;
 mod streams;
 mod swap;
+mod trials;

@@ -22,6 +22,7 @@ mod runs;
 mod settings;
 mod streams;
 mod token_keys;
+mod trials;
 mod workspaces;
 
 use axum::middleware;
@@ -79,6 +80,7 @@ fn servers() -> OpenApiRouter<Services> {
         .routes(routes!(definitions::create_workflow, definitions::workflows))
         .routes(routes!(definitions::workflow, definitions::put_workflow))
         .routes(routes!(definitions::problems))
+        .routes(routes!(trials::test))
         .routes(routes!(definitions::release, definitions::releases))
         .routes(routes!(installations::list))
         .routes(routes!(keys::list))

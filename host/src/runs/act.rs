@@ -23,7 +23,7 @@ use trunnion_core::{
 use trunnion_store::tables::Users;
 
 pub use self::batch::Group;
-pub(super) use self::batch::{Sent, groups};
+pub(super) use self::batch::{Sent, groups, size_of};
 use self::vendor::{Asked, Whom, line_of};
 pub(crate) use self::wait::UNDECLARED;
 pub use self::wait::Wait;
@@ -133,7 +133,7 @@ impl<'a> Place<'a> {
     }
 
     /// What templates are rendered with here.
-    fn environment(&self, user: UserNames<'a>) -> Environment<'a> {
+    pub(super) fn environment(&self, user: UserNames<'a>) -> Environment<'a> {
         Environment {
             trigger: &self.run.trigger,
             steps: self.results(),
@@ -218,16 +218,28 @@ impl Actor {
     /// asked about; what else there is may be performed again.
     pub async fn act(&self, place: Place<'_>, step: usize, doing: Doing) -> Result<Performed> {
         let Place { scope, run, .. } = place;
-        let in_place = place.list(step);
-        let Some(step) = place.program.steps.get(step) else {
-            return Ok(Performed::early(Value::Null, no_step(run, step)));
-        };
         let Some(user) = self.context.store.recall::<Users>(scope, &run.user).await? else {
             return Ok(Performed::early(Value::Null, user_gone(run)));
         };
         let User { id, username, full_name, .. } = &*user.record;
-        let full_name = full_name.as_deref();
-        let environment = place.environment(UserNames { id: *id, username, full_name });
+        let user = UserNames { id: *id, username, full_name: full_name.as_deref() };
+        self.act_for(user, place, step, doing).await
+    }
+
+    /// As [`Actor::act`], for whom mappings call `user`.
+    pub(super) async fn act_for(
+        &self,
+        user: UserNames<'_>,
+        place: Place<'_>,
+        step: usize,
+        doing: Doing,
+    ) -> Result<Performed> {
+        let Place { scope, run, .. } = place;
+        let in_place = place.list(step);
+        let Some(step) = place.program.steps.get(step) else {
+            return Ok(Performed::early(Value::Null, no_step(run, step)));
+        };
+        let environment = place.environment(user);
         match &step.kind {
             CompiledKind::Filter { condition } => {
                 Ok(Performed::rendered(condition.holds(&environment), |holds| {
@@ -421,7 +433,7 @@ const fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-fn unmapped(error: MappingError) -> CallError {
+pub(super) fn unmapped(error: MappingError) -> CallError {
     CallError::InvalidInput { field: error.at, message: error.message }
 }
 

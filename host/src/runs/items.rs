@@ -7,7 +7,7 @@
 
 mod pages;
 mod progress;
-mod told;
+pub(super) mod told;
 
 use std::collections::BTreeMap;
 
@@ -228,7 +228,7 @@ impl Executor {
         let brief = if matches!(given, Items::OfPage) { Brief::Yes } else { Brief::No };
         let told = match &groups {
             Some(groups) => told_of_groups(&driven, groups, brief),
-            None => told(&driven, brief),
+            None => told(driven.iter().map(|item| (item.index, &item.state)), brief),
         };
         let event = self.came_to(told, rule.on_error, &compiled.id, started_at, log);
         if matches!(event, Event::Failed { .. }) {
@@ -241,18 +241,20 @@ impl Executor {
     /// What a loop's end is to the machine.
     fn came_to(
         &self,
-        Told { output, first_error, failed, count }: Told,
+        told: Told,
         on_error: OnError,
         id: &str,
         started_at: Timestamp,
         log: &mut Vec<LogLine>,
     ) -> Event {
-        let Some((which, error)) = first_error.filter(|_| on_error == OnError::Fail) else {
+        let failure = told.failure().filter(|_| on_error == OnError::Fail);
+        let output = told.output;
+        let Some(error) = failure else {
             return Event::Done { started_at, input: Value::Null, output };
         };
-        let message = format!("{failed} of {count} items failed; the first was {which}: {error}");
-        log.push(self.line(Some(id.to_owned()), LogLevel::Error, message.clone()));
-        let error = CallError::Other { code: "items_failed".to_owned(), message };
+        if let CallError::Other { message, .. } = &error {
+            log.push(self.line(Some(id.to_owned()), LogLevel::Error, message.clone()));
+        }
         Event::Failed { started_at, input: output, error, jitter: 0 }
     }
 

@@ -764,7 +764,8 @@ fn configure(definition: &Definition, given: &BTreeMap<String, Value>) -> Result
     Ok(config)
 }
 
-fn fits(field: &ConfigField, value: &Value) -> bool {
+/// Whether a field can have this value.
+pub(crate) fn fits(field: &ConfigField, value: &Value) -> bool {
     match &field.kind {
         FieldKind::Text => value.is_string(),
         FieldKind::Number => value.is_number(),
@@ -773,7 +774,8 @@ fn fits(field: &ConfigField, value: &Value) -> bool {
     }
 }
 
-fn takes(field: &ConfigField) -> String {
+/// What values a field takes, in words.
+pub(crate) fn takes(field: &ConfigField) -> String {
     match &field.kind {
         FieldKind::Text => "text".to_owned(),
         FieldKind::Number => "a number".to_owned(),

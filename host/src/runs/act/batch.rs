@@ -50,7 +50,7 @@ pub(in crate::runs) struct Refused {
     /// The item.
     item: Value,
     /// With what.
-    error: CallError,
+    pub(in crate::runs) error: CallError,
     /// How often somebody had had the run go on by then.
     #[serde(default)]
     redrives: u32,
@@ -76,7 +76,7 @@ pub(in crate::runs) fn groups(items: &[Value], most: usize) -> Vec<Group<'_>> {
 }
 
 /// About how many bytes a value has as JSON.
-fn size_of(value: &Value) -> usize {
+pub(in crate::runs) fn size_of(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) => 5,
         Value::Number(_) => 10,

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use trunnion_core::{
+    call::CallError,
     machine::{Outcome, RunState, Status},
     release::{CompiledKind, Program},
 };
@@ -14,19 +15,29 @@ pub(super) const MOST_NAMED: usize = 100;
 
 /// Whether only what failed is told of, since nobody knows how many items there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Brief {
+pub(in crate::runs) enum Brief {
     Yes,
     No,
 }
 
 /// What a loop came to.
-pub(super) struct Told {
-    pub(super) output: Value,
+pub(in crate::runs) struct Told {
+    pub(in crate::runs) output: Value,
     /// Which item failed first, and with what.
-    pub(super) first_error: Option<(String, String)>,
-    pub(super) failed: u64,
+    pub(in crate::runs) first_error: Option<(String, String)>,
+    pub(in crate::runs) failed: u64,
     /// Items in all.
-    pub(super) count: u64,
+    pub(in crate::runs) count: u64,
+}
+
+impl Told {
+    /// What the loop fails with, where an item has.
+    pub(in crate::runs) fn failure(&self) -> Option<CallError> {
+        let (which, error) = self.first_error.as_ref()?;
+        let Self { failed, count, .. } = self;
+        let message = format!("{failed} of {count} items failed; the first was {which}: {error}");
+        Some(CallError::Other { code: "items_failed".to_owned(), message })
+    }
 }
 
 /// Counts what comes, and keeps as much of it as is wanted.
@@ -65,9 +76,11 @@ impl Tally {
 }
 
 /// Per item how it ended and what its steps gave.
-pub(super) fn told(items: &[Driven], brief: Brief) -> Told {
+pub(in crate::runs) fn told<'a>(items: impl Iterator<Item = (usize, &'a RunState)>, brief: Brief) -> Told {
     let mut tally = Tally::new(brief);
-    for Driven { index, state, .. } in items {
+    let mut count = 0;
+    for (index, state) in items {
+        count += 1;
         let mut error = None;
         let status = match &state.status {
             Status::Ended { outcome: Outcome::Succeeded, .. } => {
@@ -79,7 +92,7 @@ pub(super) fn told(items: &[Driven], brief: Brief) -> Told {
                 "filtered"
             }
             Status::Ended { outcome: Outcome::Failed { error: why, .. }, .. } => {
-                tally.failed(*index, &why.to_string());
+                tally.failed(index, &why.to_string());
                 error = Some(json!({ "kind": why.kind(), "message": why.to_string() }));
                 "failed"
             }
@@ -92,7 +105,7 @@ pub(super) fn told(items: &[Driven], brief: Brief) -> Told {
             json!({ "index": index, "status": status, "steps": steps, "error": error })
         });
     }
-    tally.told(items.len())
+    tally.told(count)
 }
 
 /// Per item of all groups what it gave, where that is anything, or why it was refused.
