@@ -6,7 +6,7 @@ use trunnion_core::{
     records::EnvironmentSettings,
     scope::{Environment, Scope},
 };
-use trunnion_store::{Batch, CommitError, Select, Store, Version, tables::Settings as Table};
+use trunnion_store::{Batch, CommitError, Store, Version, tables::Settings as Table};
 
 use crate::{
     condition::Condition,
@@ -81,7 +81,7 @@ impl Settings {
 
 /// The days of every environment that says how long its logs are kept.
 pub(crate) async fn log_days(store: &Store) -> Result<HashMap<Scope, u32>> {
-    let all = store.all::<Table>(Select::all()).await?;
+    let all = store.all::<Table>().await?;
     let said = all.into_iter().filter_map(|(scope, entry)| Some((scope?, entry.record.log_days?)));
     Ok(said.collect())
 }

@@ -19,7 +19,7 @@ use trunnion_core::{
     scope::Scope,
 };
 use trunnion_store::{
-    Batch, KeyRing, MasterKey, Select, Store,
+    Batch, KeyRing, MasterKey, Store,
     journal::{Journal, Options},
     tables::{EndedRuns, Ledger, RunOutline, RunsByWorkflow},
 };
@@ -93,8 +93,9 @@ pub(super) async fn store_runs(data: &Path, runs: u32) -> Result<()> {
     let path = data.join("store");
     let journal = tokio::task::spawn_blocking(move || Journal::open(path, &Options::default())).await??;
     let store = Store::new(Arc::new(journal), Arc::new(keys));
-    let newest = store.all::<EndedRuns>(Select::all().backward().limit(1)).await?;
-    let Some((Some(scope), entry)) = newest.into_iter().next() else {
+    let mut newest = None;
+    store.each::<EndedRuns>(|scope, entry| newest = Some((scope, entry))).await?;
+    let Some((Some(scope), entry)) = newest else {
         bail!("the host has no ended run to copy");
     };
     let (scope, run) = (Arc::new(scope), Arc::new(entry.record));

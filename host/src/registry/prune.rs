@@ -63,7 +63,7 @@ impl Swaps {
             used.insert(active.record.digest);
             used.extend(active.record.previous);
         }
-        for (_, entry) in self.records.store.all::<LiveRuns>(Select::all()).await? {
+        for (_, entry) in self.records.store.all::<LiveRuns>().await? {
             used.extend(entry.record.digests.into_values());
         }
         Ok(used)

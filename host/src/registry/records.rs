@@ -81,9 +81,9 @@ impl Records {
 
     /// What was done about an app's connector, newest first.
     pub(super) async fn history(&self, app: &str, limit: usize) -> Result<Vec<ConnectorChange>> {
-        let select = Select::all().prefix(&app.to_owned()).backward().limit(limit.min(MAX_HISTORY));
-        let entries = self.store.list::<ConnectorHistory>(&Deployment, select).await?;
-        Ok(entries.into_iter().map(|entry| entry.record).collect())
+        let select = Select::all().prefix(&app.to_owned()).backward();
+        let newest = self.store.page::<ConnectorHistory>(&Deployment, select, limit.min(MAX_HISTORY)).await?;
+        Ok(newest.entries.into_iter().map(|entry| entry.record).collect())
     }
 
     /// Keeps a version without using it.

@@ -270,18 +270,12 @@ impl Survey<'_> {
 /// Every record of a place, page by page; others get their turn in between.
 async fn pages<T: Table>(store: &Store, place: &PlaceOf<T>) -> Result<Vec<Entry<T>>> {
     let mut all: Vec<Entry<T>> = Vec::new();
+    let mut select = Select::all();
     loop {
-        let from = match all.last() {
-            Some(last) => Select::all().after(&last.key),
-            None => Select::all(),
-        };
-        let page = store.list::<T>(place, from.clone().limit(PAGE)).await?;
-        if page.is_empty() {
-            // Records of erased users are left out, so more may follow an empty page.
-            all.extend(store.list::<T>(place, from).await?);
-            return Ok(all);
-        }
-        all.extend(page);
+        let page = store.page::<T>(place, select.clone(), PAGE).await?;
+        all.extend(page.entries);
+        let Some(next) = page.next else { return Ok(all) };
+        select = select.after(&next);
         tokio::task::yield_now().await;
     }
 }

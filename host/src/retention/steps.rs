@@ -119,17 +119,17 @@ impl Forgetting<'_> {
                 position = Position::after::<DeadLetters>(&letter.place, &letter.key);
                 if letter.record.as_ref().is_none_or(|record| record.at < before) {
                     // What its run's loop had come to, or its batch held, goes with it; a large one over several sweeps.
-                    let select = Select::all().prefix(&letter.key).limit(STEP);
-                    let items = self.store.list::<LiveItems>(&letter.place, select).await?;
-                    for item in &items {
+                    let select = Select::all().prefix(&letter.key);
+                    let items = self.store.page::<LiveItems>(&letter.place, select, STEP).await?;
+                    for item in &items.entries {
                         batch.remove::<LiveItems>(&letter.place, &item.key, item.version);
                     }
-                    let select = Select::all().prefix(&dead_line(letter.key)).limit(STEP);
-                    let sent = self.store.list::<BatchItems>(&letter.place, select).await?;
-                    for item in &sent {
+                    let select = Select::all().prefix(&dead_line(letter.key));
+                    let sent = self.store.page::<BatchItems>(&letter.place, select, STEP).await?;
+                    for item in &sent.entries {
                         batch.remove::<BatchItems>(&letter.place, &item.key, item.version);
                     }
-                    if items.len() < STEP && sent.len() < STEP {
+                    if items.next.is_none() && sent.next.is_none() {
                         batch.remove::<DeadLetters>(&letter.place, &letter.key, letter.version);
                         forgotten.dead_letters += 1;
                     }

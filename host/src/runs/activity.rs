@@ -22,9 +22,9 @@ impl RunLog {
         workflow: WorkflowId,
         user: UserId,
     ) -> Result<Option<Timestamp>> {
-        let newest = Select::all().prefix(&workflow).backward().limit(LOOKED_THROUGH);
-        let rows = self.context.store.list::<RunsByWorkflow>(scope, newest).await?;
-        let of_user = rows.iter().find(|row| row.record.user == user);
+        let newest = Select::all().prefix(&workflow).backward();
+        let rows = self.context.store.page::<RunsByWorkflow>(scope, newest, LOOKED_THROUGH).await?;
+        let of_user = rows.entries.iter().find(|row| row.record.user == user);
         Ok(of_user.map(|row| row.key.1.0.created_at()))
     }
 }

@@ -42,7 +42,7 @@ const MAX_CONFLICTS: u32 = 8;
 /// Letters read at once.
 const PAGE: usize = 100;
 
-/// How many letters one listing looks at before it answers with what it found and where to go on.
+/// How many letters, also of erased users, one listing looks at before it answers with what it found and where to go on.
 const MAX_LOOKED_AT: usize = 5_000;
 
 /// Looks after dead letters.
@@ -209,14 +209,13 @@ impl DeadLetters {
         let mut letters = Vec::new();
         let mut looked_at = 0;
         loop {
-            let mut select = Select::all().backward().limit(PAGE);
+            let mut select = Select::all().backward();
             if let Some(after) = &after {
                 select = select.after(after);
             }
-            let entries = self.context.store.list::<Letters>(scope, select).await?;
-            let last = entries.len() < PAGE;
-            for entry in entries {
-                looked_at += 1;
+            let page = self.context.store.page::<Letters>(scope, select, PAGE).await?;
+            looked_at += PAGE;
+            for entry in page.entries {
                 after = Some(entry.key);
                 let letter = self.whole(scope, entry.key, entry.record).await?;
                 if letter.fits(wanted) {
@@ -226,10 +225,8 @@ impl DeadLetters {
                     return Ok(Page { letters, next: after });
                 }
             }
-            if last {
-                return Ok(Page { letters, next: None });
-            }
-            if looked_at >= MAX_LOOKED_AT {
+            after = page.next;
+            if after.is_none() || looked_at >= MAX_LOOKED_AT {
                 return Ok(Page { letters, next: after });
             }
         }

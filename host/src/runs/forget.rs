@@ -10,7 +10,7 @@ use trunnion_core::{
     scope::Scope,
 };
 use trunnion_store::{
-    Batch, CommitError, Position, Select,
+    Batch, CommitError, Select,
     tables::{DeadLetters, EndedRuns, Notices, RunsByWorkflow, Workflows},
 };
 
@@ -40,54 +40,52 @@ impl RunLog {
         self.forget_errors_given_up(scope, user).await
     }
 
-    /// Errors of the user's runs that are on their way to the ISV. Swept, since a listing leaves out what is erased users',
-    /// so that a short page of it need not be the last.
+    /// Errors of the user's runs that are on their way to the ISV.
     async fn forget_errors_under_way(&self, scope: &Scope, user: UserId) -> Result<()> {
-        let mut position = Position::default();
+        let mut select = Select::all();
         let mut conflicts = 0;
         loop {
-            let page = self.context.store.sweep::<Notices>(&position, STEP).await?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let page = self.context.store.page::<Notices>(scope, select.clone(), STEP).await?;
             let mut batch = Batch::new();
-            for entry in page.iter().filter(|entry| entry.place == *scope) {
-                if entry.record.as_ref().is_some_and(|notice| is_error_of(notice, user)) {
-                    batch.remove::<Notices>(scope, &entry.key, entry.version);
-                }
+            for entry in page.entries.iter().filter(|entry| is_error_of(&entry.record, user)) {
+                batch.remove::<Notices>(scope, &entry.key, entry.version);
             }
-            if self.forgot(batch, &mut conflicts, user).await? {
-                position = Position::after::<Notices>(&last.place, &last.key);
+            if !self.forgot(batch, &mut conflicts, user).await? {
+                continue;
             }
+            let Some(next) = page.next else { return Ok(()) };
+            select = select.after(&next);
         }
     }
 
     /// Errors of the user's runs that the ISV never took.
     async fn forget_errors_given_up(&self, scope: &Scope, user: UserId) -> Result<()> {
-        let mut position = Position::default();
+        let mut select = Select::all();
         let mut conflicts = 0;
         loop {
-            let page = self.context.store.sweep::<DeadLetters>(&position, LETTERS).await?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let page = self.context.store.page::<DeadLetters>(scope, select.clone(), LETTERS).await?;
             let mut batch = Batch::new();
-            for entry in page.iter().filter(|entry| entry.place == *scope) {
-                let work = entry.record.as_ref().map(|letter| &letter.work);
-                if matches!(work, Some(DeadWork::Notice { notice }) if is_error_of(notice, user)) {
+            for entry in &page.entries {
+                if matches!(&entry.record.work, DeadWork::Notice { notice } if is_error_of(notice, user)) {
                     batch.remove::<DeadLetters>(scope, &entry.key, entry.version);
                 }
             }
-            if self.forgot(batch, &mut conflicts, user).await? {
-                position = Position::after::<DeadLetters>(&last.place, &last.key);
+            if !self.forgot(batch, &mut conflicts, user).await? {
+                continue;
             }
+            let Some(next) = page.next else { return Ok(()) };
+            select = select.after(&next);
         }
     }
 
     async fn forget_of_workflow(&self, scope: &Scope, workflow: WorkflowId, user: UserId) -> Result<()> {
         let store = &self.context.store;
-        let mut select = Select::all().prefix(&workflow).limit(STEP);
+        let mut select = Select::all().prefix(&workflow);
         let mut conflicts = 0;
         loop {
-            let page = store.list::<RunsByWorkflow>(scope, select.clone()).await?;
+            let page = store.page::<RunsByWorkflow>(scope, select.clone(), STEP).await?;
             let mut batch = Batch::new();
-            for entry in page.iter().filter(|entry| entry.record.user == user) {
+            for entry in page.entries.iter().filter(|entry| entry.record.user == user) {
                 let (_, run) = entry.key;
                 batch.remove::<RunsByWorkflow>(scope, &entry.key, entry.version);
                 batch.delete::<EndedRuns>(scope, &run);
@@ -97,10 +95,8 @@ impl RunLog {
             if !self.forgot(batch, &mut conflicts, user).await? {
                 continue;
             }
-            match page.last() {
-                Some(last) if page.len() == STEP => select = select.after(&last.key),
-                _ => return Ok(()),
-            }
+            let Some(next) = page.next else { return Ok(()) };
+            select = select.after(&next);
         }
     }
 

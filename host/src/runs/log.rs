@@ -12,7 +12,7 @@ use trunnion_core::{
     scope::Scope,
 };
 use trunnion_store::{
-    Batch, CommitError, Select,
+    Batch, CommitError, KeyOwner, Select,
     tables::{CalledRuns, EndedRuns, LiveRuns, RunOutline, RunsByWorkflow},
 };
 
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    error::{Error, Result},
+    error::{Error, Result, present},
     finish::finish,
     patience::{Patience, may_be_tried_again},
     workflows::Releases,
@@ -62,6 +62,15 @@ pub struct Wanted {
     pub limit: usize,
 }
 
+/// A part of the listing of runs, whether it is the last or not.
+#[derive(Debug)]
+pub struct Newest {
+    /// The runs, newest first.
+    pub runs: Vec<LiveRun>,
+    /// Behind which run the rest begins; none where nothing is left.
+    pub next: Option<RunId>,
+}
+
 impl RunLog {
     /// Over `context`; runs under way are `queue`'s.
     #[must_use]
@@ -95,22 +104,23 @@ impl RunLog {
         Ok(self.releases.of_run(scope, &run).await?.answer(&run.state))
     }
 
-    /// Ended runs of a workflow.
+    /// Ended runs of a workflow. Those of erased users count for nothing, so that a page is short only at the end.
     pub async fn ended(&self, scope: &Scope, wanted: &Wanted) -> Result<Vec<LiveRun>> {
         let mut select = Select::all().prefix(&wanted.workflow);
         if !wanted.ascending {
             select = select.backward();
         }
         let fits = |row: &RunOutline| {
-            wanted.user.is_none_or(|user| user == row.user) && (!wanted.failed || row.failed)
+            wanted.user.is_none_or(|user| user == row.user)
+                && (!wanted.failed || row.failed)
+                && !self.is_erased(scope, row.user)
         };
         // Page by page: a workflow may have a million ended runs, of which a listing shows the newest few.
-        let mut select = select.limit(PAGE);
         let mut skip = wanted.skip;
         let mut runs = Vec::new();
         loop {
-            let page = self.context.store.list::<RunsByWorkflow>(scope, select.clone()).await?;
-            for entry in page.iter().filter(|entry| fits(&entry.record)) {
+            let page = self.context.store.page::<RunsByWorkflow>(scope, select.clone(), PAGE).await?;
+            for entry in page.entries.iter().filter(|entry| fits(&entry.record)) {
                 if runs.len() == wanted.limit {
                     return Ok(runs);
                 }
@@ -119,32 +129,40 @@ impl RunLog {
                     continue;
                 }
                 let (_, id) = entry.key;
-                runs.extend(self.context.store.get::<EndedRuns>(scope, &id).await?.map(|run| run.record));
+                let run = present(self.context.store.get::<EndedRuns>(scope, &id).await)?;
+                runs.extend(run.map(|run| run.record));
             }
-            match page.last() {
-                Some(last) if page.len() == PAGE => select = select.after(&last.key),
-                _ => return Ok(runs),
-            }
+            let Some(next) = page.next else { return Ok(runs) };
+            select = select.after(&next);
         }
     }
 
-    /// Runs, newest first: those that have not ended, then the ended ones after `after`.
-    pub async fn newest(&self, scope: &Scope, after: Option<RunId>, limit: usize) -> Result<Vec<LiveRun>> {
-        let mut select = Select::all().backward().limit(limit);
+    /// Whether nobody can read a user's runs any more, of which an outline is left until retention comes to it.
+    pub(super) fn is_erased(&self, scope: &Scope, user: UserId) -> bool {
+        self.context.store.keys().is_erased(KeyOwner::User(*scope, user))
+    }
+
+    /// At most `limit` runs after `after`, newest first, whether they have ended or not. So many of either are looked
+    /// at, with those of erased users, which are left out.
+    pub async fn newest(&self, scope: &Scope, after: Option<RunId>, limit: usize) -> Result<Newest> {
+        let mut select = Select::all().backward();
         if let Some(after) = after {
             select = select.after(&after);
         }
-        let live = self.context.store.list::<LiveRuns>(scope, select.clone()).await?;
-        let ended = self.context.store.list::<EndedRuns>(scope, select).await?;
-        let mut runs: Vec<_> = live
-            .into_iter()
-            .map(|entry| entry.record)
-            .chain(ended.into_iter().map(|entry| entry.record))
-            .collect();
+        let live = self.context.store.page::<LiveRuns>(scope, select.clone(), limit).await?;
+        let ended = self.context.store.page::<EndedRuns>(scope, select, limit).await?;
+        // Behind this, either may hold runs that are not known yet.
+        let mut next = live.next.max(ended.next);
+        let live = live.entries.into_iter().map(|entry| entry.record);
+        let mut runs: Vec<_> = live.chain(ended.entries.into_iter().map(|entry| entry.record)).collect();
+        runs.retain(|run| next.is_none_or(|next| run.id >= next));
         runs.sort_by_key(|run| std::cmp::Reverse(run.id));
         runs.dedup_by(|a, b| a.id == b.id);
-        runs.truncate(limit);
-        Ok(runs)
+        if runs.len() > limit {
+            runs.truncate(limit);
+            next = runs.last().map(|run| run.id);
+        }
+        Ok(Newest { runs, next })
     }
 
     /// To be called once a state of a run is durable: whoever waits for it hears of it, and what a cancelled run has

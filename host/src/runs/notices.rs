@@ -103,7 +103,7 @@ impl SortBy {
 }
 
 impl RunLog {
-    /// A page of the environment's ended runs.
+    /// A page of the environment's ended runs, without those of erased users.
     pub async fn notices<F>(&self, scope: &Scope, wanted: Wanted<F>) -> Result<Notices>
     where
         F: Fn(&Notice) -> bool + Send + Sync,
@@ -118,7 +118,7 @@ impl RunLog {
         let mut found = Vec::new();
         for workflow in workflows {
             self.outlines(scope, workflow, |notice| {
-                if (wanted.fits)(&notice) {
+                if (wanted.fits)(&notice) && !self.is_erased(scope, notice.outline.user) {
                     found.push(notice);
                 }
             })
@@ -165,17 +165,15 @@ impl RunLog {
         workflow: WorkflowId,
         mut each: impl FnMut(Notice) + Send,
     ) -> Result<()> {
-        let mut select = Select::all().prefix(&workflow).limit(PAGE);
+        let mut select = Select::all().prefix(&workflow);
         loop {
-            let page = self.context.store.list::<RunsByWorkflow>(scope, select.clone()).await?;
-            for entry in &page {
+            let page = self.context.store.page::<RunsByWorkflow>(scope, select.clone(), PAGE).await?;
+            for entry in page.entries {
                 let (workflow, run) = entry.key;
                 each(Notice { run, workflow, outline: entry.record });
             }
-            match page.last() {
-                Some(last) if page.len() == PAGE => select = select.after(&last.key),
-                _ => return Ok(()),
-            }
+            let Some(next) = page.next else { return Ok(()) };
+            select = select.after(&next);
         }
     }
 }

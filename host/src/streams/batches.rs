@@ -38,6 +38,9 @@ use crate::{
     runs::{Queue, Work, act::UNDECLARED, persist::persist, queue::NOTICES},
 };
 
+/// Waiting items read at once: each may be large.
+const READ_AT_ONCE: usize = 16;
+
 /// Where the items of a destination wait, or those of one dead batch are kept.
 pub type Line = [u8; 16];
 
@@ -97,6 +100,15 @@ enum Next {
     Send(Box<StreamBatch>, Version),
 }
 
+/// Items that would go together.
+struct Ready {
+    items: Vec<Id>,
+    /// When the first of them came.
+    since: Timestamp,
+    /// Whether nothing else fits, so that there is nothing to wait for.
+    full: bool,
+}
+
 impl Batches {
     /// Sends by `streams`; of what nobody took, `outbox` tells.
     #[must_use]
@@ -125,8 +137,8 @@ impl Batches {
     async fn next(&self, scope: &Scope, stream: &Arc<str>) -> Result<Next> {
         let (store, now) = (&self.context.store, self.context.now());
         let line = waiting_line(store, scope, stream);
-        let oldest = store.list::<StreamBatches>(scope, Select::all().prefix(&line).limit(1)).await?;
-        if let Some(entry) = oldest.into_iter().next() {
+        let oldest = store.first::<StreamBatches>(scope, Select::all().prefix(&line)).await?;
+        if let Some(entry) = oldest {
             return self
                 .take_up(scope, entry.key, Versioned { record: entry.record, version: entry.version })
                 .await;
@@ -135,24 +147,10 @@ impl Batches {
         let Some(known) = known else { return Ok(Next::Nothing) };
         // Where it gathers no more, what waits goes as it is.
         let rule = known.record.batch.unwrap_or(BatchRule { max_wait_ms: 0, ..BatchRule::LARGEST });
-        let most = usize::try_from(rule.max_items).unwrap_or(usize::MAX);
-        let mut items = store.list::<BatchItems>(scope, Select::all().prefix(&line).limit(most)).await?;
-        if items.is_empty() {
-            // A page may be empty though more follows, where erased users had all of it.
-            items = store.list::<BatchItems>(scope, Select::all().prefix(&line)).await?;
-            items.truncate(most);
-        }
-        let Some(first) = items.first() else { return Ok(Next::Nothing) };
-        let time = first.record.at + Duration::from_millis(rule.max_wait_ms);
-        let mut bytes = 0;
-        let fits = items
-            .iter()
-            .take_while(|item| {
-                bytes += item.record.bytes;
-                bytes <= rule.max_bytes
-            })
-            .count();
-        let full = fits < items.len() || bytes >= rule.max_bytes || items.len() >= most;
+        let Some(Ready { items, since, full }) = self.ready(scope, line, &rule).await? else {
+            return Ok(Next::Nothing);
+        };
+        let time = since + Duration::from_millis(rule.max_wait_ms);
         if !full && time > now {
             return Ok(Next::At(time));
         }
@@ -160,8 +158,7 @@ impl Batches {
             id: self.context.ids.next(),
             stream: stream.to_string(),
             line,
-            // One that is too large for any batch goes alone.
-            items: items.iter().take(fits.max(1)).map(|item| item.key.1).collect(),
+            items,
             attempts: 1,
             lease: Some(self.queue.lease(now)),
             not_before: now,
@@ -172,6 +169,43 @@ impl Batches {
         match store.commit(changes).await {
             Ok(version) => Ok(Next::Send(Box::new(batch), version)),
             Err(error) => Err(Error::Commit(error)),
+        }
+    }
+
+    /// The items of a line that would go together now; `None` where none waits. A few are read at a time and only their
+    /// ids are kept, so that it holds no more in memory than these few, and reads no more than these beyond what goes.
+    async fn ready(&self, scope: &Scope, line: Line, rule: &BatchRule) -> Result<Option<Ready>> {
+        let most = usize::try_from(rule.max_items).unwrap_or(usize::MAX);
+        let mut select = Select::all().prefix(&line);
+        let mut bytes = 0;
+        let mut ready: Option<Ready> = None;
+        loop {
+            let page = self.context.store.page::<BatchItems>(scope, select.clone(), READ_AT_ONCE).await?;
+            for entry in page.entries {
+                let (_, id) = entry.key;
+                bytes += entry.record.bytes;
+                let fits = bytes <= rule.max_bytes;
+                let ready = match &mut ready {
+                    // One that is too large for any batch goes alone.
+                    none @ None => {
+                        none.insert(Ready { items: vec![id], since: entry.record.at, full: false })
+                    }
+                    Some(ready) => {
+                        if fits {
+                            ready.items.push(id);
+                        }
+                        ready
+                    }
+                };
+                ready.full = !fits || bytes == rule.max_bytes || ready.items.len() >= most;
+                if ready.full {
+                    break;
+                }
+            }
+            match page.next {
+                Some(next) if !ready.as_ref().is_some_and(|ready| ready.full) => select = select.after(&next),
+                _ => return Ok(ready),
+            }
         }
     }
 

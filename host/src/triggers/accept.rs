@@ -339,10 +339,10 @@ impl Acceptor {
     ) -> Result<()> {
         let store = &self.context.store;
         // Small pages: the store answers them without copying what it holds in memory.
-        let mut select = Select::all().prefix(&arrival.trigger).limit(PAGE);
+        let mut select = Select::all().prefix(&arrival.trigger);
         loop {
-            let page = store.list::<InstallationsByTrigger>(scope, select.clone()).await?;
-            for entry in &page {
+            let page = store.page::<InstallationsByTrigger>(scope, select.clone(), PAGE).await?;
+            for entry in &page.entries {
                 let (_, id) = entry.key;
                 let key = (entry.record.user, id);
                 let Some(installation) = store.recall::<Installations>(scope, &key).await? else { continue };
@@ -351,10 +351,8 @@ impl Acceptor {
                     held.push(self.start(scope, arrival, event, installation).await?);
                 }
             }
-            match page.last() {
-                Some(last) if page.len() == PAGE => select = select.after(&last.key),
-                _ => return Ok(()),
-            }
+            let Some(next) = page.next else { return Ok(()) };
+            select = select.after(&next);
         }
     }
 

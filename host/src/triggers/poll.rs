@@ -126,19 +126,20 @@ impl Pollers {
         })
     }
 
-    /// An environment's pollers after `after`, oldest first.
+    /// At most `limit` of an environment's pollers after `after`, oldest first, and behind which the rest begins; none
+    /// where nothing is left.
     pub async fn list(
         &self,
         scope: &Scope,
         after: Option<InstallationId>,
         limit: usize,
-    ) -> Result<Vec<Poller>> {
-        let mut select = Select::all().limit(limit);
+    ) -> Result<(Vec<Poller>, Option<InstallationId>)> {
+        let mut select = Select::all();
         if let Some(after) = after {
             select = select.after(&after);
         }
-        let entries = self.context.store.list::<Table>(scope, select).await?;
-        Ok(entries.into_iter().map(|entry| entry.record).collect())
+        let page = self.context.store.page::<Table>(scope, select, limit).await?;
+        Ok((page.entries.into_iter().map(|entry| entry.record).collect(), page.next))
     }
 
     /// How a poller stands; `None` where it is paused.
@@ -197,20 +198,18 @@ impl Pollers {
         for workspace in store.list::<Workspaces>(&Deployment, Select::all()).await? {
             for environment in Environment::ALL {
                 let scope = Scope::new(workspace.record.id, environment);
-                let mut select = Select::all().limit(PAGE);
+                let mut select = Select::all();
                 loop {
-                    let page = store.list::<ActivePollers>(&scope, select.clone()).await?;
+                    let page = store.page::<ActivePollers>(&scope, select.clone(), PAGE).await?;
                     let now = self.context.now();
-                    for entry in &page {
+                    for entry in &page.entries {
                         let place = Place { scope, installation: entry.key };
                         let interval = Duration::from_millis(entry.record.interval_ms);
                         self.plan().recover(place, entry.record.user, Pace::new(interval, entry.key), now);
                     }
                     self.shared.wake.notify_one();
-                    match page.last() {
-                        Some(last) if page.len() == PAGE => select = select.after(&last.key),
-                        _ => break,
-                    }
+                    let Some(next) = page.next else { break };
+                    select = select.after(&next);
                     tokio::task::yield_now().await;
                 }
             }

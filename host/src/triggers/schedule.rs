@@ -134,10 +134,10 @@ impl Schedules {
         for workspace in store.list::<Workspaces>(&Deployment, Select::all()).await? {
             for environment in Environment::ALL {
                 let scope = Scope::new(workspace.record.id, environment);
-                let mut select = Select::all().limit(PAGE);
+                let mut select = Select::all();
                 loop {
-                    let page = store.list::<ScheduleMarks>(&scope, select.clone()).await?;
-                    for entry in &page {
+                    let page = store.page::<ScheduleMarks>(&scope, select.clone(), PAGE).await?;
+                    for entry in &page.entries {
                         let (user, installation) = entry.key;
                         let place = Place { scope, user, installation };
                         if let Some(schedule) = read(&entry.record, place)
@@ -146,9 +146,8 @@ impl Schedules {
                             self.plan.at(next, place);
                         }
                     }
-                    // Marks of erased users are left out, so only an empty page is surely the last.
-                    let Some(last) = page.last() else { break };
-                    select = Select::all().limit(PAGE).after(&last.key);
+                    let Some(next) = page.next else { break };
+                    select = select.after(&next);
                     tokio::task::yield_now().await;
                 }
             }

@@ -82,8 +82,7 @@ impl UserTokens {
 
     /// The key that signs now; the first one is made where there is none. Two that are made at once both count.
     pub(super) async fn signing_key(&self, scope: &Scope) -> Result<TokenKey> {
-        let newest = Select::all().backward().limit(1);
-        let newest = self.context.store.list::<TokenKeys>(scope, newest).await?.pop();
+        let newest = self.context.store.first::<TokenKeys>(scope, Select::all().backward()).await?;
         if let Some(newest) = newest {
             return Ok(newest.record);
         }

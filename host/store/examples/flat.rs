@@ -66,7 +66,7 @@ fn main() -> Result<(), Failure> {
         let start = now();
         let store = open(&dir)?;
         let opened = start.elapsed();
-        let live = runtime.block_on(store.all::<LiveRuns>(Select::all()))?.len();
+        let live = runtime.block_on(store.all::<LiveRuns>())?.len();
         let ready = start.elapsed();
         writeln!(
             out,
@@ -229,8 +229,8 @@ impl World {
 
     /// One run as the host stores it.
     async fn run(&self, number: u64) -> Result<(), Failure> {
-        let select = Select::all().prefix(&self.trigger(number)).limit(64);
-        for found in self.store.list::<InstallationsByTrigger>(&self.scope, select).await? {
+        let select = Select::all().prefix(&self.trigger(number));
+        for found in self.store.page::<InstallationsByTrigger>(&self.scope, select, 64).await?.entries {
             let key = (found.record.user, found.key.1);
             let Some(installation) = self.store.get::<Installations>(&self.scope, &key).await? else {
                 continue;

@@ -36,7 +36,7 @@ pub use crate::{
     error::{CommitError, ReadError},
     keys::{KeyOwner, KeyRing, MasterKey},
     select::{Direction, Select},
-    store::{Entry, Expired, Store, Versioned},
+    store::{Entry, Expired, Page, Store, Versioned},
     sweep::{Position, Swept},
     table::{Deployment, Environment, Level, Owner, Table, Workspace},
 };

@@ -1,4 +1,5 @@
-//! Which records a listing returns, and in which order.
+//! Which records a listing returns, and in which order. How many at once is the caller's affair: see
+//! [`Store::page`](crate::Store::page).
 
 use crate::key::Key;
 
@@ -17,7 +18,6 @@ pub enum Direction {
 pub struct Select {
     pub(crate) prefix: Vec<u8>,
     pub(crate) after: Option<Vec<u8>>,
-    pub(crate) limit: Option<usize>,
     pub(crate) direction: Direction,
 }
 
@@ -36,19 +36,12 @@ impl Select {
         self
     }
 
-    /// Only keys beyond `key` in the listing's direction: the last key of the page before.
+    /// Only keys beyond `key` in the listing's direction: where the page before says that the rest begins.
     #[must_use]
     pub fn after(mut self, key: &impl Key) -> Self {
         let mut bytes = Vec::new();
         key.encode(&mut bytes);
         self.after = Some(bytes);
-        self
-    }
-
-    /// At most `limit` records.
-    #[must_use]
-    pub fn limit(mut self, limit: usize) -> Self {
-        self.limit = Some(limit);
         self
     }
 

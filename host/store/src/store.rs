@@ -27,6 +27,12 @@ use crate::{
 /// Ledger entries examined in one call of [`Store::expire_ledger`].
 const LEDGER_PAGE: usize = 1024;
 
+/// Records read at once where the first of a listing were of erased owners.
+const LOOKED_PAST: usize = 64;
+
+/// A record and where it lies.
+type Placed<T> = (PlaceOf<T>, Entry<T>);
+
 /// A cheap handle to the one store.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -70,6 +76,21 @@ impl<T: Table<Record: std::fmt::Debug>> std::fmt::Debug for Entry<T> {
 impl<T: Table<Record: Clone>> Clone for Entry<T> {
     fn clone(&self) -> Self {
         Self { key: self.key.clone(), version: self.version, record: self.record.clone() }
+    }
+}
+
+/// A part of a listing, and whether it was the last. That is never told by how many records it holds: those of erased
+/// owners are left out of it.
+pub struct Page<T: Table> {
+    /// The records that can be read.
+    pub entries: Vec<Entry<T>>,
+    /// The key behind which the rest begins, which may be of a record that is left out; none where nothing is left.
+    pub next: Option<T::Key>,
+}
+
+impl<T: Table<Record: std::fmt::Debug>> std::fmt::Debug for Page<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Page").field("entries", &self.entries).field("next", &self.next).finish()
     }
 }
 
@@ -209,8 +230,8 @@ impl Store {
         Ok(Some(Versioned { version, record }))
     }
 
-    /// The records of a place that `select` asks for, as one consistent view. Records of erased owners are left
-    /// out, so a page may be shorter than its limit without being the last.
+    /// All records of a place that `select` asks for, as one consistent view; without those of erased owners. Where
+    /// there may be many, see [`Self::page`].
     ///
     /// # Errors
     /// As the variants say.
@@ -219,19 +240,62 @@ impl Store {
         place: &PlaceOf<T>,
         select: Select,
     ) -> Result<Vec<Entry<T>>, ReadError> {
-        let entries = self.scan::<T>(place_prefix::<T>(place), select).await?;
-        Ok(entries.into_iter().map(|(_, entry)| entry).collect())
+        let found = self.raw_scan::<T>(range(place_prefix::<T>(place), select, None)).await?;
+        Ok(self.readable::<T>(&found)?.into_iter().map(|(_, entry)| entry).collect())
     }
 
-    /// The records of every place: for recovery at start and for operators only. `select` narrows by whole
-    /// stored places, so it can only limit and order; for a workspace's record the scope's environment is
-    /// arbitrary, either one reaches it.
+    /// The next `limit` records of a place that `select` asks for, at least one, as one consistent view. It costs no
+    /// more than that, however many of them are of erased owners and therefore left out, even all: whether more follows
+    /// is what the page says.
     ///
     /// # Errors
     /// As the variants say.
-    pub async fn all<T: Table>(&self, select: Select) -> Result<Vec<(Option<Scope>, Entry<T>)>, ReadError> {
-        let entries =
-            self.scan::<T>(vec![T::ID], Select { prefix: Vec::new(), after: None, ..select }).await?;
+    pub async fn page<T: Table>(
+        &self,
+        place: &PlaceOf<T>,
+        select: Select,
+        limit: usize,
+    ) -> Result<Page<T>, ReadError> {
+        let limit = limit.max(1);
+        // One more than is shown tells whether there is more.
+        let scan = range(place_prefix::<T>(place), select, Some(limit.saturating_add(1)));
+        let mut found = self.raw_scan::<T>(scan).await?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let last = found.last().filter(|_| more).map(|(raw, _)| Self::named::<T>(raw)).transpose()?;
+        let entries = self.readable::<T>(&found)?.into_iter().map(|(_, entry)| entry).collect();
+        Ok(Page { entries, next: last.map(|(_, key)| key) })
+    }
+
+    /// The first record of a place that `select` asks for and that can be read, however many of erased owners lie
+    /// before it.
+    ///
+    /// # Errors
+    /// As the variants say.
+    pub async fn first<T: Table>(
+        &self,
+        place: &PlaceOf<T>,
+        mut select: Select,
+    ) -> Result<Option<Entry<T>>, ReadError> {
+        let mut limit = 1;
+        loop {
+            let page = self.page::<T>(place, select.clone(), limit).await?;
+            match (page.entries.into_iter().next(), page.next) {
+                (None, Some(next)) => select = select.after(&next),
+                (found, _) => return Ok(found),
+            }
+            limit = LOOKED_PAST;
+        }
+    }
+
+    /// The records of every place: for recovery at start and for operators only. For a workspace's record the scope's
+    /// environment is arbitrary, either one reaches it.
+    ///
+    /// # Errors
+    /// As the variants say.
+    pub async fn all<T: Table>(&self) -> Result<Vec<(Option<Scope>, Entry<T>)>, ReadError> {
+        let found = self.raw_scan::<T>(range(vec![T::ID], Select::all(), None)).await?;
+        let entries = self.readable::<T>(&found)?;
         Ok(entries.into_iter().map(|(place, entry)| (<T::Level as Level>::scope(&place), entry)).collect())
     }
 
@@ -272,14 +336,10 @@ impl Store {
         Ok(expired)
     }
 
-    async fn scan<T: Table>(
-        &self,
-        within: Vec<u8>,
-        select: Select,
-    ) -> Result<Vec<(PlaceOf<T>, Entry<T>)>, ReadError> {
-        let found = self.raw_scan::<T>(range(within, select)).await?;
+    /// What was found, without the records of erased owners.
+    fn readable<T: Table>(&self, found: &[RawEntry]) -> Result<Vec<Placed<T>>, ReadError> {
         let mut entries = Vec::with_capacity(found.len());
-        for (raw, record) in &found {
+        for (raw, record) in found {
             match self.entry::<T>(raw, record) {
                 Ok(entry) => entries.push(entry),
                 Err(ReadError::Erased { .. }) => {}
@@ -404,8 +464,8 @@ fn damaged<T: Table>(raw: &[u8], why: &'static str) -> ReadError {
     ReadError::Damaged { table: T::NAME, key: hex::encode(raw), why }
 }
 
-/// The stored keys that `select` asks for among those that begin with `within`.
-fn range(within: Vec<u8>, select: Select) -> RawScan {
+/// The first stored keys that `select` asks for among those that begin with `within`.
+fn range(within: Vec<u8>, select: Select, limit: Option<usize>) -> RawScan {
     let prefix = [within.as_slice(), &select.prefix].concat();
     let mut from = prefix.clone();
     let mut to = successor(&prefix);
@@ -416,7 +476,7 @@ fn range(within: Vec<u8>, select: Select) -> RawScan {
             Direction::Backward => to = Some(to.map_or_else(|| beyond.clone(), |to| to.min(beyond.clone()))),
         }
     }
-    RawScan { from: from.into(), to: to.map(Bytes::from), limit: select.limit, direction: select.direction }
+    RawScan { from: from.into(), to: to.map(Bytes::from), limit, direction: select.direction }
 }
 
 /// The first key beyond all that begin with `prefix`; `None` where there is none.

@@ -138,6 +138,7 @@ conformance![
     listings_select,
     levels_and_scopes_are_apart,
     an_erased_user_is_gone,
+    a_page_tells_what_follows_it_whoever_was_erased,
     nothing_sealed_is_readable_below,
     sealed_records_cannot_be_moved,
     a_newer_record_is_refused,
@@ -286,8 +287,8 @@ async fn versions_increase(it: Fixture) {
     batch.put::<Plain>(&S(), &(0, 0), &note("both"));
     batch.put::<Plain>(&S(), &(1, 0), &note("both"));
     let version = it.store.commit(batch).await.unwrap();
-    let both = it.store.list::<Plain>(&S(), Select::all().limit(2)).await.unwrap();
-    assert!(both.iter().all(|entry| entry.version == version), "{both:?}");
+    let both = it.store.page::<Plain>(&S(), Select::all(), 2).await.unwrap();
+    assert!(both.entries.iter().all(|entry| entry.version == version), "{both:?}");
 }
 
 async fn a_batch_names_a_record_once(it: Fixture) {
@@ -313,16 +314,26 @@ async fn listings_select(it: Fixture) {
         let found = it.store.list::<Plain>(&S(), select).await.unwrap();
         found.into_iter().map(|entry| entry.key).collect::<Vec<_>>()
     };
+    let page = async |select: Select, limit| {
+        let page = it.store.page::<Plain>(&S(), select, limit).await.unwrap();
+        (page.entries.into_iter().map(|entry| entry.key).collect::<Vec<_>>(), page.next)
+    };
     let all: Vec<_> = (1..=3).flat_map(|group| (0..5).map(move |n| (group, n))).collect();
     let reversed: Vec<_> = all.iter().rev().copied().collect();
     assert_eq!(keys(Select::all()).await, all);
     assert_eq!(keys(Select::all().backward()).await, reversed);
-    assert_eq!(keys(Select::all().limit(7)).await, all[..7]);
-    assert_eq!(keys(Select::all().backward().limit(7)).await, reversed[..7]);
+    assert_eq!(page(Select::all(), 7).await, (all[..7].to_vec(), Some(all[6])));
+    assert_eq!(page(Select::all().backward(), 7).await, (reversed[..7].to_vec(), Some(reversed[6])));
+    assert_eq!(page(Select::all(), 15).await, (all.clone(), None), "a full page may be the last");
+    assert_eq!(page(Select::all().after(&all[13]), 15).await, (all[14..].to_vec(), None));
     assert_eq!(keys(Select::all().after(&(2_u32, 4_u32))).await, all[10..]);
     assert_eq!(keys(Select::all().after(&(2_u32, 0_u32)).backward()).await, reversed[10..]);
     assert_eq!(keys(Select::all().prefix(&2_u32)).await, all[5..10]);
-    assert_eq!(keys(Select::all().prefix(&2_u32).backward().limit(2)).await, [(2, 4), (2, 3)]);
+    assert_eq!(page(Select::all().prefix(&2_u32).backward(), 2).await, (vec![(2, 4), (2, 3)], Some((2, 3))));
+    assert_eq!(
+        page(Select::all().prefix(&2_u32).after(&(2_u32, 2_u32)), 2).await,
+        (vec![(2, 3), (2, 4)], None)
+    );
     assert_eq!(keys(Select::all().prefix(&2_u32).after(&(2_u32, 2_u32))).await, [(2, 3), (2, 4)]);
     assert_eq!(
         keys(Select::all().prefix(&2_u32).after(&(1_u32, 2_u32))).await,
@@ -331,14 +342,16 @@ async fn listings_select(it: Fixture) {
     );
     assert_eq!(keys(Select::all().prefix(&2_u32).after(&(3_u32, 0_u32))).await, [], "from beyond the prefix");
     assert_eq!(keys(Select::all().prefix(&9_u32)).await, []);
-    assert_eq!(keys(Select::all().limit(0)).await, []);
+    assert_eq!(page(Select::all(), 0).await, (vec![(1, 0)], Some((1, 0))), "a page gets on by one at least");
     // A page that has to look past deleted records.
     let mut batch = Batch::new();
     for n in 0..5 {
         batch.delete::<Plain>(&S(), &(1, n));
     }
     it.store.commit(batch).await.unwrap();
-    assert_eq!(keys(Select::all().limit(2)).await, [(2, 0), (2, 1)]);
+    assert_eq!(page(Select::all(), 2).await, (vec![(2, 0), (2, 1)], Some((2, 1))));
+    assert_eq!(it.store.first::<Plain>(&S(), Select::all()).await.unwrap().unwrap().key, (2, 0));
+    assert!(it.store.first::<Plain>(&S(), Select::all().prefix(&1_u32)).await.unwrap().is_none());
 }
 
 async fn levels_and_scopes_are_apart(it: Fixture) {
@@ -362,15 +375,14 @@ async fn levels_and_scopes_are_apart(it: Fixture) {
     let global = it.store.list::<Global>(&Deployment, Select::all()).await.unwrap();
     assert_eq!((global[0].key.as_str(), global[0].record.text.as_str()), ("a\0b", "deployment"));
 
-    let all = it.store.all::<Plain>(Select::all()).await.unwrap();
+    let all = it.store.all::<Plain>().await.unwrap();
     assert_eq!(all.iter().map(|(place, _)| place.unwrap()).collect::<Vec<_>>(), places);
-    assert_eq!(it.store.all::<Plain>(Select::all().backward().limit(1)).await.unwrap()[0].0, Some(places[2]));
-    let workspaces = it.store.all::<Shared>(Select::all()).await.unwrap();
+    let workspaces = it.store.all::<Shared>().await.unwrap();
     assert_eq!(
         workspaces.iter().map(|(place, _)| place.unwrap().workspace.0).collect::<Vec<_>>(),
         [id(1), id(2)]
     );
-    assert_eq!(it.store.all::<Global>(Select::all()).await.unwrap()[0].0, None);
+    assert_eq!(it.store.all::<Global>().await.unwrap()[0].0, None);
 }
 
 async fn an_erased_user_is_gone(it: Fixture) {
@@ -399,6 +411,41 @@ async fn an_erased_user_is_gone(it: Fixture) {
         matches!(refused, CommitError::Key { table: "OfUser", op: 0, .. }),
         "a user's key must be made: {refused:?}"
     );
+}
+
+async fn a_page_tells_what_follows_it_whoever_was_erased(it: Fixture) {
+    let (stays, goes) = (it.user(1).await, it.user(2).await);
+    // In either direction a whole page of what is erased lies before the first and between others.
+    for key in 0..200 {
+        let of_erased = !matches!(key, 80 | 120 | 121);
+        it.put::<OfUser>(key, &of(if of_erased { goes } else { stays }, "x")).await;
+    }
+    it.store.keys().destroy(KeyOwner::User(S(), goes)).await.unwrap();
+    let page = async |select: Select, limit| {
+        let page = it.store.page::<OfUser>(&S(), select, limit).await.unwrap();
+        (page.entries.into_iter().map(|entry| entry.key).collect::<Vec<_>>(), page.next)
+    };
+    assert_eq!(page(Select::all(), 20).await, (vec![], Some(19)), "nothing to read, and more to come");
+    assert_eq!(
+        page(Select::all().after(&79_u32), 2).await,
+        (vec![80], Some(81)),
+        "goes on behind what is left out"
+    );
+    assert_eq!(page(Select::all().after(&121_u32), 100).await, (vec![], None), "the rest is left out");
+    for forward in [true, false] {
+        let mut select = if forward { Select::all() } else { Select::all().backward() };
+        let first = it.store.first::<OfUser>(&S(), select.clone()).await.unwrap().unwrap();
+        assert_eq!(first.key, if forward { 80 } else { 121 });
+        let mut found = Vec::new();
+        loop {
+            let (keys, next) = page(select.clone(), 7).await;
+            found.extend(keys);
+            let Some(next) = next else { break };
+            select = select.after(&next);
+        }
+        assert_eq!(found, if forward { [80, 120, 121] } else { [121, 120, 80] });
+    }
+    assert!(it.store.first::<OfUser>(&S(), Select::all().after(&121_u32)).await.unwrap().is_none());
 }
 
 fn everything() -> RawScan {
@@ -548,7 +595,7 @@ async fn the_ledger_expires(it: Fixture) {
     }
     assert_eq!((examined, removed), (3000, 1000));
     assert!(steps > 1, "a step is bounded");
-    let left = it.store.all::<Ledger>(Select::all()).await.unwrap();
+    let left = it.store.all::<Ledger>().await.unwrap();
     assert_eq!(left.len(), 2000);
     assert!(left.iter().all(|(_, entry)| entry.record.at >= Timestamp::from_millis(1000)));
     assert_eq!(

@@ -66,22 +66,34 @@ pub(crate) enum FirstRead {
     Panics,
 }
 
-/// A store in memory that counts how often single records of one table are read.
+/// A store in memory that counts how often single records of one table are read, and how many are at once.
 #[derive(Debug)]
 pub(crate) struct Counted {
     memory: Memory,
     table: u8,
     first: FirstRead,
     reads: AtomicUsize,
+    most_at_once: AtomicUsize,
 }
 
 impl Counted {
     pub(crate) fn of<T: Table>(first: FirstRead) -> Arc<Self> {
-        Arc::new(Self { memory: Memory::default(), table: T::ID, first, reads: AtomicUsize::new(0) })
+        Arc::new(Self {
+            memory: Memory::default(),
+            table: T::ID,
+            first,
+            reads: AtomicUsize::new(0),
+            most_at_once: AtomicUsize::new(0),
+        })
     }
 
     pub(crate) fn reads(&self) -> usize {
         self.reads.load(Ordering::SeqCst)
+    }
+
+    /// The most records that one listing has read.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.most_at_once.load(Ordering::SeqCst)
     }
 }
 
@@ -101,7 +113,14 @@ impl Backend for Counted {
     }
 
     fn scan(&self, scan: RawScan) -> BoxFuture<'_, Result<Vec<RawEntry>, BackendError>> {
-        self.memory.scan(scan)
+        Box::pin(async move {
+            let listed = scan.from.first() == Some(&self.table);
+            let found = self.memory.scan(scan).await?;
+            if listed {
+                self.most_at_once.fetch_max(found.len(), Ordering::SeqCst);
+            }
+            Ok(found)
+        })
     }
 
     fn exclusive(&self) -> bool {

@@ -139,12 +139,9 @@ pub(super) async fn list(
     let mut found = Vec::new();
     let mut looked_at = 0;
     let next = loop {
-        let page = services.pollers.list(&scope, after, MAX_LIMIT).await?;
-        if page.is_empty() {
-            break None;
-        }
-        looked_at += page.len();
-        for poller in page {
+        let (pollers, next) = services.pollers.list(&scope, after, MAX_LIMIT).await?;
+        looked_at += MAX_LIMIT;
+        for poller in pollers {
             after = Some(poller.installation);
             if user.is_none_or(|user| user == poller.user) {
                 found.push(shape(&services, &scope, &poller));
@@ -153,7 +150,11 @@ pub(super) async fn list(
                 }
             }
         }
-        if found.len() == limit || looked_at >= MAX_LOOKED_AT {
+        if found.len() == limit {
+            break after;
+        }
+        after = next;
+        if after.is_none() || looked_at >= MAX_LOOKED_AT {
             break after;
         }
     };

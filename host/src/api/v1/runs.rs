@@ -25,7 +25,7 @@ use crate::{
         path,
         schema::{Fault, Id, Moment, Page},
     },
-    runs,
+    runs::{self, log::Newest},
 };
 
 const DEFAULT_LIMIT: usize = 20;
@@ -98,10 +98,9 @@ pub(super) async fn list(
     let mut found = Vec::new();
     let mut looked_at = 0;
     let next = loop {
-        let page = services.runs.newest(&scope, after, READ_AT_ONCE).await?;
-        let last = page.len() < READ_AT_ONCE;
-        looked_at += page.len();
-        for run in page {
+        let Newest { runs, next } = services.runs.newest(&scope, after, READ_AT_ONCE).await?;
+        looked_at += READ_AT_ONCE;
+        for run in runs {
             after = Some(run.id);
             if fitting.fits(&run) {
                 found.push(outline(&run));
@@ -110,11 +109,12 @@ pub(super) async fn list(
                 }
             }
         }
-        if found.len() == limit || (looked_at >= MAX_LOOKED_AT && !last) {
+        if found.len() == limit {
             break after;
         }
-        if last {
-            break None;
+        after = next;
+        if after.is_none() || looked_at >= MAX_LOOKED_AT {
+            break after;
         }
     };
     Ok(Json(Page { data: found, next_cursor: next.map(|run| run.to_string()) }))

@@ -109,14 +109,12 @@ impl RunLog {
         step: &str,
         mut look: impl FnMut(&RunState, Option<&PageMark>) + Send,
     ) -> Result<()> {
-        let mut select = Select::all().prefix(&(run, step.to_owned())).limit(READ_AT_ONCE);
+        let mut select = Select::all().prefix(&(run, step.to_owned()));
         loop {
-            let page = self.context.store.list::<LiveItems>(scope, select.clone()).await?;
-            page.iter().for_each(|entry| look(&entry.record.state, entry.record.page.as_ref()));
-            match page.last() {
-                Some(last) if page.len() == READ_AT_ONCE => select = select.after(&last.key),
-                _ => return Ok(()),
-            }
+            let page = self.context.store.page::<LiveItems>(scope, select.clone(), READ_AT_ONCE).await?;
+            page.entries.iter().for_each(|entry| look(&entry.record.state, entry.record.page.as_ref()));
+            let Some(next) = page.next else { return Ok(()) };
+            select = select.after(&next);
         }
     }
 }

@@ -56,10 +56,11 @@ impl Acceptor {
         installation: InstallationId,
         batch: &mut Batch,
     ) -> Result<Vec<(InstallationId, LinePlace)>> {
-        let select = Select::all().prefix(&installation).limit(LET_GO);
-        let held = self.context.store.list::<HeldKeys>(scope, select).await?;
+        let select = Select::all().prefix(&installation);
+        let held = self.context.store.page::<HeldKeys>(scope, select, LET_GO).await?;
         let place = |key, order| LinePlace { key: LineKey(key), order, limit: 1, ordered: true };
         Ok(held
+            .entries
             .into_iter()
             .map(|entry| {
                 batch.delete::<HeldKeys>(scope, &entry.key);
