@@ -1,17 +1,18 @@
 //! User tokens: what a person's browser carries instead of an API key, and links that install one integration once.
 //!
-//! Both are JWTs (HS256) of one environment, signed with a key that only this host has (`keys`). A token names its
+//! Both are JWTs of one environment, signed with a key that only this host has (`keys`): by HS256, or by EdDSA where the
+//! environment wants services of the ISV to verify them as well. A token names its
 //! user and its key, and says where in the web it may be used. It gives no more than its user has, and ends after an
 //! hour; a link's ends after seven days, or with the installation that it was made for.
 //!
-//! Invariant: nothing that a token says counts before its signature has been checked, under HS256 and nothing else.
+//! Invariant: nothing that a token says counts before its signature has been checked, by the one algorithm of its key.
 //! Only the key's name is read before that, and an unknown key is a refusal.
 
 mod keys;
 
 use std::time::Duration;
 
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Header, Validation};
 use serde::{Deserialize, Serialize};
 use trunnion_core::{
     id::{InstallLinkId, IntegrationId, UserId},
@@ -24,8 +25,8 @@ use trunnion_store::{
 };
 use url::Url;
 
-pub use self::keys::Former;
 use self::keys::KeyName;
+pub use self::keys::{Former, Wanted};
 use crate::{
     context::Context,
     error::{Error, Result, present},
@@ -149,11 +150,10 @@ impl UserTokens {
             environment: scope.environment.to_string(),
             purpose,
         };
-        let mut header = Header::new(Algorithm::HS256);
-        header.kid = Some(KeyName { scope: *scope, key: key.id }.to_string());
+        let mut header = Header::new(key.algorithm());
+        header.kid = Some(KeyName { scope: *scope, key: key.0.id }.to_string());
         let failed = |_| Error::Internal("a user token could not be signed".to_owned());
-        let signer = EncodingKey::from_secret(key.secret.as_bytes());
-        jsonwebtoken::encode(&header, &claims, &signer).map_err(failed)
+        jsonwebtoken::encode(&header, &claims, &key.signer()?).map_err(failed)
     }
 
     /// What `token` proves now, on a page of `origin`.
@@ -167,19 +167,20 @@ impl UserTokens {
             .and_then(|header| header.kid?.parse().ok())
             .ok_or_else(unknown)?;
         let key = self.known_key(name).await?.ok_or_else(unknown)?;
-        let mut validation = Validation::new(Algorithm::HS256);
+        // The key's, and no other: not the one that the token names.
+        let mut validation = Validation::new(key.algorithm());
         // The host's clock decides, below.
         validation.validate_exp = false;
         validation.required_spec_claims.clear();
-        let verifier = DecodingKey::from_secret(key.secret.as_bytes());
-        let claims = jsonwebtoken::decode::<Claims>(token, &verifier, &validation).map_err(|_| unknown())?;
+        let claims =
+            jsonwebtoken::decode::<Claims>(token, &key.verifier()?, &validation).map_err(|_| unknown())?;
         let Claims { sub, iat, exp, workspace, environment, purpose, .. } = claims.claims;
         let scope = name.scope;
         if (workspace, environment) != (scope.workspace.to_string(), scope.environment.to_string()) {
             return Err(unknown());
         }
         // What a retired key signs from then on was not signed by this host.
-        if key.retired_at.is_some_and(|at| iat > at.as_millis() / 1_000) {
+        if key.0.retired_at.is_some_and(|at| iat > at.as_millis() / 1_000) {
             return Err(unknown());
         }
         if exp <= self.context.now().as_millis() / 1_000 {

@@ -20,7 +20,7 @@ pub use self::{
     outlet::{EventBridge, EventType, Notice, NoticeOrigin, Outlet},
     settings::EnvironmentSettings,
     stream::{BatchItem, BatchRule, DisabledStream, Signature, SigningKey, StreamBatch, StreamDestination},
-    tokens::{InstallLink, TokenKey},
+    tokens::{InstallLink, TokenAlgorithm, TokenKey, TokenSigner},
     vault::{AppRegistration, Consent, FormerSecret, OwnConnection, Tokens},
 };
 use crate::{

@@ -76,6 +76,7 @@ fn servers() -> OpenApiRouter<Services> {
         .routes(routes!(outlets::errors, outlets::close_errors))
         .routes(routes!(outlets::event_bridge, outlets::close_event_bridge))
         .routes(routes!(token_keys::list, token_keys::rotate))
+        .routes(routes!(token_keys::jwks))
         .routes(routes!(definitions::create_integration, definitions::integrations))
         .routes(routes!(definitions::create_workflow, definitions::workflows))
         .routes(routes!(definitions::workflow, definitions::put_workflow))

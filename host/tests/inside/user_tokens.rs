@@ -35,7 +35,7 @@ const BROWSER: [(&str, &str); 23] = [
 ];
 
 /// Everything that only the ISV's server may call.
-const SERVER: [(&str, &str); 26] = [
+const SERVER: [(&str, &str); 27] = [
     ("GET", "/2024-03/users"),
     ("POST", "/2024-03/users"),
     ("POST", "/2024-03/users/batch"),
@@ -62,6 +62,7 @@ const SERVER: [(&str, &str); 26] = [
     ("GET", "/v1/runs"),
     ("GET", "/v1/token-keys"),
     ("POST", "/v1/token-keys"),
+    ("GET", "/v1/token-keys/jwks"),
 ];
 
 /// A body that every one of those calls understands.
@@ -244,6 +245,97 @@ async fn a_new_key_signs_and_the_former_one_is_known_or_ended() {
     edge.call("POST", "/v1/token-keys", json!({ "former": "keep" })).await.ok();
     let listed = edge.call("GET", "/v1/token-keys", Value::Null).await.ok();
     assert_eq!(listed["data"].as_array().unwrap().len(), 2, "{listed}");
+}
+
+/// An environment whose keys sign by EdDSA from now on; the tokens of its former one still hold.
+async fn asymmetric(edge: &Edge) -> Value {
+    let wanted = json!({ "former": "keep", "algorithm": "EdDSA" });
+    edge.call("POST", "/v1/token-keys", wanted).await.ok()
+}
+
+async fn public_keys(edge: &Edge) -> jsonwebtoken::jwk::JwkSet {
+    serde_json::from_value(edge.call("GET", "/v1/token-keys/jwks", Value::Null).await.ok()).unwrap()
+}
+
+#[tokio::test]
+async fn services_of_the_isv_verify_tokens_where_its_keys_sign_by_eddsa() {
+    let edge = Edge::start().await;
+    let ada = edge.user("ada").await;
+    let status =
+        async |token: &str| edge.with_token(token, "GET", "/2024-03/integrations", Value::Null).await.status;
+    let symmetric = token_of(&edge, "ada", "").await;
+    assert_eq!(jsonwebtoken::decode_header(&symmetric).unwrap().alg, Algorithm::HS256, "unless asked for");
+    assert!(public_keys(&edge).await.keys.is_empty(), "HS256 has nothing to show");
+    edge.clock.advance(Duration::from_secs(1));
+    let made = asymmetric(&edge).await;
+    assert_eq!(made["algorithm"], "EdDSA", "{made}");
+    let token = token_of(&edge, "ada", "").await;
+    assert_eq!((status(&symmetric).await, status(&token).await), (200, 200), "both hold");
+
+    // As any service of the ISV would do it.
+    let header = jsonwebtoken::decode_header(&token).unwrap();
+    let set = public_keys(&edge).await;
+    let verified = |set: &jsonwebtoken::jwk::JwkSet, token: &str| {
+        let key = set.find(&jsonwebtoken::decode_header(token).unwrap().kid?)?;
+        let mut validation = jsonwebtoken::Validation::new(Algorithm::EdDSA);
+        validation.validate_exp = false;
+        let key = jsonwebtoken::DecodingKey::from_jwk(key).unwrap();
+        Some(jsonwebtoken::decode::<Value>(token, &key, &validation).ok()?.claims)
+    };
+    assert_eq!(header.alg, Algorithm::EdDSA);
+    assert_eq!(verified(&set, &token).unwrap()["sub"], json!(ada));
+    assert!(verified(&set, &symmetric).is_none());
+
+    // A rotation keeps the algorithm, and the former key is shown for as long as what it signed may hold.
+    edge.clock.advance(Duration::from_secs(1));
+    edge.call("POST", "/v1/token-keys", json!({ "former": "keep" })).await.ok();
+    let newer = token_of(&edge, "ada", "").await;
+    let set = public_keys(&edge).await;
+    assert_eq!(set.keys.len(), 2);
+    assert!(verified(&set, &token).is_some() && verified(&set, &newer).is_some());
+    assert_eq!((status(&token).await, status(&newer).await), (200, 200));
+    let wanted = json!({ "former": "end", "algorithm": "HS256" });
+    edge.call("POST", "/v1/token-keys", wanted).await.ok();
+    assert!(public_keys(&edge).await.keys.is_empty());
+    assert_eq!((status(&token).await, status(&newer).await), (401, 401));
+    assert_eq!(status(&token_of(&edge, "ada", "").await).await, 200);
+    let wrong = json!({ "former": "keep", "algorithm": "RS256" });
+    assert_eq!(edge.call("POST", "/v1/token-keys", wrong).await.status, 400);
+}
+
+#[tokio::test]
+async fn a_keys_algorithm_is_its_own_whatever_a_token_says() {
+    let edge = Edge::start().await;
+    edge.user("ada").await;
+    let symmetric = token_of(&edge, "ada", "").await;
+    asymmetric(&edge).await;
+    let token = token_of(&edge, "ada", "").await;
+    let set = edge.call("GET", "/v1/token-keys/jwks", Value::Null).await.ok();
+    let public = set["keys"][0]["x"].as_str().unwrap();
+    let header = jsonwebtoken::decode_header(&token).unwrap();
+    let raw = {
+        use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+        BASE64_URL_SAFE_NO_PAD.decode(public).unwrap()
+    };
+    let own =
+        aws_lc_rs::signature::Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap().to_pkcs8().unwrap();
+    let own = EncodingKey::from_ed_der(own.as_ref());
+    let hmac = |alg| Header { alg, ..header.clone() };
+    let of_hmac = jsonwebtoken::decode_header(&symmetric).unwrap();
+    for (what, token) in [
+        // What verifies is public: were it taken for an HMAC's secret, anybody could sign.
+        ("HS256 by the public key", forged(&token, &hmac(Algorithm::HS256), &EncodingKey::from_secret(&raw))),
+        (
+            "HS256 by its text",
+            forged(&token, &hmac(Algorithm::HS256), &EncodingKey::from_secret(public.as_bytes())),
+        ),
+        ("HS512 by the public key", forged(&token, &hmac(Algorithm::HS512), &EncodingKey::from_secret(&raw))),
+        ("EdDSA by another key", forged(&token, &header, &own)),
+        ("EdDSA for a key of HS256", forged(&symmetric, &Header { alg: Algorithm::EdDSA, ..of_hmac }, &own)),
+    ] {
+        let answer = edge.with_token(&token, "GET", "/2024-03/integrations", Value::Null).await;
+        assert_eq!(answer.status, 401, "{what}: {answer:?}");
+    }
 }
 
 #[tokio::test]

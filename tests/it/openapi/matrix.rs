@@ -321,6 +321,25 @@ fn header_of(token: &str) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap()).unwrap()
 }
 
+/// A token of the victim's by which a public key is passed off as an HMAC's secret.
+async fn signed_with_what_verifies(client: &Client, victim: &str) -> String {
+    let algorithm = async |algorithm: &str| {
+        let wanted = json!({ "former": "keep", "algorithm": algorithm });
+        client.post("/v1/token-keys", &wanted).await.unwrap().ok().unwrap()
+    };
+    algorithm("EdDSA").await;
+    let genuine = client.user_token(victim).await.unwrap();
+    let set = client.get("/v1/token-keys/jwks").await.unwrap().ok().unwrap();
+    algorithm("HS256").await;
+    let kid = header_of(&genuine)["kid"].as_str().unwrap().to_owned();
+    let key = set["keys"].as_array().unwrap().iter().find(|key| key["kid"] == kid).unwrap();
+    let public = URL_SAFE_NO_PAD.decode(key["x"].as_str().unwrap()).unwrap();
+    let claims = URL_SAFE_NO_PAD.decode(genuine.split('.').nth(1).unwrap()).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    let header = jsonwebtoken::Header { kid: Some(kid), ..jsonwebtoken::Header::default() };
+    jsonwebtoken::encode(&header, &claims, &jsonwebtoken::EncodingKey::from_secret(&public)).unwrap()
+}
+
 /// Everybody who must not.
 async fn others(stage: &Stage) -> Vec<Caller> {
     let client = stage.client();
@@ -352,6 +371,7 @@ async fn others(stage: &Stage) -> Vec<Caller> {
         header
     };
     let signature = genuine.split('.').nth(2).unwrap();
+    let by_public_key = signed_with_what_verifies(client, victim).await;
     let claims = genuine.split('.').nth(1);
     let bearer = |key: &str| vec![("authorization", format!("Bearer {key}"))];
     let user = |token: &str| vec![("x-alloy-user-token", token.to_owned())];
@@ -381,6 +401,7 @@ async fn others(stage: &Stage) -> Vec<Caller> {
             Claim::Nothing,
             user(&forged(&genuine, &with("RS256"), None, signature)),
         ),
+        caller("a token signed with what verifies it", Claim::Nothing, user(&by_public_key)),
         caller(
             "a token with another's claims",
             Claim::Nothing,

@@ -14,13 +14,62 @@ use crate::{
 pub struct TokenKey {
     /// Its id: a token says which key signed it.
     pub id: TokenKeyId,
-    /// 32 random bytes, as hex.
-    pub secret: String,
+    /// What it signs with, which fixes the algorithm: what a token says of that counts for nothing.
+    #[serde(flatten)]
+    pub signs: TokenSigner,
     /// When it was made.
     pub created_at: Timestamp,
     /// Since when another one signs; what it signed before holds for as long as it was meant to.
     #[serde(default)]
     pub retired_at: Option<Timestamp>,
+}
+
+/// What a key of tokens signs with. An environment's is fixed when it is made.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TokenSigner {
+    /// Whoever can verify can sign: only the host does either.
+    Hs256 {
+        /// 32 random bytes, as hex.
+        secret: String,
+    },
+    /// Everybody may verify.
+    EdDsa {
+        /// The private key's 32 random bytes, as hex.
+        seed: String,
+        /// The public key, as base64url: `x` of a JSON Web Key.
+        public: String,
+    },
+}
+
+/// By which algorithm tokens are signed, named as JWTs do.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TokenAlgorithm {
+    /// HMAC with SHA-256: only the host can verify.
+    #[serde(rename = "HS256")]
+    Hs256,
+    /// Ed25519: whoever has the public key can verify.
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+}
+
+impl TokenSigner {
+    /// The algorithm that goes with it.
+    #[must_use]
+    pub const fn algorithm(&self) -> TokenAlgorithm {
+        match self {
+            Self::Hs256 { .. } => TokenAlgorithm::Hs256,
+            Self::EdDsa { .. } => TokenAlgorithm::EdDsa,
+        }
+    }
+}
+
+impl fmt::Debug for TokenSigner {
+    /// Leaves the secret out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.algorithm().fmt(f)
+    }
 }
 
 impl fmt::Debug for TokenKey {
