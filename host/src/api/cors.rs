@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::http::{HeaderName, Method, header};
 use tower_http::cors::{Any, CorsLayer};
 
-use super::caller::USER_TOKEN;
+use super::{caller::USER_TOKEN, once::KEY as IDEMPOTENCY_KEY};
 
 /// How long a browser may remember the answer.
 const MAX_AGE: Duration = Duration::from_secs(3600);
@@ -18,7 +18,11 @@ pub fn layer() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers([header::CONTENT_TYPE, HeaderName::from_static(USER_TOKEN)])
+        .allow_headers([
+            header::CONTENT_TYPE,
+            HeaderName::from_static(USER_TOKEN),
+            HeaderName::from_static(IDEMPOTENCY_KEY),
+        ])
         .expose_headers([header::RETRY_AFTER])
         .max_age(MAX_AGE)
 }

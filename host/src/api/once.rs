@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// Carries the caller's key.
-const KEY: &str = "idempotency-key";
+pub(super) const KEY: &str = "idempotency-key";
 
 /// Says that an answer is one that was given before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");

@@ -373,7 +373,7 @@ async fn browsers_are_told_what_pages_may_call_and_only_of_that() {
         [
             ("origin", "https://app.acme.com"),
             ("access-control-request-method", method),
-            ("access-control-request-headers", "content-type,x-alloy-user-token"),
+            ("access-control-request-headers", "content-type,x-alloy-user-token,idempotency-key"),
         ]
     };
     for (method, path) in BROWSER {
@@ -383,7 +383,7 @@ async fn browsers_are_told_what_pages_may_call_and_only_of_that() {
         assert_eq!(header("access-control-allow-origin"), "*", "{method} {path}");
         assert!(header("access-control-allow-methods").contains(method), "{method} {path}: {answer:?}");
         let headers = header("access-control-allow-headers");
-        assert_eq!(headers, "content-type,x-alloy-user-token", "{method} {path}");
+        assert_eq!(headers, "content-type,x-alloy-user-token,idempotency-key", "{method} {path}");
     }
     for (_, path) in SERVER {
         let answer = edge.send("OPTIONS", path, &preflight("GET"), "").await;
