@@ -177,7 +177,8 @@ pub fn document() -> OpenApi {
 fn described(services: Option<&Services>) -> (Router<Services>, OpenApi) {
     let mut v1 = v1::routes();
     if let Some(services) = services {
-        v1 = rates::limited(once::kept(v1, services), services)
+        let tagged = v1.layer(middleware::from_fn(etag::unless_seen));
+        v1 = rates::limited(once::kept(tagged, services), services)
             .layer(middleware::map_response(error::as_problem));
     }
     let (router, document) = OpenApiRouter::with_openapi(openapi::blank())

@@ -1,10 +1,13 @@
-//! `ETag`, `If-Match` and `If-None-Match`: two who edit the same draft do not overwrite each other.
+//! `ETag`, `If-Match` and `If-None-Match`: two who edit the same draft do not overwrite each other, and who has seen a thing
+//! as it is is not sent it again.
 //!
 //! A tag is the commit that wrote the record; it says nothing else, and is compared as it is.
 
 use axum::{
-    extract::FromRequestParts,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts},
+    body::Body,
+    extract::{FromRequestParts, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
+    middleware::Next,
     response::{IntoResponse, Response},
 };
 use trunnion_store::Version;
@@ -26,6 +29,38 @@ impl<T: IntoResponse> IntoResponse for Tagged<T> {
         }
         response
     }
+}
+
+/// How a request says what of a thing its caller has seen.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the description of a header that `unless_seen` reads")]
+pub(super) struct Seen {
+    /// ETags that the caller has, or `*`: where one is that of what there is, the answer is 304 without it.
+    #[param(rename = "If-None-Match")]
+    if_none_match: Option<String>,
+}
+
+/// Answers 304 where a GET names the tag of what it would be shown. It goes around every route of `/v1`: where there is a
+/// tag, it counts.
+pub(super) async fn unless_seen(request: Request, next: Next) -> Response {
+    let asked = request.method() == Method::GET;
+    let seen = request.headers().get(header::IF_NONE_MATCH).filter(|_| asked).cloned();
+    let mut response = next.run(request).await;
+    let Some(seen) = seen.as_ref().and_then(|seen| seen.to_str().ok()) else { return response };
+    let tag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
+    let same = |tag: &str| {
+        // Compared weakly, as RFC 9110 has it: what passed a proxy may come back marked so.
+        let named = |one: &str| one.trim().trim_start_matches("W/") == tag;
+        seen.trim() == "*" || seen.split(',').any(named)
+    };
+    if response.status() == StatusCode::OK && tag.is_some_and(same) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = Body::empty();
+        response.headers_mut().remove(header::CONTENT_TYPE);
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    response
 }
 
 /// How a request says what must hold of what it changes.

@@ -93,7 +93,7 @@ fn servers() -> OpenApiRouter<Services> {
         .routes(routes!(pollers::one))
         .routes(routes!(pollers::poll_now))
         .routes(routes!(own_connections::list))
-        .routes(routes!(own_connections::put, own_connections::delete))
+        .routes(routes!(own_connections::put, own_connections::one, own_connections::delete))
         .routes(routes!(own_connections::check))
         .routes(routes!(own_connections::consent))
         .routes(routes!(forward::send))

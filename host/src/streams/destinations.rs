@@ -12,6 +12,7 @@ use url::Url;
 
 use super::keys::{Kind, SigningKeys};
 use crate::{
+    condition::Condition,
     context::Context,
     error::{Error, Result},
     outbox::Outbox,
@@ -46,9 +47,15 @@ impl Destinations {
         Self { context, keys, outbox }
     }
 
-    /// Sets where streams of a name go in this environment. A new destination gets a fresh secret; a known one keeps its
-    /// own.
-    pub async fn put(&self, scope: &Scope, name: &str, wanted: Wanted) -> Result<StreamDestination> {
+    /// Sets where streams of a name go in this environment, where `condition` holds of it. A new destination gets a fresh
+    /// secret; a known one keeps its own.
+    pub async fn put(
+        &self,
+        scope: &Scope,
+        name: &str,
+        wanted: Wanted,
+        condition: &Condition,
+    ) -> Result<Versioned<StreamDestination>> {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
         if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
             let message = format!("`{name}` is not a stream's name; use 1 to 64 of `a-z`, `0-9`, `-`, `_`");
@@ -76,6 +83,7 @@ impl Destinations {
         let now = self.context.now();
         let known = self.context.store.get::<StreamDestinations>(scope, &name.to_owned()).await?;
         let version = known.as_ref().map(|known| known.version);
+        condition.holds(version, &format!("stream `{name}`"))?;
         let mut destination = known.map_or_else(
             || StreamDestination {
                 name: name.to_owned(),
@@ -115,7 +123,12 @@ impl Destinations {
 
     /// Gives a destination a fresh secret. The one before it signs as well for `overlap`, so that receivers can change
     /// theirs meanwhile.
-    pub async fn rotate(&self, scope: &Scope, name: &str, overlap: Duration) -> Result<StreamDestination> {
+    pub async fn rotate(
+        &self,
+        scope: &Scope,
+        name: &str,
+        overlap: Duration,
+    ) -> Result<Versioned<StreamDestination>> {
         if overlap > LONGEST_OVERLAP {
             let hours = LONGEST_OVERLAP.as_secs() / 3600;
             let message = format!("a replaced secret signs for at most {hours} more hours");
@@ -130,10 +143,10 @@ impl Destinations {
     }
 
     /// Has a destination that was switched off take what comes again.
-    pub async fn enable(&self, scope: &Scope, name: &str) -> Result<StreamDestination> {
+    pub async fn enable(&self, scope: &Scope, name: &str) -> Result<Versioned<StreamDestination>> {
         let Versioned { record: mut destination, version } = self.stored(scope, name).await?;
         if destination.disabled.is_none() {
-            return Ok(destination);
+            return Ok(Versioned { record: destination, version });
         }
         (destination.failing_since, destination.disabled) = (None, None);
         destination.updated_at = self.context.now();
@@ -141,8 +154,8 @@ impl Destinations {
     }
 
     /// One destination.
-    pub async fn one(&self, scope: &Scope, name: &str) -> Result<StreamDestination> {
-        Ok(self.stored(scope, name).await?.record)
+    pub async fn one(&self, scope: &Scope, name: &str) -> Result<Versioned<StreamDestination>> {
+        self.stored(scope, name).await
     }
 
     /// Every destination of the environment, by name.
@@ -170,7 +183,7 @@ impl Destinations {
         scope: &Scope,
         destination: StreamDestination,
         version: Option<Version>,
-    ) -> Result<StreamDestination> {
+    ) -> Result<Versioned<StreamDestination>> {
         let mut batch = Batch::new();
         let name = &destination.name;
         match version {
@@ -178,7 +191,7 @@ impl Destinations {
             None => batch.insert::<StreamDestinations>(scope, name, &destination),
         }
         match self.context.store.commit(batch).await {
-            Ok(_) => Ok(destination),
+            Ok(version) => Ok(Versioned { record: destination, version }),
             Err(error) if error.is_conflict() => {
                 let message = format!(
                     "stream `{name}` was changed by somebody else at the same time; read it and try again"

@@ -36,6 +36,7 @@ use super::{
     tokens::{Endpoint, Grant, Issued, Refusal},
 };
 use crate::{
+    condition::Condition,
     error::{Error, Result},
     finish::finish,
     triggers::webhook::path_key,
@@ -203,7 +204,7 @@ impl Vault {
         connection.tokens = Some(tokens);
         let connection = self.known_at_vendor(scope, connection).await?;
         match consent.name {
-            Some(name) => self.take_in_own(scope, &name, connection).await,
+            Some(name) => Ok(self.take_in_own(scope, &name, connection, &Condition::Any).await?.record),
             None => self.take_in(scope, connection).await,
         }
     }

@@ -14,6 +14,7 @@ use trunnion_store::{Batch, CommitError, Versioned, tables::Connections};
 
 use super::{Given, Vault, renew::Need};
 use crate::{
+    condition::Condition,
     error::{Error, Result},
     finish::finish,
     outbox::{Happening, Leaving},
@@ -139,8 +140,20 @@ impl Vault {
         id: ConnectionId,
         new: Option<&Connection>,
     ) -> Result<Connection> {
+        Ok(self.mend_where(scope, (user, id), new, &Condition::Any).await?.record)
+    }
+
+    /// As [`Self::mend`], where `condition` holds of the connection that is mended.
+    pub(super) async fn mend_where(
+        &self,
+        scope: &Scope,
+        (user, id): (UserId, ConnectionId),
+        new: Option<&Connection>,
+        condition: &Condition,
+    ) -> Result<Versioned<Connection>> {
         for _ in 0..MAX_CONFLICTS {
             let Versioned { record: old, version } = self.connection(scope, user, id).await?;
+            condition.holds(Some(version), &format!("credential `{id}`"))?;
             let Connection { scheme, title, parameters, secrets, tokens, .. } = new.unwrap_or(&old).clone();
             let now = self.context.now();
             let was_broken = old.needs_attention.is_some();
@@ -174,7 +187,7 @@ impl Vault {
                 committed
             });
             match committed.await {
-                Ok(_) => return Ok(mended),
+                Ok(version) => return Ok(Versioned { record: mended, version }),
                 Err(CommitError::Conflict { .. }) => {}
                 Err(error) => return Err(Error::Commit(error)),
             }

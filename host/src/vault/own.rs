@@ -12,33 +12,46 @@ use trunnion_core::{
     scope::Scope,
 };
 use trunnion_store::{
-    Batch, CommitError, Select,
+    Batch, CommitError, Select, Versioned,
     tables::{Connections, OwnConnections},
 };
 
 use super::{Given, Stored, Vault};
-use crate::error::{Error, Result};
+use crate::{
+    condition::Condition,
+    error::{Error, Result},
+};
 
 /// Longest name.
 const LONGEST: usize = 64;
 
 impl Vault {
-    /// Checks the ISV's own credential at the vendor and keeps it under `name`; new values of the same account mend the
-    /// connection there is.
+    /// Checks the ISV's own credential at the vendor and keeps it under `name`, where `condition` holds of the connection
+    /// of that name; new values of the same account mend the one there is.
     pub async fn connect_own(
         &self,
         scope: &Scope,
         name: &str,
         app: &str,
         given: Given,
-    ) -> Result<Connection> {
+        condition: &Condition,
+    ) -> Result<Versioned<Connection>> {
         check_name(name)?;
+        // Before the vendor is asked anything; the commit that follows is over what is found then.
+        let known = self.own(scope, name).await?;
+        condition.holds(known.map(|known| known.version), &named(name))?;
         let connection = self.checked(scope, Connection::OWN, app, given, self.context.ids.next()).await?;
-        self.take_in_own(scope, name, connection).await
+        self.take_in_own(scope, name, connection, condition).await
     }
 
     /// Keeps a connection of the environment's own that its vendor knows. One commit makes the connection and its name.
-    pub(super) async fn take_in_own(&self, scope: &Scope, name: &str, new: Connection) -> Result<Connection> {
+    pub(super) async fn take_in_own(
+        &self,
+        scope: &Scope,
+        name: &str,
+        new: Connection,
+        condition: &Condition,
+    ) -> Result<Versioned<Connection>> {
         let _settled = self.context.registry.settled().await;
         self.still_complete(&new)?;
         if let Some(known) = self.context.store.get::<OwnConnections>(scope, &name.to_owned()).await? {
@@ -50,8 +63,9 @@ impl Vault {
                 );
                 return Err(Error::invalid("credential-other-account", message));
             }
-            return self.mend(scope, Connection::OWN, old.id, Some(&new)).await;
+            return self.mend_where(scope, (Connection::OWN, old.id), Some(&new), condition).await;
         }
+        condition.holds(None, &named(name))?;
         let own = OwnConnection {
             name: name.to_owned(),
             app: new.app.clone(),
@@ -62,7 +76,7 @@ impl Vault {
         batch.insert::<Connections>(scope, &(Connection::OWN, new.id), &new);
         batch.insert::<OwnConnections>(scope, &own.name, &own);
         match self.context.store.commit(batch).await {
-            Ok(_) => Ok(new),
+            Ok(version) => Ok(Versioned { record: new, version }),
             Err(CommitError::Conflict { .. }) => {
                 let message = format!("somebody else connects `{name}` just now; try again");
                 Err(Error::conflict("credential-busy", message))
@@ -81,6 +95,11 @@ impl Vault {
             }
         }
         Ok(found)
+    }
+
+    /// One of the environment's own connections.
+    pub async fn own_connection(&self, scope: &Scope, name: &str) -> Result<Stored> {
+        self.own(scope, name).await?.ok_or_else(|| unknown(name))
     }
 
     /// The connection that a step names; none where it was removed.
@@ -131,6 +150,10 @@ pub(super) fn check_name(name: &str) -> Result<()> {
         name.chars().take(LONGEST).collect::<String>()
     );
     Err(Error::invalid("connection-name-invalid", message))
+}
+
+fn named(name: &str) -> String {
+    format!("connection `{name}`")
 }
 
 fn unknown(name: &str) -> Error {

@@ -1,8 +1,19 @@
 //! Two who edit the same thing do not overwrite each other.
 
 use serde_json::{Value, json};
+use trunnion_core::{
+    clock::Clock,
+    records::{Connection, OwnConnection},
+};
+use trunnion_store::{
+    Batch,
+    tables::{Connections, OwnConnections},
+};
 
-use crate::edge::{Answer, Edge};
+use crate::{
+    bare::{id, scope},
+    edge::{Answer, Edge},
+};
 
 async fn put(edge: &Edge, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
     edge.as_key(&edge.development, "PUT", path, headers, body).await
@@ -50,6 +61,80 @@ async fn a_change_names_what_its_editor_saw() {
         let answer = put(&edge, path, headers, two.clone()).await;
         assert_eq!((answer.status, answer.body["code"].as_str()), (400, Some("condition-malformed")));
     }
+}
+
+#[tokio::test]
+async fn who_has_seen_a_thing_as_it_is_is_not_sent_it_again() {
+    let edge = Edge::start().await;
+    let path = "/v1/streams/orders";
+    let body = json!({ "url": "https://isv.example/orders" });
+    let made = put(&edge, path, &[("if-none-match", "*")], body.clone()).await;
+    let first = tag(&made).to_owned();
+    made.ok();
+    let get = async |path: &str, seen: &str| {
+        edge.as_key(&edge.development, "GET", path, &[("if-none-match", seen)], Value::Null).await
+    };
+    for seen in [first.clone(), format!("\"77\", W/{first}"), "*".to_owned()] {
+        let same = get(path, &seen).await;
+        assert_eq!((same.status, tag(&same), &same.body), (304, first.as_str(), &Value::Null), "{seen}");
+        assert!(same.headers.get("content-type").is_none(), "{same:?}");
+    }
+    assert_eq!(get(path, "\"77\"").await.status, 200);
+    let stale = put(&edge, path, &[("if-match", "\"77\"")], body.clone()).await;
+    assert_eq!((stale.status, stale.body["code"].as_str()), (412, Some("precondition-failed")));
+    let there = put(&edge, path, &[("if-none-match", "*")], body.clone()).await;
+    assert_eq!(there.status, 412, "{there:?}");
+    let changed = put(&edge, path, &[("if-match", &first)], body).await;
+    let second = tag(&changed).to_owned();
+    assert_ne!(first, second);
+    let anew = get(path, &first).await;
+    assert_eq!((anew.status, tag(&anew)), (200, second.as_str()));
+    // What is not there is not "as it was", and a change is no reading.
+    assert_eq!(get("/v1/streams/others", "*").await.status, 404);
+    let rotated =
+        edge.as_key(&edge.development, "POST", "/v1/streams/orders/rotate-secret", &[], json!({})).await;
+    assert_ne!(tag(&rotated), second);
+    let settings = edge.call("GET", "/v1/settings", Value::Null).await;
+    if let Some(known) = settings.headers.get("etag") {
+        assert_eq!(get("/v1/settings", known.to_str().unwrap()).await.status, 304);
+    }
+}
+
+#[tokio::test]
+async fn an_environments_own_connection_is_put_where_it_is_as_its_editor_saw_it() {
+    let edge = Edge::start().await;
+    let path = "/v1/connections/warehouse";
+    assert_eq!(edge.call("GET", path, Value::Null).await.status, 404);
+    let at = edge.clock.now();
+    let connection = json!({
+        "id": id(8), "user": Connection::OWN, "app": "acme", "account": "a", "scheme": "key",
+        "parameters": {}, "secrets": {}, "created_at": at, "updated_at": at,
+    });
+    let connection: Connection = serde_json::from_value(connection).unwrap();
+    let own = OwnConnection {
+        name: "warehouse".to_owned(),
+        app: "acme".to_owned(),
+        connection: connection.id,
+        created_at: at,
+    };
+    let mut batch = Batch::new();
+    batch.insert::<Connections>(&scope(), &(Connection::OWN, connection.id), &connection);
+    batch.insert::<OwnConnections>(&scope(), &own.name, &own);
+    edge.store.commit(batch).await.unwrap();
+
+    let read = edge.call("GET", path, Value::Null).await;
+    let seen = tag(&read).to_owned();
+    assert_eq!(read.ok()["name"], "warehouse");
+    let same = edge.as_key(&edge.development, "GET", path, &[("if-none-match", &seen)], Value::Null).await;
+    assert_eq!(same.status, 304, "{same:?}");
+    let body = json!({ "app": "acme", "data": {} });
+    for headers in [("if-match", "\"77\""), ("if-none-match", "*")] {
+        // Refused before the vendor is asked: there is none here.
+        let refused = put(&edge, path, &[headers], body.clone()).await;
+        assert_eq!((refused.status, refused.body["code"].as_str()), (412, Some("precondition-failed")));
+    }
+    let held = put(&edge, path, &[("if-match", &seen)], body).await;
+    assert_ne!(held.status, 412, "what was seen is what there is: {held:?}");
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ pub async fn install(services: &AllServices, scope: &Scope, plan: &Plan, world: 
         }
     }
     let wanted = Wanted { url: "https://isv.example/stream".to_owned(), signatures: None, batch: None };
-    services.destinations.put(scope, STREAM, wanted).await?;
+    services.destinations.put(scope, STREAM, wanted, &Condition::Any).await?;
     let integration = services.library.create_integration(scope, APP).await?;
     let mut workflows = BTreeMap::new();
     // Those that are called come before those that call them.

@@ -14,7 +14,7 @@ use crate::{
         Services, body,
         caller::Tenant,
         error::Failure,
-        etag::{Conditions, If, Tagged},
+        etag::{Conditions, If, Seen, Tagged},
         path,
         schema::{Id, Listed, Moment},
     },
@@ -69,8 +69,9 @@ pub(super) async fn put_event(
 
 /// Shows a custom event
 #[utoipa::path(get, path = "/events/{name}", operation_id = "getEvent",
-    security(("environment_key" = [])),
-    responses((status = OK, description = "The event.", body = Event)))]
+    security(("environment_key" = [])), params(Seen),
+    responses((status = OK, description = "The event.", body = Event),
+        (status = NOT_MODIFIED, description = "It is as the caller has seen it.")))]
 pub(super) async fn event(
     State(services): State<Services>,
     Tenant(scope): Tenant,
@@ -203,8 +204,9 @@ pub(super) async fn put_workflow(
 
 /// Shows a workflow
 #[utoipa::path(get, path = "/workflows/{workflow}", operation_id = "getWorkflow",
-    security(("environment_key" = [])),
-    responses((status = OK, description = "The workflow.", body = Workflow)))]
+    security(("environment_key" = [])), params(Seen),
+    responses((status = OK, description = "The workflow.", body = Workflow),
+        (status = NOT_MODIFIED, description = "It is as the caller has seen it.")))]
 pub(super) async fn workflow(
     State(services): State<Services>,
     Tenant(scope): Tenant,

@@ -16,6 +16,7 @@ use crate::{
         Services, body,
         caller::Tenant,
         error::Failure,
+        etag::{Conditions, If, Seen, Tagged},
         schema::{Address, Deleted, Listed},
     },
     vault::Wish,
@@ -69,10 +70,11 @@ pub(super) async fn list(
 
 /// Makes or mends a connection of the environment's own
 ///
-/// The vendor is asked first.
+/// The vendor is asked first. What the host does for a connection, such as renewing its token, changes its ETag, too.
 #[utoipa::path(put, path = "/connections/{name}", operation_id = "putOwnConnection",
-    security(("environment_key" = [])), request_body = Given,
+    security(("environment_key" = [])), params(Conditions), request_body = Given,
     responses((status = OK, description = "The connection works.", body = OwnConnection),
+        (status = PRECONDITION_FAILED, description = "It is not as the conditions say."),
         (status = CONFLICT, description = "It changes too quickly."),
         (status = TOO_MANY_REQUESTS, description = "The vendor asks to come back later."),
         (status = BAD_GATEWAY, description = "The vendor could not be asked.")))]
@@ -80,10 +82,26 @@ pub(super) async fn put(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Path(name): Path<String>,
+    If(condition): If,
     body: body::Json<Given>,
-) -> Result<Json<OwnConnection>, Failure> {
+) -> Result<Tagged<Json<OwnConnection>>, Failure> {
     let Given { app, data } = body.value;
-    Ok(Json(named(&name, &services.vault.connect_own(&scope, &name, &app, data).await?)))
+    let put = services.vault.connect_own(&scope, &name, &app, data, &condition).await?;
+    Ok(Tagged(put.version, Json(named(&name, &put.record))))
+}
+
+/// Shows one of the environment's own connections
+#[utoipa::path(get, path = "/connections/{name}", operation_id = "getOwnConnection",
+    security(("environment_key" = [])), params(Seen),
+    responses((status = OK, description = "The connection, without its secrets.", body = OwnConnection),
+        (status = NOT_MODIFIED, description = "It is as the caller has seen it.")))]
+pub(super) async fn one(
+    State(services): State<Services>,
+    Tenant(scope): Tenant,
+    Path(name): Path<String>,
+) -> Result<Tagged<Json<OwnConnection>>, Failure> {
+    let stored = services.vault.own_connection(&scope, &name).await?;
+    Ok(Tagged(stored.version, Json(named(&name, &stored.record))))
 }
 
 /// Lets go of a connection of the environment's own

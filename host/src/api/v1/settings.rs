@@ -10,7 +10,7 @@ use crate::{
         Services, body,
         caller::Tenant,
         error::Failure,
-        etag::{Conditions, If, Tagged},
+        etag::{Conditions, If, Seen, Tagged},
     },
     settings::InForce,
 };
@@ -41,8 +41,9 @@ pub(super) struct Shape {
 
 /// Shows what the environment has set
 #[utoipa::path(get, path = "/settings", operation_id = "getSettings",
-    security(("environment_key" = [])),
-    responses((status = OK, description = "What is in force.", body = Shape)))]
+    security(("environment_key" = [])), params(Seen),
+    responses((status = OK, description = "What is in force.", body = Shape),
+        (status = NOT_MODIFIED, description = "They are as the caller has seen them.")))]
 pub(super) async fn get(
     State(services): State<Services>,
     Tenant(scope): Tenant,

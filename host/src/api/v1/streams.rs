@@ -18,6 +18,7 @@ use crate::{
         Services, body,
         caller::Tenant,
         error::Failure,
+        etag::{Conditions, If, Seen, Tagged},
         public_keys::alloy_key_path,
         schema::{Listed, Moment},
     },
@@ -100,31 +101,35 @@ pub(super) struct StreamWithSecret {
 ///
 /// Makes the stream, with a secret, or changes the one of this name.
 #[utoipa::path(put, path = "/streams/{name}", operation_id = "putStream",
-    security(("environment_key" = [])), request_body = Put,
+    security(("environment_key" = [])), params(Conditions), request_body = Put,
     responses((status = OK, description = "The stream.", body = StreamWithSecret),
-        (status = CONFLICT, description = "Somebody else changed it in the same moment.")))]
+        (status = CONFLICT, description = "Somebody else changed it in the same moment."),
+        (status = PRECONDITION_FAILED, description = "It is not as the conditions say.")))]
 pub(super) async fn put(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Path(name): Path<String>,
+    If(condition): If,
     body: body::Json<Put>,
-) -> Result<Json<StreamWithSecret>, Failure> {
+) -> Result<Tagged<Json<StreamWithSecret>>, Failure> {
     let Put { url, signatures, batch } = body.value;
-    let destination = services.destinations.put(&scope, &name, Wanted { url, signatures, batch }).await?;
-    Ok(Json(with_secret(&services, &scope, &destination).await?))
+    let wanted = Wanted { url, signatures, batch };
+    let put = services.destinations.put(&scope, &name, wanted, &condition).await?;
+    Ok(Tagged(put.version, Json(with_secret(&services, &scope, &put.record).await?)))
 }
 
 /// Shows a stream
 #[utoipa::path(get, path = "/streams/{name}", operation_id = "getStream",
-    security(("environment_key" = [])),
-    responses((status = OK, description = "The stream, without its secret.", body = Stream)))]
+    security(("environment_key" = [])), params(Seen),
+    responses((status = OK, description = "The stream, without its secret.", body = Stream),
+        (status = NOT_MODIFIED, description = "It is as the caller has seen it.")))]
 pub(super) async fn one(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Path(name): Path<String>,
-) -> Result<Json<Stream>, Failure> {
-    let destination = services.destinations.one(&scope, &name).await?;
-    Ok(Json(shape(&services, &scope, &destination).await?))
+) -> Result<Tagged<Json<Stream>>, Failure> {
+    let stored = services.destinations.one(&scope, &name).await?;
+    Ok(Tagged(stored.version, Json(shape(&services, &scope, &stored.record).await?)))
 }
 
 /// Lists the streams
@@ -169,10 +174,10 @@ pub(super) async fn rotate(
     Tenant(scope): Tenant,
     Path(name): Path<String>,
     body: body::Json<Rotate>,
-) -> Result<Json<StreamWithSecret>, Failure> {
+) -> Result<Tagged<Json<StreamWithSecret>>, Failure> {
     let overlap = Duration::from_secs(u64::from(body.value.overlap_hours) * 3600);
-    let destination = services.destinations.rotate(&scope, &name, overlap).await?;
-    Ok(Json(with_secret(&services, &scope, &destination).await?))
+    let rotated = services.destinations.rotate(&scope, &name, overlap).await?;
+    Ok(Tagged(rotated.version, Json(with_secret(&services, &scope, &rotated.record).await?)))
 }
 
 /// Switches a stream's destination on again
@@ -187,9 +192,9 @@ pub(super) async fn enable(
     State(services): State<Services>,
     Tenant(scope): Tenant,
     Path(name): Path<String>,
-) -> Result<Json<Stream>, Failure> {
-    let destination = services.destinations.enable(&scope, &name).await?;
-    Ok(Json(shape(&services, &scope, &destination).await?))
+) -> Result<Tagged<Json<Stream>>, Failure> {
+    let enabled = services.destinations.enable(&scope, &name).await?;
+    Ok(Tagged(enabled.version, Json(shape(&services, &scope, &enabled.record).await?)))
 }
 
 async fn with_secret(
