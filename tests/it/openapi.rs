@@ -4,7 +4,7 @@ mod calls;
 mod clients;
 mod matrix;
 
-use std::fs;
+use std::{collections::BTreeMap, fs, path::Path};
 
 use serde_json::Value;
 use trunnion_tests::{host::workspace, scan};
@@ -140,6 +140,54 @@ fn every_operation_says_what_callers_need_to_know() {
         }
         assert!(operation.statuses().iter().any(|status| status.starts_with('2')), "`{id}` never succeeds");
     }
+}
+
+/// The types whose schemas the document has: the name there, where it is, and what is written of it.
+fn described_types(root: &Path) -> Vec<(String, String, String)> {
+    let mut found = Vec::new();
+    for path in scan::files(root).unwrap() {
+        let text = fs::read_to_string(&path).unwrap();
+        for rest in text.split("ToSchema)").skip(1) {
+            // An item of one line, or one that ends where a brace closes in the first column.
+            let item = rest.split("\n}").next().unwrap().split(";\n").next().unwrap();
+            let words: Vec<&str> = item.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
+            let own = words.windows(2).find(|pair| ["struct", "enum"].contains(&pair[0]));
+            let own = own.unwrap_or_else(|| panic!("{}: what is `{item}`?", path.display()));
+            let given = item.split("schema(as = ").nth(1).and_then(|rest| rest.split([')', ',']).next());
+            found.push((given.unwrap_or(own[1]).to_owned(), path.display().to_string(), item.to_owned()));
+        }
+    }
+    found
+}
+
+#[test]
+fn no_two_types_go_by_one_name() {
+    // The document keeps the last of them, and says nothing.
+    let mut known = BTreeMap::new();
+    let mut all = described_types(&workspace().join("host/src"));
+    all.extend(described_types(&workspace().join("host/core/src")));
+    assert!(all.len() > 150, "only {} types", all.len());
+    for (name, path, item) in all {
+        if let Some((other, of_other)) = known.insert(name.clone(), (path.clone(), item.clone())) {
+            assert_eq!(
+                item, of_other,
+                "`{name}` is a schema of {path} and another of {other}; rename one by `schema(as = …)`"
+            );
+        }
+    }
+    let document = document();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    // What is generic goes by its own name and its parameter's, the cases of a choice by its name and theirs.
+    let of_a_type = |name: &str| {
+        let rest = known.keys().filter_map(|of| name.strip_prefix(of.as_str()));
+        rest.into_iter()
+            .any(|rest| rest.is_empty() || rest.starts_with(|c: char| c == '_' || c.is_uppercase()))
+    };
+    let unknown: Vec<_> = schemas
+        .keys()
+        .filter(|name| !of_a_type(name) && !["Id", "Moment"].contains(&name.as_str()))
+        .collect();
+    assert_eq!(unknown, [""; 0], "schemas whose types this does not find");
 }
 
 #[test]
