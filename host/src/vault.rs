@@ -12,10 +12,11 @@ mod apps;
 mod assertion;
 mod attention;
 mod consent;
+pub(crate) mod grants;
 mod mend;
 mod own;
 mod renew;
-mod tokens;
+pub(crate) mod tokens;
 
 use std::{borrow::Borrow, collections::BTreeMap, sync::Arc};
 

@@ -8,7 +8,8 @@ use std::{
 
 use serde_json::{Value, json};
 use trunnion_tests::{
-    bigcommerce::BigCommerce, component, host::workspace, scenario::shopify::rewrite, shopify::Shopify,
+    bigcommerce::BigCommerce, bigquery::BigQuery, component, host::workspace, hubspot::HubSpot,
+    issuer::Issuer, scan, scenario::shopify::rewrite, shopify::Shopify,
 };
 
 use super::author::{does, is_refused};
@@ -39,6 +40,12 @@ impl Recorder {
         let text = fs::read_to_string(self.folder.path().join(out)).unwrap();
         assert!(!text.contains(TOKEN), "{text}");
         serde_json::from_str(&text).unwrap()
+    }
+
+    /// Everything that was recorded.
+    fn all(&self) -> String {
+        let recorded = scan::files(&self.folder.path().join("cassettes")).unwrap();
+        recorded.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
     }
 
     fn reaching<'a>(&'a self, arguments: &[&'a str]) -> Vec<&'a str> {
@@ -106,6 +113,148 @@ async fn shopify_is_recorded_without_its_token_and_replays() {
         "{{secret:access_token}}"
     );
     recorder.holds("shopify").await;
+}
+
+/// The rest of consent, as a person's browser and the ISV's server go through it.
+async fn consented(vendor: &HubSpot, client: &str, secret: &str) -> Value {
+    let back = "https://acmeco.example/back";
+    let base = vendor.base_url();
+    let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let asked = [("client_id", client), ("redirect_uri", back), ("state", "s"), ("response_type", "code")];
+    let page = url::Url::parse_with_params(&format!("{base}/oauth/authorize"), asked).unwrap();
+    let sent = browser.get(page).send().await.unwrap();
+    let sent = url::Url::parse(sent.headers()["location"].to_str().unwrap()).unwrap();
+    let code = sent.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs([
+            ("grant_type", "authorization_code"),
+            ("client_id", client),
+            ("client_secret", secret),
+            ("redirect_uri", back),
+            ("code", &code),
+        ])
+        .finish();
+    let answer = browser
+        .post(format!("{base}/oauth/v3/token"))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(form)
+        .send()
+        .await
+        .unwrap();
+    serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn hubspot_is_recorded_by_a_refresh_token_and_replays() {
+    let (client, secret) = ("acme-app", "canary-client-secret-of-the-cassettes");
+    let vendor = HubSpot::start(secret).await.unwrap();
+    vendor.add_client(client, secret);
+    vendor.add_portal(62_515, "another-token-of-the-portal");
+    vendor.sign_in(62_515);
+    let tokens = consented(&vendor, client, secret).await;
+    let refresh = tokens["refresh_token"].as_str().unwrap();
+    let secrets = json!({"refresh_token": refresh, "client_id": client, "client_secret": secret});
+    let recorder = Recorder::new(
+        component::hubspot().await.unwrap(),
+        format!("api.hubapi.com={}", vendor.base_url()),
+        &json!({ "secrets": secrets }),
+    );
+    let before = vendor.grants().len();
+    let check = recorder.record("check", None).await;
+    assert_eq!(vendor.grants()[before..], ["refresh_token"], "a token was obtained for the call");
+    assert_eq!(
+        check["exchanges"][0]["request"]["headers"]["authorization"],
+        "Bearer {{secret:access_token}}"
+    );
+    assert_eq!(check["ends"]["output"]["id"], "62515");
+    let contact = json!({"properties": {"email": "ada@example.com", "firstname": "Ada"}});
+    let made = recorder.record("create_contact", Some(contact)).await;
+    recorder.record("get_contact", Some(json!({"id": made["ends"]["output"]["id"]}))).await;
+    let kept = recorder.all();
+    for hidden in [secret, refresh, tokens["access_token"].as_str().unwrap(), "ada@example.com"] {
+        assert!(!kept.contains(hidden), "{hidden} is in {kept}");
+    }
+    recorder.holds("hubspot").await;
+}
+
+#[tokio::test]
+async fn bigquery_is_recorded_by_a_service_account_and_replays() {
+    let token = "ya29-canary-token-of-the-cassettes";
+    let vendor = BigQuery::start(token).await.unwrap();
+    vendor.add_table(
+        "raw",
+        "orders",
+        json!([{"name": "id", "type": "INTEGER", "mode": "REQUIRED"}, {"name": "total", "type": "STRING"}]),
+    );
+    let (key, private) = Issuer::start().await.unwrap().service_account("robot@acme.example").unwrap();
+    let mut key: Value = serde_json::from_str(&key).unwrap();
+    key["token_uri"] = json!("https://oauth2.googleapis.com/token");
+    let recorder = Recorder::new(
+        component::bigquery().await.unwrap(),
+        format!("*.googleapis.com={}", vendor.base_url()),
+        &json!({"parameters": {"project": "acme"}, "secrets": {"service_account_key": key.to_string()}}),
+    );
+    let check = recorder.record("check", None).await;
+    assert_eq!(
+        check["exchanges"][0]["request"]["headers"]["authorization"],
+        "Bearer {{secret:access_token}}"
+    );
+    let rows = json!({"dataset": "raw", "table": "orders", "rows": [{"id": 7, "total": "41.90"}],
+        "ignore_unknown_values": false});
+    recorder.record("stream_rows", Some(rows)).await;
+    assert_eq!(vendor.rows("raw", "orders").len(), 1);
+    let columns = json!({"dataset": "raw", "table": "orders", "sample": {"id": 7, "note": "gift"}});
+    recorder.record("add_columns", Some(columns)).await;
+    let kept = recorder.all();
+    for hidden in [token, &private, "robot@acme.example"] {
+        assert!(!kept.contains(hidden), "{hidden} is in {kept}");
+    }
+    recorder.holds("bigquery").await;
+}
+
+#[tokio::test]
+async fn tokens_are_obtained_for_an_author_as_a_host_obtains_them() {
+    // `tokens.example` replaces its refresh token at each use.
+    let issuer = Issuer::start().await.unwrap();
+    let (client, secret) = ("acme", "client-canary-9c1e7a52d0");
+    issuer.add_client(client, secret);
+    let first = issuer.refresh_token("ada");
+    let recorder = Recorder::new(
+        component::guest("tokens").await.unwrap(),
+        format!("*.tokens.example={}", issuer.base_url()),
+        &json!({"scheme": "oauth", "parameters": {"shop": "ada", "portal": "1"}, "secrets":
+            {"refresh_token": first, "client_id": client, "client_secret": secret}}),
+    );
+    let run = recorder.reaching(&["run", recorder.component.to_str().unwrap(), "check"]);
+    let said = does(recorder.folder.path(), &run).await;
+    assert!(said.contains("\"id\": \"ada\"") && !said.contains(&first), "{said}");
+    let kept = fs::read_to_string(recorder.folder.path().join("connection.json")).unwrap();
+    let kept: Value = serde_json::from_str(&kept).unwrap();
+    assert_ne!(kept["secrets"]["refresh_token"], first, "the new one is kept");
+    assert_eq!(kept["secrets"]["client_secret"], secret);
+    // The old one is worth nothing any more; the file's is.
+    does(recorder.folder.path(), &run).await;
+
+    // The app itself, and a service account, get theirs without anybody's consent.
+    let (account, private) = issuer.service_account("robot@acme.example").unwrap();
+    for (scheme, secrets, grant) in [
+        ("app", json!({"client_id": client, "client_secret": secret}), "client_credentials"),
+        ("own", json!({"client_id": client, "client_secret": secret}), "client_credentials"),
+        ("account", json!({"service_account": account}), "urn:ietf:params:oauth:grant-type:jwt-bearer"),
+    ] {
+        let connection =
+            json!({"scheme": scheme, "parameters": {"shop": "ada", "portal": "1"}, "secrets": secrets});
+        fs::write(recorder.folder.path().join("connection.json"), connection.to_string()).unwrap();
+        let said = does(recorder.folder.path(), &run).await;
+        assert!(said.contains("\"title\": \"Tokens\"") && !said.contains(&private), "{said}");
+        assert_eq!(issuer.asked().last().map(|asked| asked.grant.clone()).as_deref(), Some(grant));
+    }
+    issuer.distrust(true);
+    let refused = is_refused(recorder.folder.path(), &run).await;
+    assert!(refused.contains("no token for the connection of `tokens`"), "{refused}");
+    for secret in [&private, &account] {
+        assert!(!refused.contains(secret), "{refused}");
+    }
 }
 
 #[tokio::test]

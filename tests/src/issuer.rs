@@ -256,6 +256,13 @@ impl Issuer {
         Ok((file.to_string(), secret))
     }
 
+    /// A refresh token of an account, as consent at some other time gave it.
+    #[must_use]
+    pub fn refresh_token(&self, account: &str) -> String {
+        let issued = routes::issue(&mut self.shared.state(), account, true);
+        issued.get("refresh_token").and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
     /// Consents as a person does at the address that the host gave: where the vendor sends them back to.
     pub async fn consent(&self, url: &str) -> Result<Url> {
         consent_at(&self.base, url).await

@@ -1,18 +1,33 @@
 //! On whose behalf a connector is called without a host: parameters, account and secrets, as an author gives them.
 //!
 //! Secrets come from the environment or from a file, never from the command line, where every process of the machine
-//! could read them. They are never shown.
+//! could read them. They are never shown. Where a scheme's secret is a token that the vendor issues, it may be given, or
+//! what one is obtained with: then it is obtained as a host would obtain it, by the vault's own code, and what proved
+//! the right to it is nothing that a request may carry.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde::Deserialize;
-use trunnion_core::manifest::{AuthScheme, Manifest, ParameterPattern, TriggerSource};
-use trunnion_sandbox::Secrets;
+use trunnion_core::{
+    clock::Timestamp,
+    manifest::{
+        AuthKind, AuthScheme, Manifest, ParameterPattern, TriggerSource,
+        auth::{ACCESS_TOKEN, CLIENT_ID, CLIENT_SECRET},
+    },
+};
+use trunnion_sandbox::{Outbound, Secrets};
+
+use crate::vault::{
+    grants::{Applicant, Registered},
+    tokens::{Client, Issued, Refusal},
+};
 
 /// What every variable of a connection begins with.
 pub const VARIABLE: &str = "TRUNNION_CONNECTION_";
 /// The secret of a webhook, which is the host's own.
 const SUBSCRIPTION: &str = "subscription";
+/// What consent gave, beside the token.
+pub const REFRESH_TOKEN: &str = "refresh_token";
 
 /// A connection's document, as an author writes it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -33,6 +48,28 @@ pub struct Credential {
     pub account: String,
     secrets: Arc<Secrets>,
     values: BTreeMap<String, String>,
+    /// The scheme and everything that was given, where a token has to be obtained before the first call.
+    asks: Option<(AuthScheme, BTreeMap<String, String>)>,
+}
+
+/// A connection with the token that its vendor issued.
+#[derive(Debug)]
+pub struct Obtained {
+    /// The connection.
+    pub credential: Credential,
+    /// The refresh token, where the vendor replaced it: the one that was given may hold no longer.
+    pub replaced: Option<Replaced>,
+}
+
+/// A refresh token that takes the place of another.
+#[derive(Clone)]
+pub struct Replaced(pub String);
+
+impl fmt::Debug for Replaced {
+    /// Leaves the token out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Replaced")
+    }
 }
 
 /// A connection that lacks something.
@@ -58,15 +95,30 @@ pub enum Error {
     },
     /// Values that are not there.
     #[error(
-        "the connection of `{app}` lacks {}; set {} in the environment, or give a file with --connection",
+        "the connection of `{app}` lacks {}; set {} in the environment{}, or give a file with --connection",
         quoted(missing),
-        missing.iter().map(|name| variable(name)).collect::<Vec<_>>().join(", ")
+        variables_of(missing),
+        if instead.is_empty() {
+            String::new()
+        } else {
+            format!(" (or, to have a token obtained, {})", variables_of(instead))
+        }
     )]
     Incomplete {
         /// The connector.
         app: String,
         /// The parameters and secrets.
         missing: Vec<String>,
+        /// What would do in the place of a token.
+        instead: Vec<String>,
+    },
+    /// The vendor issued no token.
+    #[error("no token for the connection of `{app}`: {reason}")]
+    NoToken {
+        /// The connector.
+        app: String,
+        /// What the vendor says, or what is wrong with what was given.
+        reason: String,
     },
     /// A parameter that does not fit.
     #[error("the parameter `{name}` does not fit: it must be {expected}")]
@@ -90,8 +142,12 @@ impl Credential {
         };
         let parameters =
             manifest.connection.parameters.iter().map(|parameter| parameter.name.clone()).collect();
-        let secrets =
-            manifest.connection.schemes.iter().flat_map(secret_names).chain(verifying(manifest)).collect();
+        let secrets = manifest
+            .connection
+            .schemes
+            .iter()
+            .flat_map(|scheme| [secret_names(scheme), proofs(scheme)].concat());
+        let secrets = secrets.chain(verifying(manifest)).collect();
         let account = variables(&variable("account")).unwrap_or_default();
         let document = Document {
             scheme: variables(&variable("scheme")),
@@ -119,10 +175,22 @@ impl Credential {
             .filter(|parameter| !document.parameters.contains_key(&parameter.name))
             .map(|parameter| parameter.name.clone())
             .collect();
-        let needed = scheme.map(secret_names).unwrap_or_default();
-        missing.extend(needed.into_iter().filter(|name| !document.secrets.contains_key(name)));
+        let given = |name: &String| document.secrets.contains_key(name);
+        let (needed, proofs) = scheme.map(|it| (secret_names(it), proofs(it))).unwrap_or_default();
+        let asks = !needed.iter().all(given) && !proofs.is_empty() && proofs.iter().all(given);
+        let mut instead = Vec::new();
+        if !asks {
+            // Who gave some of what a token is obtained with means to have one obtained.
+            let partly = proofs.iter().any(given) && !needed.iter().all(given);
+            let (wanted, other) = if partly { (proofs, Vec::new()) } else { (needed, proofs) };
+            let before = missing.len();
+            missing.extend(wanted.into_iter().filter(|name| !given(name)));
+            if missing.len() > before {
+                instead = other;
+            }
+        }
         if !missing.is_empty() {
-            return Err(Error::Incomplete { app: app.to_owned(), missing });
+            return Err(Error::Incomplete { app: app.to_owned(), missing, instead });
         }
         for parameter in &manifest.connection.parameters {
             let value = document.parameters.get(&parameter.name);
@@ -133,7 +201,60 @@ impl Credential {
                 });
             }
         }
-        Ok(Self::new(scheme, document.parameters, document.secrets, document.account))
+        let Document { parameters, secrets, account, .. } = document;
+        let asks = scheme.filter(|_| asks).map(|scheme| (scheme.clone(), secrets.clone()));
+        Ok(Self { asks, ..Self::new(scheme, parameters, carried(manifest, scheme, secrets), account) })
+    }
+
+    /// Whether a token has to be obtained before the first call.
+    #[must_use]
+    pub const fn lacks_token(&self) -> bool {
+        self.asks.is_some()
+    }
+
+    /// With a token of the vendor's, which is asked for it where there is none: a refresh token, the client itself or a
+    /// service account's key shows the right to it.
+    pub async fn obtained(
+        mut self,
+        manifest: &Arc<Manifest>,
+        outbound: &dyn Outbound,
+        now: Timestamp,
+    ) -> Result<Obtained, Error> {
+        let Some((scheme, secrets)) = self.asks.take() else {
+            return Ok(Obtained { credential: self, replaced: None });
+        };
+        let given = |name: &str| secrets.get(name).cloned();
+        let client = given(CLIENT_ID)
+            .zip(given(CLIENT_SECRET))
+            .map(|(id, secret)| Registered { client: Client { id, secret: secret.into() }, scopes: None });
+        let refresh = given(REFRESH_TOKEN);
+        let applicant = Applicant {
+            manifest,
+            scheme: &scheme,
+            parameters: &self.parameters,
+            secrets: &secrets,
+            refresh: refresh.as_deref(),
+            registered: client.filter(|_| scheme.needs_registration()),
+        };
+        let no_token = |refusal| {
+            let reason = match refusal {
+                Refusal::Final(reason) => reason,
+                Refusal::Now(error) => error.to_string(),
+            };
+            Error::NoToken { app: manifest.id.clone(), reason }
+        };
+        let Issued { tokens, .. } = applicant.obtain(outbound, now).await.map_err(no_token)?;
+        let replaced = tokens.refresh.filter(|new| refresh.is_some() && refresh.as_ref() != Some(new));
+        // What showed the right to it, and what takes its place, must not be seen in a recording either.
+        let mut hidden = secrets;
+        hidden.extend(replaced.iter().map(|new| ("replaced_refresh_token".to_owned(), new.clone())));
+        hidden.insert(ACCESS_TOKEN.to_owned(), tokens.access);
+        let carried = carried(manifest, Some(&scheme), hidden.clone());
+        let mut credential = Self::new(Some(&scheme), self.parameters, carried, self.account);
+        // A client's id is no secret, and may be any word of an answer.
+        hidden.remove(CLIENT_ID);
+        credential.values.extend(hidden);
+        Ok(Obtained { credential, replaced: replaced.map(Replaced) })
     }
 
     /// A connection with values that stand for real ones: the same at every call, recognisable wherever they turn up.
@@ -166,7 +287,7 @@ impl Credential {
             Some(scheme) => secrets.with_connection_scheme(&scheme.id),
             None => secrets,
         };
-        Self { parameters, account, secrets: Arc::new(secrets), values }
+        Self { parameters, account, secrets: Arc::new(secrets), values, asks: None }
     }
 
     /// For the broker.
@@ -201,9 +322,34 @@ fn scheme<'m>(manifest: &'m Manifest, document: &Document) -> Result<Option<&'m 
             || Error::Scheme { app: manifest.id.clone(), scheme: id.clone(), known: quoted(&known) };
         return manifest.scheme(id).map(Some).ok_or_else(unknown);
     }
-    let whole =
-        |scheme: &&AuthScheme| secret_names(scheme).iter().all(|name| document.secrets.contains_key(name));
-    Ok(schemes.iter().find(whole).or_else(|| schemes.first()))
+    let given = |names: Vec<String>| names.iter().all(|name| document.secrets.contains_key(name));
+    let whole = |scheme: &&AuthScheme| given(secret_names(scheme));
+    let obtains = |scheme: &&AuthScheme| scheme.is_issued() && given(proofs(scheme));
+    Ok(schemes.iter().find(whole).or_else(|| schemes.iter().find(obtains)).or_else(|| schemes.first()))
+}
+
+/// What a token of this scheme is obtained with; nothing where its secrets are no tokens.
+fn proofs(scheme: &AuthScheme) -> Vec<String> {
+    match &scheme.kind {
+        AuthKind::Fields { .. } => Vec::new(),
+        AuthKind::Oauth2(_) => [REFRESH_TOKEN, CLIENT_ID, CLIENT_SECRET].map(str::to_owned).to_vec(),
+        AuthKind::ClientCredentials(_) => [CLIENT_ID, CLIENT_SECRET].map(str::to_owned).to_vec(),
+        AuthKind::JwtBearer(declared) => vec![declared.key.name.clone()],
+    }
+}
+
+/// What of the secrets requests and deliveries have to do with: not what only shows the right to a token.
+fn carried(
+    manifest: &Manifest,
+    scheme: Option<&AuthScheme>,
+    mut secrets: BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let placed = scheme.map(secret_names).unwrap_or_default();
+    let only_shown = |name: &String| !placed.contains(name) && !verifying(manifest).any(|it| it == *name);
+    for proof in scheme.map(proofs).unwrap_or_default().iter().filter(|name| only_shown(name)) {
+        secrets.remove(proof);
+    }
+    secrets
 }
 
 /// The secrets that requests may refer to where a connection uses this scheme.
@@ -225,6 +371,10 @@ fn verifying(manifest: &Manifest) -> impl Iterator<Item = String> + '_ {
 
 fn variable(name: &str) -> String {
     format!("{VARIABLE}{}", name.to_ascii_uppercase().replace('-', "_"))
+}
+
+fn variables_of(names: &[String]) -> String {
+    names.iter().map(|name| variable(name)).collect::<Vec<_>>().join(", ")
 }
 
 fn quoted(names: &[String]) -> String {
@@ -275,6 +425,46 @@ mod tests {
         for part in ["`shop`", "TRUNNION_CONNECTION_SHOP", "TRUNNION_CONNECTION_PASSWORD", "--connection"] {
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    fn issuing() -> Manifest {
+        let document = json!({
+            "manifest_version": 1, "id": "acme", "version": "1.0.0", "title": "Acme", "hosts": ["api.acme.com"],
+            "connection": { "schemes": [
+                {"id": "oauth", "title": "Consent", "type": "oauth2", "place": [
+                    {"in": "header", "name": "Authorization", "value": "Bearer {{secret:access_token}}"}],
+                 "authorize": {"url": "https://api.acme.com/authorize"}, "token": {"url": "https://api.acme.com/token"}},
+                {"id": "account", "title": "Account", "type": "jwt_bearer", "place": [
+                    {"in": "header", "name": "Authorization", "value": "Bearer {{secret:access_token}}"}],
+                 "key": {"name": "account_key", "title": "Key"}, "scopes": []},
+            ] },
+        });
+        Manifest::parse(&document.to_string()).unwrap()
+    }
+
+    #[test]
+    fn a_token_is_given_or_what_it_is_obtained_with() {
+        let manifest = issuing();
+        let of = |secrets: serde_json::Value| {
+            Credential::of_json(&manifest, &json!({ "secrets": secrets }).to_string())
+        };
+        let given = of(json!({ "access_token": "t-1234567890", "refresh_token": "r-1234567890" })).unwrap();
+        assert!(!given.lacks_token());
+        let refresh =
+            json!({ "refresh_token": "r-1234567890", "client_id": "app", "client_secret": "s-1234567890" });
+        let asks = of(refresh).unwrap();
+        assert!(asks.lacks_token());
+        assert!(asks.values().is_empty(), "no request may carry what shows the right to a token: {asks:?}");
+        assert!(of(json!({ "account_key": "{}" })).unwrap().lacks_token());
+        let nothing = of(json!({})).unwrap_err().to_string();
+        for part in
+            ["lacks `access_token`", "TRUNNION_CONNECTION_ACCESS_TOKEN", "TRUNNION_CONNECTION_REFRESH_TOKEN"]
+        {
+            assert!(nothing.contains(part), "{nothing}");
+        }
+        let partly =
+            of(json!({ "refresh_token": "r-1234567890", "client_id": "app" })).unwrap_err().to_string();
+        assert!(partly.contains("lacks `client_secret`") && !partly.contains("ACCESS_TOKEN"), "{partly}");
     }
 
     #[test]

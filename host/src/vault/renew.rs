@@ -19,10 +19,7 @@ use trunnion_core::{
     call::CallError,
     clock::Timestamp,
     id::{ConnectionId, UserId},
-    manifest::{
-        AuthKind,
-        auth::{CLIENT_ID, CLIENT_SECRET},
-    },
+    manifest::AuthKind,
     records::{Connection, Tokens},
     scope::Scope,
 };
@@ -30,8 +27,10 @@ use trunnion_sandbox::{Answer, Call, Failed};
 use trunnion_store::{Batch, CommitError, Versioned, tables::Connections};
 
 use super::{
-    Vault, assertion, secrets_of,
-    tokens::{Client, Endpoint, Grant, Issued, Refusal},
+    Vault,
+    grants::{Applicant, Registered},
+    secrets_of,
+    tokens::{Issued, Refusal},
 };
 use crate::{
     error::{Error, Result, present},
@@ -303,65 +302,35 @@ impl Vault {
             let message = format!("the connector of `{app}` is not loaded; put it back");
             return Ok(Err(Refusal::Now(CallError::Unavailable { message })));
         };
-        let gone = || {
+        let Some(scheme) = manifest.scheme(&connection.scheme) else {
             let scheme = &connection.scheme;
-            Ok(Err(Refusal::Final(format!(
-                "`{app}` no longer issues tokens by auth scheme `{scheme}`; connect again"
-            ))))
+            let message = format!("`{app}` no longer issues tokens by auth scheme `{scheme}`; connect again");
+            return Ok(Err(Refusal::Final(message)));
         };
-        let Some(scheme) = manifest.scheme(&connection.scheme) else { return gone() };
-        let own = |name: &str| secrets.get(name).cloned().unwrap_or_default();
-        let mut signed = None;
-        let (token, client, grant) = match &scheme.kind {
-            AuthKind::Fields { .. } => return gone(),
-            AuthKind::Oauth2(oauth) => {
-                let Some(refresh) = tokens.as_ref().and_then(|tokens| tokens.refresh.clone()) else {
-                    let message =
-                        format!("the token of `{app}` has ended, and there is none to renew it with");
-                    return Ok(Err(Refusal::Final(message)));
-                };
-                (&oauth.token, self.registered(scope, app).await?, Grant::Refresh(refresh.into()))
+        let refresh = tokens.as_ref().and_then(|tokens| tokens.refresh.as_deref());
+        // Where there is nothing to renew with, that is what is wrong, and no client could help it.
+        let hopeless = matches!(scheme.kind, AuthKind::Oauth2(_)) && refresh.is_none();
+        let registered = if scheme.needs_registration() && !hopeless {
+            match self.registered(scope, app).await? {
+                Ok(registered) => Some(registered),
+                Err(refusal) => return Ok(Err(refusal)),
             }
-            AuthKind::ClientCredentials(declared) if declared.fields.is_empty() => {
-                let client = self.registered(scope, app).await?;
-                let scopes = client.as_ref().ok().and_then(|(_, scopes)| scopes.clone());
-                let scopes = scopes.as_ref().unwrap_or(&declared.scopes).join(" ");
-                (&declared.token, client, Grant::Client { scopes })
-            }
-            AuthKind::ClientCredentials(declared) => {
-                let client = Client { id: own(CLIENT_ID), secret: own(CLIENT_SECRET).into() };
-                let grant = Grant::Client { scopes: declared.scopes.join(" ") };
-                (&declared.token, Ok((Some(client), None)), grant)
-            }
-            AuthKind::JwtBearer(declared) => {
-                let key = zeroize::Zeroizing::new(own(&declared.key.name));
-                let assertion = match assertion::sign(declared, &key, self.context.now()) {
-                    Ok(assertion) => signed.insert(assertion),
-                    Err(message) => return Ok(Err(Refusal::Final(message))),
-                };
-                (&assertion.endpoint, Ok((None, None)), Grant::Assertion(assertion.jwt.clone()))
-            }
+        } else {
+            None
         };
-        let client = match client {
-            Ok((client, _)) => client,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        let endpoint = Endpoint { manifest: &manifest, parameters, token, client: client.as_ref() };
-        Ok(endpoint.ask(self.context.broker.as_ref(), &grant, self.context.now()).await)
+        let applicant = Applicant { manifest: &manifest, scheme, parameters, secrets, refresh, registered };
+        Ok(applicant.obtain(self.context.broker.as_ref(), self.context.now()).await)
     }
 
     /// The ISV's client and its own scopes; without one nothing can be renewed, and no user can help that.
-    async fn registered(&self, scope: &Scope, app: &str) -> Result<Registered> {
+    async fn registered(&self, scope: &Scope, app: &str) -> Result<Result<Registered, Refusal>> {
         match self.client(scope, app).await {
-            Ok((client, registration)) => Ok(Ok((Some(client), registration.scopes.clone()))),
+            Ok((client, registration)) => Ok(Ok(Registered { client, scopes: registration.scopes.clone() })),
             Err(Error::NotFound { message, .. }) => Ok(Err(Refusal::Now(CallError::Unavailable { message }))),
             Err(error) => Err(error),
         }
     }
 }
-
-/// A client that asks for tokens, and the scopes that its registration says.
-type Registered = Result<(Option<Client>, Option<Vec<String>>), Refusal>;
 
 /// What a call needs of a token.
 #[derive(Debug)]

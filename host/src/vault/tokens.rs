@@ -31,11 +31,11 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_SHOWN: usize = 300;
 
 /// A client as the vendor knows it.
-pub(super) struct Client {
+pub(crate) struct Client {
     /// Its id.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// Its secret.
-    pub(super) secret: Zeroizing<String>,
+    pub(crate) secret: Zeroizing<String>,
 }
 
 /// What a token is asked for with.
@@ -69,16 +69,16 @@ pub(super) struct Endpoint<'a> {
 }
 
 /// What a token endpoint issued.
-pub(super) struct Issued {
+pub(crate) struct Issued {
     /// The tokens; without a refresh token where the answer had none.
-    pub(super) tokens: Tokens,
+    pub(crate) tokens: Tokens,
     /// The whole answer, for what is captured from it.
-    pub(super) answer: Map<String, Value>,
+    pub(crate) answer: Map<String, Value>,
 }
 
 /// Why nothing was issued.
 #[derive(Clone, Debug)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// The vendor does not accept what was shown; asking again cannot help.
     Final(String),
     /// It may go another time, or the fault is not the user's.

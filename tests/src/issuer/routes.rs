@@ -205,7 +205,7 @@ fn grant_of(
     }
 }
 
-fn issue(state: &mut State, account: &str, renewable: bool) -> Value {
+pub(super) fn issue(state: &mut State, account: &str, renewable: bool) -> Value {
     let lifetime = if state.lifetimes.is_empty() { 3_600 } else { state.lifetimes.remove(0) };
     let access = state.fresh("access");
     state.access.insert(access.clone(), account.to_owned());

@@ -1,21 +1,29 @@
 //! `trunnion connector run`: one call in the real sandbox, on behalf of a connection from the environment.
 
 use std::{
-    io::Read,
+    io::{Read, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Value, json};
-use trunnion_core::manifest::{Manifest, TriggerSource, TriggerSpec};
-use trunnion_sandbox::{Answer, EgressOptions, Exchange, Failed, LogLine, Poll, broker::Rewrite};
+use trunnion_core::{
+    clock::Clock,
+    manifest::{Manifest, TriggerSource, TriggerSpec},
+};
+use trunnion_sandbox::{Answer, Broker, EgressOptions, Exchange, Failed, LogLine, Poll, broker::Rewrite};
 
 use super::{block_on, component_with_lines, open, print, print_json};
 use crate::{
-    author::{credential::Credential, workshop::Workshop},
+    author::{
+        credential::{Credential, Obtained, REFRESH_TOKEN, Replaced},
+        workshop::Workshop,
+    },
     cli::say,
+    real::SystemClock,
 };
 
 /// Calls one action, one poll, or the connection check.
@@ -44,7 +52,9 @@ pub(in crate::cli) struct Run {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Reach {
     /// A file with the connection: {"scheme", "parameters", "secrets", "account"}, all optional; where absent, variables
-    /// of the environment, TRUNNION_CONNECTION_ and the parameter's or secret's name in capitals.
+    /// of the environment, TRUNNION_CONNECTION_ and the parameter's or secret's name in capitals. Where the vendor issues
+    /// tokens: ACCESS_TOKEN; or what one is obtained with: REFRESH_TOKEN, CLIENT_ID and CLIENT_SECRET after consent,
+    /// CLIENT_ID and CLIENT_SECRET for client credentials, or a service account's whole key file under the key's name.
     #[arg(long, value_name = "FILE")]
     connection: Option<PathBuf>,
     /// Sends a host's requests elsewhere, as in `api.acme.com=http://127.0.0.1:4110`: for trying on a fake.
@@ -63,21 +73,69 @@ impl Reach {
         EgressOptions { rewrites: self.base_url.clone(), ..EgressOptions::default() }
     }
 
-    /// On whose behalf.
-    pub(super) fn credential(&self, manifest: &Manifest) -> Result<Credential> {
-        match &self.connection {
+    /// On whose behalf, with a token that was obtained where the vendor issues them.
+    pub(super) async fn credential(&self, manifest: &Manifest) -> Result<Credential> {
+        let credential = match &self.connection {
             Some(path) => {
                 let text = read(path)?;
-                Credential::of_json(manifest, &text).with_context(|| format!("`{}`", path.display()))
+                Credential::of_json(manifest, &text).with_context(|| format!("`{}`", path.display()))?
             }
-            None => Ok(Credential::of_variables(manifest, variable)?),
+            None => Credential::of_variables(manifest, variable)?,
+        };
+        if !credential.lacks_token() {
+            return Ok(credential);
         }
+        let broker = Broker::new(self.egress())?;
+        let manifest = Arc::new(manifest.clone());
+        let Obtained { credential, replaced } =
+            credential.obtained(&manifest, &broker, SystemClock.now()).await?;
+        if let Some(Replaced(token)) = replaced {
+            self.keep_refresh_token(token)?;
+        }
+        Ok(credential)
+    }
+
+    /// The vendor may take the former one no more, so the new one is kept before the token is used: in the file, which
+    /// is the author's; what stands in the environment nobody else can change.
+    fn keep_refresh_token(&self, token: String) -> Result<()> {
+        let Some(path) = &self.connection else {
+            say(
+                "the vendor replaced the refresh token, so the one in TRUNNION_CONNECTION_REFRESH_TOKEN may hold no longer; \
+                 with --connection FILE the file is kept up to date",
+            );
+            return Ok(());
+        };
+        let mut document: Value = serde_json::from_str(&read(path)?)?;
+        if let Some(secrets) = document.get_mut("secrets").and_then(Value::as_object_mut) {
+            secrets.insert(REFRESH_TOKEN.to_owned(), Value::String(token));
+        }
+        let failed = || {
+            format!(
+                "the vendor replaced the refresh token, and the new one could not be written to `{}`",
+                path.display()
+            )
+        };
+        write_over(path, &serde_json::to_vec_pretty(&document)?).with_context(failed)?;
+        say(&format!("the vendor replaced the refresh token; `{}` has the new one", path.display()));
+        Ok(())
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// Puts other content in a file's place: whole, or not at all.
+fn write_over(path: &Path, content: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(content)?;
+    // It stays as closed to others as it was.
+    file.as_file().set_permissions(std::fs::metadata(path)?.permissions())?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -103,7 +161,7 @@ pub(super) fn run(run: &Run) -> Result<()> {
     let source = component_with_lines(&run.connector)?;
     let told = block_on(async {
         let workshop = open(&source, run.reach.egress()).await?;
-        let credential = run.reach.credential(workshop.manifest())?;
+        let credential = run.reach.credential(workshop.manifest()).await?;
         call(run, &workshop, &credential).await
     })?;
     let failure = told.error.as_ref().map(|error| error["message"].as_str().unwrap_or_default().to_owned());

@@ -64,7 +64,8 @@ pub(super) fn run(record: &Record) -> Result<()> {
             }
             (None, Called::Check | Called::Poll(_)) => Value::Null,
         };
-        let live = Live { egress: record.reach.egress(), credential: record.reach.credential(manifest)? };
+        let credential = record.reach.credential(manifest).await?;
+        let live = Live { egress: record.reach.egress(), credential };
         let recording = Recording { call, input, live };
         Ok(cassette::record(&loading, recording, &SystemClock, &SystemRandom).await?)
     })?;
