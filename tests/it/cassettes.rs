@@ -213,6 +213,33 @@ async fn bigquery_is_recorded_by_a_service_account_and_replays() {
 }
 
 #[tokio::test]
+async fn http_is_recorded_without_its_token_and_replays() {
+    use axum::{Json, Router, http::HeaderMap, routing::get};
+    let guarded = async |headers: HeaderMap| {
+        let known = headers.get("authorization").is_some_and(|it| it == &format!("Bearer {TOKEN}"));
+        let status = if known { axum::http::StatusCode::OK } else { axum::http::StatusCode::UNAUTHORIZED };
+        (status, Json(json!({ "id": 7, "total": "41.90" })))
+    };
+    let router = Router::new().route("/orders/7", get(guarded).post(guarded));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let recorder = Recorder::new(
+        component::http().await.unwrap(),
+        format!("api.example.com={base}"),
+        &json!({"parameters": {"hosts": "api.example.com"}, "secrets": {"token": TOKEN}}),
+    );
+    let got = recorder.record("get", Some(json!({"url": "https://api.example.com/orders/7"}))).await;
+    assert_eq!(got["exchanges"][0]["request"]["headers"]["authorization"], "Bearer {{secret:token}}");
+    assert_eq!(got["ends"]["output"]["body"]["id"], 7);
+    let order =
+        json!({"url": "https://api.example.com/orders/7", "method": "POST", "body": {"json": {"id": 7}}});
+    recorder.record("request_once", Some(order)).await;
+    recorder.holds("http").await;
+    server.abort();
+}
+
+#[tokio::test]
 async fn tokens_are_obtained_for_an_author_as_a_host_obtains_them() {
     // `tokens.example` replaces its refresh token at each use.
     let issuer = Issuer::start().await.unwrap();
@@ -254,6 +281,43 @@ async fn tokens_are_obtained_for_an_author_as_a_host_obtains_them() {
     assert!(refused.contains("no token for the connection of `tokens`"), "{refused}");
     for secret in [&private, &account] {
         assert!(!refused.contains(secret), "{refused}");
+    }
+}
+
+/// Every connector's, as `connectors/*/cassettes` has them: nothing is skipped, and nothing but what is there is replayed.
+#[tokio::test]
+async fn the_cassettes_that_are_kept_replay() {
+    for (app, component) in [
+        ("bigcommerce", component::bigcommerce().await.unwrap()),
+        ("bigquery", component::bigquery().await.unwrap()),
+        ("http", component::http().await.unwrap()),
+        ("hubspot", component::hubspot().await.unwrap()),
+        ("shopify", component::shopify().await.unwrap()),
+    ] {
+        let folder = workspace().join("connectors").join(app).join("cassettes");
+        let kept = scan::files(&folder).unwrap();
+        assert!(
+            kept.len() >= 2,
+            "{app} has {} cassettes; record them with TRUNNION_KEEP_CASSETTES=1",
+            kept.len()
+        );
+        let arguments =
+            ["test", component.to_str().unwrap(), "--cassettes", folder.to_str().unwrap(), "--json"];
+        let output = super::author::author(folder.as_path(), &arguments).await;
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let verdicts = report["verdicts"].as_array().cloned().unwrap_or_default();
+        for path in &kept {
+            let text = fs::read_to_string(path).unwrap();
+            // What the fakes' accounts are opened with, and how vendors' own tokens begin.
+            for hidden in ["canary", "cnry", "shpat", "ya29", "PRIVATE KEY", "client-secret-of-"] {
+                assert!(!text.contains(hidden), "{hidden} is in {}", path.display());
+            }
+        }
+        let replayed =
+            verdicts.iter().filter(|it| it["rule"] == "its cassettes replay" && it["outcome"] == "passed");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(replayed.count(), kept.len(), "{app}: {verdicts:#?} {said}");
+        assert!(output.status.success(), "{app}: {said}");
     }
 }
 

@@ -9,7 +9,7 @@ use axum::{
     Router,
     body::{Bytes, to_bytes},
     extract::{Request, State},
-    http::StatusCode,
+    http::{StatusCode, header::DATE},
     response::Response,
 };
 use futures_util::future::BoxFuture;
@@ -18,6 +18,9 @@ use trunnion_core::manifest::Manifest;
 use trunnion_sandbox::broker::Rewrite;
 
 use super::credential::Credential;
+
+/// The `Date` of answers that have none of their own.
+const AT_NO_TIME: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
 
 /// Bytes of a request that are taken; the broker's own limit is below.
 const MAX_BODY: usize = 32 << 20;
@@ -119,6 +122,11 @@ async fn answer(State(play): State<Arc<dyn Play>>, request: Request) -> Response
         Said::Silence => std::future::pending().await,
         Said::Answer { status, headers, body } => {
             let mut response = Response::builder().status(status);
+            // Without one the server would write the present moment, and a connector that hands headers on would answer
+            // otherwise each time.
+            if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(DATE.as_str())) {
+                response = response.header(DATE, AT_NO_TIME);
+            }
             for (name, value) in headers {
                 response = response.header(name, value);
             }
