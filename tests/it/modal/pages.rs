@@ -54,6 +54,22 @@ async fn pages_run_the_hosts_own_scripts_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn the_documents_page_is_for_everybody() {
+    let Some(mut stage) = Stage::set("the_documents_page_is_for_everybody").await else { return };
+    for (name, look) in [
+        ("docs-light", json!({})),
+        ("docs-dark", json!({ "dark": true })),
+        ("docs-phone", json!({ "width": 360, "height": 640 })),
+    ] {
+        let mut how = json!({ "url": format!("https://{}/docs", super::PUBLIC) });
+        how.as_object_mut().unwrap().extend(look.as_object().unwrap().clone());
+        assert_eq!(stage.act("visit", how).await["status"], 200);
+        stage.see("Lists the keys that sign users' tokens").await;
+        stage.look(name).await;
+    }
+}
+
+#[tokio::test]
 async fn what_the_modal_asks_for_is_its_users_alone() {
     let scenario = Scenario::start().await.unwrap();
     let (client, host) = (&scenario.client, &scenario.host);
