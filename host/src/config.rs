@@ -41,8 +41,8 @@ pub struct Config {
     /// Bytes of payloads that wait in memory; further ones wait in the store alone; of
     /// those above 64 KiB, a quarter of it waits in memory. Default: 4 MiB.
     pub max_kept_bytes: usize,
-    /// Bytes of payloads above 64 KiB that are worked on at once, as they are in memory: about ten times their JSON. One
-    /// user has no more of them than is left for others. Default: 16 MiB.
+    /// Bytes of payloads above 64 KiB that are worked on at once, as they are in memory: large ones as their JSON. One user
+    /// has no more of them than is left for others. Default: 2 MiB.
     pub max_working_bytes: usize,
     /// Seconds that a request's caller waits for the answer before it is told where to find it. Default: 30.
     pub request_wait_secs: u64,
@@ -93,7 +93,7 @@ impl Default for Config {
             max_waiting_bytes: 4 << 30,
             max_waiting_bytes_per_user: 1 << 30,
             max_kept_bytes: 4 << 20,
-            max_working_bytes: 16 << 20,
+            max_working_bytes: 2 << 20,
             request_wait_secs: 30,
             attention_wait_ms: 7 * 24 * 3_600_000,
             webhook_check_secs: 4 * 3600,

@@ -19,6 +19,7 @@ use trunnion_core::{
     definition::{Definition, StepKind},
     id::{Id, UserId},
     machine::{Outcome, Status, idempotency_key},
+    payload::Part,
     records::{BatchRule, Connection, EventType, LiveRun, Notice, NoticeOrigin, Outlet, StreamDestination},
     release::Release,
     scope::Scope,
@@ -149,7 +150,7 @@ impl Outbox {
         scope: &Scope,
         user: UserId,
         (to, rule): (&StreamDestination, BatchRule),
-        body: &Value,
+        body: Part<'_>,
     ) -> Item {
         let id = {
             let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);

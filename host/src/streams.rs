@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use trunnion_core::{
     call::CallError,
     javascript::Written,
+    payload::Part,
     records::{Signature, StreamDestination},
     scope::Scope,
 };
@@ -117,7 +118,7 @@ impl Streams {
         scope: &Scope,
         name: &str,
         key: &str,
-        body: &Value,
+        body: Part<'_>,
         origin: Origin<'_>,
     ) -> Result<Taken> {
         let Some(known) = self.known(scope, name).await? else {
@@ -135,7 +136,7 @@ impl Streams {
         scope: &Scope,
         name: &str,
         key: &str,
-        body: &Value,
+        body: Part<'_>,
         origin: Option<Origin<'_>>,
     ) -> Result<Sent> {
         match self.known(scope, name).await? {
@@ -153,7 +154,7 @@ impl Streams {
         scope: &Scope,
         known: &Known,
         key: &str,
-        body: &Value,
+        body: Part<'_>,
         origin: Option<Origin<'_>>,
     ) -> Result<Sent> {
         let destination = &known.record;
@@ -175,7 +176,7 @@ impl Streams {
     }
 
     /// Sends `body` there, once; `what` names it in messages.
-    pub async fn post(&self, what: &str, to: Destination<'_>, key: &str, body: &Value) -> Result<Sent> {
+    pub async fn post(&self, what: &str, to: Destination<'_>, key: &str, body: Part<'_>) -> Result<Sent> {
         self.post_by(None, what, to, key, body).await
     }
 
@@ -186,7 +187,7 @@ impl Streams {
         what: &str,
         to: Destination<'_>,
         key: &str,
-        body: &Value,
+        body: Part<'_>,
     ) -> Result<Sent> {
         let payload = text_of(body, to.signatures);
         let headers = self.signed(to, key, &payload).await?;

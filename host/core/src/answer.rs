@@ -77,9 +77,10 @@ impl Answer {
     pub fn of_end(state: &RunState) -> Option<Self> {
         let Status::Ended { outcome, .. } = &state.status else { return None };
         let (status, body) = match outcome {
-            Outcome::Succeeded => {
-                (200, state.results.last().map_or(Value::Null, |result| result.output.clone()))
-            }
+            Outcome::Succeeded => (
+                200,
+                state.results.last().map_or(Value::Null, |result| result.output.to_value().into_owned()),
+            ),
             Outcome::Filtered { .. } => (204, Value::Null),
             Outcome::Failed { step, error, .. } => {
                 (500, json!({ "message": format!("step `{step}` failed: {error}") }))
@@ -113,7 +114,7 @@ fn header(name: &str, value: &Value) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{call::CallError, clock::Timestamp, machine::StepResult};
+    use crate::{call::CallError, clock::Timestamp, machine::StepResult, payload::Payload};
 
     fn state(outcome: Option<Outcome>, outputs: &[Value]) -> RunState {
         let mut state = RunState::queued(Timestamp::ZERO);
@@ -124,8 +125,8 @@ mod tests {
                 started_at: Timestamp::ZERO,
                 ended_at: Timestamp::ZERO,
                 attempts: 1,
-                input: Value::Null,
-                output: output.clone(),
+                input: Payload::NULL,
+                output: output.clone().into(),
                 error: None,
             })
             .collect();

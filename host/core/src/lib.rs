@@ -19,6 +19,7 @@ pub mod limit;
 pub mod machine;
 pub mod manifest;
 pub mod mapping;
+pub mod payload;
 pub mod polling;
 pub mod problem;
 pub mod records;

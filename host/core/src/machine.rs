@@ -13,9 +13,9 @@ mod state;
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::{call::CallError, clock::Timestamp, manifest::Repeat};
+use crate::{call::CallError, clock::Timestamp, manifest::Repeat, payload::Payload};
 
 pub use self::{
     again::{cancel, mended, redrive},
@@ -52,18 +52,18 @@ pub enum Event {
         /// When this attempt began.
         started_at: Timestamp,
         /// What it was given.
-        input: Value,
+        input: Payload,
         /// What it gave.
-        output: Value,
+        output: Payload,
     },
     /// The step was performed, and nothing is left for those behind it: the run goes on where its rule's `otherwise` says.
     Sufficed {
         /// When this attempt began.
         started_at: Timestamp,
         /// What it was given.
-        input: Value,
+        input: Payload,
         /// What it gave.
-        output: Value,
+        output: Payload,
     },
     /// A filter's condition did not hold.
     Filtered,
@@ -82,7 +82,7 @@ pub enum Event {
         /// When this attempt began.
         started_at: Timestamp,
         /// What it was given, where mapping got that far.
-        input: Value,
+        input: Payload,
         /// With what.
         error: CallError,
         /// Chance for the retry's delay.
@@ -111,7 +111,7 @@ pub struct Refused {
     /// When it was begun.
     pub started_at: Timestamp,
     /// What it was given.
-    pub input: Value,
+    pub input: Payload,
     /// With what it was refused.
     pub error: CallError,
 }
@@ -282,7 +282,7 @@ fn leased(
             let error = CallError::Uncertain { message: message.to_owned() };
             // Going on after an error means that the next step is performed under this lease.
             state.status = Status::Leased { lease, begun: Begun::No };
-            let attempt = Attempt { started_at: now, input: Value::Null, error };
+            let attempt = Attempt { started_at: now, input: Payload::NULL, error };
             return give_up(state, rules, rule, attempt, Some(message.to_owned()), now);
         }
         Some(Repeat::Lookup) => (Next::Reconcile(state.step), Begun::Maybe),
@@ -314,7 +314,7 @@ fn done(
     mut state: RunState,
     rules: &[StepRule],
     rule: &StepRule,
-    (started_at, input, output): (Timestamp, Value, Value),
+    (started_at, input, output): (Timestamp, Payload, Payload),
     to: usize,
     now: Timestamp,
 ) -> Decision {
@@ -358,7 +358,7 @@ fn advance(mut state: RunState, rules: &[StepRule], act: Act, to: usize, now: Ti
 /// An attempt that failed.
 struct Attempt {
     started_at: Timestamp,
-    input: Value,
+    input: Payload,
     error: CallError,
 }
 
@@ -414,8 +414,10 @@ fn give_up(
 ) -> Decision {
     let Attempt { started_at, input, error } = attempt;
     let output = match rule.on_error {
-        OnError::Continue => json!({ "error": { "kind": error.kind(), "message": error.to_string() } }),
-        OnError::Fail => Value::Null,
+        OnError::Continue => {
+            json!({ "error": { "kind": error.kind(), "message": error.to_string() } }).into()
+        }
+        OnError::Fail => Payload::NULL,
     };
     state.results.push(StepResult {
         id: rule.id.clone(),

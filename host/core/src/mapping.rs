@@ -27,6 +27,7 @@ use crate::{
     definition::ValueMap,
     id::{RunId, UserId},
     machine::StepResult,
+    payload::{Part, Payload},
     problem::Problem,
 };
 
@@ -91,17 +92,27 @@ impl<'a> Results<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Environment<'a> {
     /// `trigger`: the event's payload.
-    pub trigger: &'a Value,
+    pub trigger: Part<'a>,
     /// `steps.<id>`: the output of each finished step.
     pub steps: Results<'a>,
     /// `item` and `index` inside a `for_each`.
-    pub item: Option<(&'a Value, usize)>,
+    pub item: Option<(Part<'a>, usize)>,
     /// `config`: the installation's field values.
     pub config: &'a BTreeMap<String, Value>,
     /// `user`.
     pub user: UserNames<'a>,
     /// `run.id`.
     pub run: RunId,
+}
+
+impl Environment<'_> {
+    /// Whether anything here is kept as its text.
+    fn has_texts(&self) -> bool {
+        let is_text = |part: Part<'_>| matches!(part, Part::Text(_));
+        let item = self.item.is_some_and(|(item, _)| is_text(item));
+        item || is_text(self.trigger)
+            || self.steps.all().into_iter().any(|result| is_text(result.output.whole()))
+    }
 }
 
 /// Why a template gave nothing.
@@ -132,19 +143,28 @@ impl Template {
 
     /// The JSON it gives. The error's `at` points to the field of the result that could not be made.
     pub fn render(&self, environment: &Environment<'_>) -> Result<Value, MappingError> {
-        let scope = Scope::new(environment);
-        // The pointer is only put together on the way out of a failure: rendering pays nothing for it.
-        render(&self.root, &scope).map_err(|Failure { mut path, message }| {
-            path.reverse();
-            let at = path.iter().map(|part| format!("/{}", escape(part))).collect();
-            MappingError { at, message }
-        })
+        Ok(render(&self.root, &Scope::new(environment))?)
+    }
+
+    /// The same as JSON text. What is large is handed through without being parsed.
+    pub fn write(&self, environment: &Environment<'_>) -> Result<String, MappingError> {
+        let mut text = Vec::new();
+        write(&self.root, &Scope::new(environment), &mut text)?;
+        String::from_utf8(text).map_err(|error| Failure::from(error.to_string()).into())
+    }
+
+    /// The same as a payload.
+    pub fn payload(&self, environment: &Environment<'_>) -> Result<Payload, MappingError> {
+        if !environment.has_texts() {
+            return self.render(environment).map(Payload::from);
+        }
+        Payload::written(self.write(environment)?).map_err(|error| Failure::from(error.to_string()).into())
     }
 
     /// The very value that it gives, where it is nothing but a path to one: what is large need not be copied to be looked
     /// at. Not for `user` and `run`.
     #[must_use]
-    pub fn found<'a>(&self, environment: &Environment<'a>) -> Option<&'a Value> {
+    pub fn found<'a>(&self, environment: &Environment<'a>) -> Option<Part<'a>> {
         match &self.root {
             Node::Expression(expression) => {
                 let (root, segments) = expression.path()?;
@@ -224,20 +244,26 @@ impl From<String> for Failure {
     }
 }
 
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::from(error.to_string())
+    }
+}
+
+impl From<Failure> for MappingError {
+    /// The pointer is only put together here: rendering that goes well pays nothing for it.
+    fn from(Failure { mut path, message }: Failure) -> Self {
+        path.reverse();
+        let at = path.iter().map(|part| format!("/{}", escape(part))).collect();
+        Self { at, message }
+    }
+}
+
 fn render(node: &Node, scope: &Scope<'_>) -> Result<Value, Failure> {
     match node {
         Node::Constant(value) => Ok(value.clone()),
         Node::Expression(expression) => Ok(expression.value(scope)?),
-        Node::Text(pieces) => {
-            let mut text = String::new();
-            for piece in pieces {
-                match piece {
-                    Piece::Literal(literal) => text.push_str(literal),
-                    Piece::Expression(expression) => expression.write(scope, &mut text)?,
-                }
-            }
-            Ok(Value::String(text))
-        }
+        Node::Text(pieces) => Ok(Value::String(text(pieces, scope)?)),
         Node::Map { name, map, of } => {
             let value = render(of, scope)?;
             Ok(mapped(name, map, &value)?)
@@ -256,6 +282,50 @@ fn render(node: &Node, scope: &Scope<'_>) -> Result<Value, Failure> {
             Ok(Value::Object(object))
         }
     }
+}
+
+/// As [`render`], as JSON text.
+fn write(node: &Node, scope: &Scope<'_>, out: &mut Vec<u8>) -> Result<(), Failure> {
+    match node {
+        Node::Constant(value) => serde_json::to_writer(out, value)?,
+        Node::Expression(expression) => expression.write_json(scope, out)?,
+        Node::Text(pieces) => serde_json::to_writer(out, &text(pieces, scope)?)?,
+        Node::Map { .. } => serde_json::to_writer(out, &render(node, scope)?)?,
+        Node::Array(items) => {
+            out.push(b'[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                write(item, scope, out).map_err(|failure| failure.inside(index))?;
+            }
+            out.push(b']');
+        }
+        Node::Object(members) => {
+            out.push(b'{');
+            for (index, (name, member)) in members.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                serde_json::to_writer(&mut *out, name)?;
+                out.push(b':');
+                write(member, scope, out).map_err(|failure| failure.inside(name))?;
+            }
+            out.push(b'}');
+        }
+    }
+    Ok(())
+}
+
+fn text(pieces: &[Piece], scope: &Scope<'_>) -> Result<String, Failure> {
+    let mut text = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Literal(literal) => text.push_str(literal),
+            Piece::Expression(expression) => expression.write(scope, &mut text)?,
+        }
+    }
+    Ok(text)
 }
 
 fn mapped(name: &str, map: &ValueMap, value: &Value) -> Result<Value, String> {

@@ -32,6 +32,7 @@ use crate::{
         IntegrationId, RunId, SubscriptionId, UserId, WorkflowId, WorkspaceId,
     },
     machine::{Lease, RunState, Waits},
+    payload::Payload,
     schedule::Timing,
     scope::Scope,
 };
@@ -566,7 +567,7 @@ pub struct LiveRun {
     /// Where the event came from.
     pub source: EventSource,
     /// The event's payload: `trigger` in mappings.
-    pub trigger: Value,
+    pub trigger: Payload,
     /// Whose run it is.
     pub user: UserId,
     /// The installation.

@@ -15,7 +15,6 @@ mod program;
 
 use std::sync::Arc;
 
-use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::{
@@ -148,7 +147,7 @@ impl Release {
     #[must_use]
     pub fn routed_to(state: &RunState) -> Option<RunId> {
         let last = state.results.last().filter(|result| result.id == ROUTED && result.error.is_none())?;
-        last.output.get("run")?.as_str()?.parse().ok()
+        last.output.get("run")?.to_value().as_str()?.parse().ok()
     }
 
     /// What whoever waits for a run is answered: what a `respond` step gave, else what the run came to; `None`
@@ -168,7 +167,7 @@ impl Program {
             steps.into_iter().any(|step| step.id == id && matches!(step.kind, CompiledKind::Respond { .. }))
         };
         let given = state.results.iter().find(|result| result.error.is_none() && responds(&result.id));
-        let given = given.and_then(|result| Answer::deserialize(&result.output).ok());
+        let given = given.and_then(|result| result.output.whole().read().ok());
         given.or_else(|| Answer::of_end(state))
     }
 }

@@ -10,6 +10,7 @@ use trunnion_core::{
     call::CallError,
     id::Id,
     limit::{Asking, Turn},
+    payload::Part,
     records::{DeadLetter, DeadWork, Notice, NoticeOrigin, Outlet},
     retry::RetryPolicy,
     scope::Scope,
@@ -104,7 +105,8 @@ impl Postman {
             let NoticeOrigin { workflow, run, event } = origin;
             Origin { workflow: *workflow, user, run: *run, event, companions: Companions::Always }
         });
-        let sent = self.streams.send(scope, stream, &id.to_string(), &notice.body, origin).await?;
+        let sent =
+            self.streams.send(scope, stream, &id.to_string(), Part::Parsed(&notice.body), origin).await?;
         let of = Limited::Destination(*scope, stream.clone());
         let error = sent.result.as_ref().err();
         self.context.limits.told(&of, &UNDECLARED, &[], error, self.context.now());

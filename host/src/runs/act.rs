@@ -16,6 +16,7 @@ use trunnion_core::{
     clock::Timestamp,
     machine::{RunState, idempotency_key},
     mapping::{Condition, Environment, MappingError, Results, UserNames},
+    payload::{List, Part, Payload},
     records::{LiveRun, LogLevel, LogLine, User},
     release::{self, CompiledKind, Items, Program},
     scope::Scope,
@@ -23,7 +24,7 @@ use trunnion_core::{
 use trunnion_store::tables::Users;
 
 pub use self::batch::Group;
-pub(super) use self::batch::{Sent, groups, size_of};
+pub(super) use self::batch::{Sent, groups};
 use self::vendor::{Asked, Whom, line_of};
 pub(crate) use self::wait::UNDECLARED;
 pub use self::wait::Wait;
@@ -68,7 +69,7 @@ pub enum Doing {
 #[derive(Debug)]
 pub struct Performed {
     /// What the step was given, after mapping; null where mapping failed.
-    pub input: Value,
+    pub input: Payload,
     /// What came of it.
     pub result: Result<Effect, CallError>,
     /// What people read about it.
@@ -81,9 +82,9 @@ pub struct Performed {
 #[derive(Debug)]
 pub enum Effect {
     /// This output.
-    Output(Value),
+    Output(Payload),
     /// This output, which leaves nothing for the step behind it.
-    Sufficed(Value),
+    Sufficed(Payload),
     /// A condition that did not hold.
     Filtered,
     /// Whether a guard holds.
@@ -91,7 +92,7 @@ pub enum Effect {
     /// A time to wait for.
     Parked(Timestamp),
     /// A list, for each of whose items something is to be done.
-    Items(Vec<Value>),
+    Items(Payload),
     /// As [`Effect::Items`], where the list stands in the run as it is: `Place::list` shows it. It may be large, so it is
     /// not copied.
     ItemsInPlace,
@@ -117,7 +118,7 @@ pub struct Place<'a> {
     /// The results around the `for_each`.
     pub outer: Option<&'a Results<'a>>,
     /// The item and its index.
-    pub item: Option<(&'a Value, usize)>,
+    pub item: Option<(Part<'a>, usize)>,
     /// The items that are sent together, where they are.
     pub group: Option<Group<'a>>,
     /// What leads here from the run: empty, or as in `each[3].`
@@ -135,7 +136,7 @@ impl<'a> Place<'a> {
     /// What templates are rendered with here.
     pub(super) fn environment(&self, user: UserNames<'a>) -> Environment<'a> {
         Environment {
-            trigger: &self.run.trigger,
+            trigger: self.run.trigger.whole(),
             steps: self.results(),
             item: self.item,
             config: &self.run.config,
@@ -145,7 +146,7 @@ impl<'a> Place<'a> {
     }
 
     /// The list that a loop goes through, where it stands in the run as it is.
-    pub(super) fn list(&self, step: usize) -> Option<&'a [Value]> {
+    pub(super) fn list(&self, step: usize) -> Option<List<'a>> {
         let CompiledKind::ForEach { items, .. } = &self.program.steps.get(step)?.kind else { return None };
         let found = match items {
             Items::Given(items) => {
@@ -156,7 +157,7 @@ impl<'a> Place<'a> {
             Items::OfPage => self.state.results.last()?.output.get("items")?,
             Items::Refused => self.state.results.last()?.output.get("refused")?,
         };
-        found.as_array().map(Vec::as_slice)
+        found.list()
     }
 
     /// The key that stays the same over every attempt at this step for this item.
@@ -166,13 +167,13 @@ impl<'a> Place<'a> {
 }
 
 impl Performed {
-    const fn early(input: Value, error: CallError) -> Self {
+    const fn early(input: Payload, error: CallError) -> Self {
         Self { input, result: Err(error), log: Vec::new(), leaving: Leaving::none() }
     }
 
     const fn in_place() -> Self {
         Self {
-            input: Value::Null,
+            input: Payload::NULL,
             result: Ok(Effect::ItemsInPlace),
             log: Vec::new(),
             leaving: Leaving::none(),
@@ -180,14 +181,14 @@ impl Performed {
     }
 
     /// It waits for its batch: the run goes on, whatever becomes of the batch.
-    fn gathered(input: Value, item: Item, at: Timestamp) -> Self {
+    fn gathered(input: Payload, item: Item, at: Timestamp) -> Self {
         let message = format!("put into a batch of stream `{}`", item.stream);
         let log = vec![LogLine { at, step: None, level: LogLevel::Info, message }];
-        let output = json!({ "batched": true, "item": item.id });
+        let output = json!({ "batched": true, "item": item.id }).into();
         Self { input, result: Ok(Effect::Output(output)), log, leaving: Leaving::item(item) }
     }
 
-    const fn held(input: Value, wait: Wait) -> Self {
+    const fn held(input: Payload, wait: Wait) -> Self {
         Self { input, result: Ok(Effect::Held(wait)), log: Vec::new(), leaving: Leaving::none() }
     }
 
@@ -197,7 +198,7 @@ impl Performed {
         effect: impl FnOnce(T) -> Result<Effect, CallError>,
     ) -> Self {
         let result = rendered.map_err(unmapped).and_then(effect);
-        Self { input: Value::Null, result, log: Vec::new(), leaving: Leaving::none() }
+        Self { input: Payload::NULL, result, log: Vec::new(), leaving: Leaving::none() }
     }
 }
 
@@ -215,15 +216,21 @@ impl Actor {
     }
 
     /// Performs the step of index `step`, or asks what became of an uncertain attempt at it. Only actions can be
-    /// asked about; what else there is may be performed again.
-    pub async fn act(&self, place: Place<'_>, step: usize, doing: Doing) -> Result<Performed> {
+    /// asked about; what else there is may be performed again. `in_place` is what [`Place::list`] gives for it.
+    pub async fn act(
+        &self,
+        place: Place<'_>,
+        step: usize,
+        doing: Doing,
+        in_place: Option<&List<'_>>,
+    ) -> Result<Performed> {
         let Place { scope, run, .. } = place;
         let Some(user) = self.context.store.recall::<Users>(scope, &run.user).await? else {
-            return Ok(Performed::early(Value::Null, user_gone(run)));
+            return Ok(Performed::early(Payload::NULL, user_gone(run)));
         };
         let User { id, username, full_name, .. } = &*user.record;
         let user = UserNames { id: *id, username, full_name: full_name.as_deref() };
-        self.act_for(user, place, step, doing).await
+        self.act_for(user, place, step, doing, in_place).await
     }
 
     /// As [`Actor::act`], for whom mappings call `user`.
@@ -233,17 +240,17 @@ impl Actor {
         place: Place<'_>,
         step: usize,
         doing: Doing,
+        in_place: Option<&List<'_>>,
     ) -> Result<Performed> {
         let Place { scope, run, .. } = place;
-        let in_place = place.list(step);
         let Some(step) = place.program.steps.get(step) else {
-            return Ok(Performed::early(Value::Null, no_step(run, step)));
+            return Ok(Performed::early(Payload::NULL, no_step(run, step)));
         };
         let environment = place.environment(user);
         match &step.kind {
             CompiledKind::Filter { condition } => {
                 Ok(Performed::rendered(condition.holds(&environment), |holds| {
-                    Ok(if holds { Effect::Output(Value::Bool(true)) } else { Effect::Filtered })
+                    Ok(if holds { Effect::Output(Value::Bool(true).into()) } else { Effect::Filtered })
                 }))
             }
             CompiledKind::Guard { way, conditions } => {
@@ -252,16 +259,16 @@ impl Actor {
                 }))
             }
             CompiledKind::Set { value } => {
-                Ok(Performed::rendered(value.render(&environment), |value| Ok(Effect::Output(value))))
+                Ok(Performed::rendered(value.payload(&environment), |value| Ok(Effect::Output(value))))
             }
             CompiledKind::Delay { seconds } => {
                 let now = self.context.now();
                 // What it computed when it began to wait holds, whatever it would compute now.
                 if let Some(until) = place.state.parked {
                     let effect =
-                        if until <= now { Effect::Output(Value::Null) } else { Effect::Parked(until) };
+                        if until <= now { Effect::Output(Payload::NULL) } else { Effect::Parked(until) };
                     return Ok(Performed {
-                        input: Value::Null,
+                        input: Payload::NULL,
                         result: Ok(effect),
                         log: Vec::new(),
                         leaving: Leaving::none(),
@@ -273,14 +280,14 @@ impl Actor {
                 let called = Called { workflow: *workflow, step: &step.id };
                 if let Some(result) = self.calls.became(&place, called).await? {
                     return Ok(Performed {
-                        input: Value::Null,
+                        input: Payload::NULL,
                         result,
                         log: Vec::new(),
                         leaving: Leaving::none(),
                     });
                 }
-                match input.render(&environment) {
-                    Err(error) => Ok(Performed::early(Value::Null, unmapped(error))),
+                match input.payload(&environment) {
+                    Err(error) => Ok(Performed::early(Payload::NULL, unmapped(error))),
                     Ok(input) => {
                         let result = self.calls.begin(&place, called, input.clone()).await?;
                         Ok(Performed { input, result, log: Vec::new(), leaving: Leaving::none() })
@@ -292,15 +299,15 @@ impl Actor {
                 if in_place.is_some_and(|items| items.len() <= most) {
                     return Ok(Performed::in_place());
                 }
-                Ok(Performed::rendered(items.render(&environment), |items| listed(items, most, &step.id)))
+                Ok(Performed::rendered(items.payload(&environment), |items| listed(items, most, &step.id)))
             }
             CompiledKind::ForEach { items: Items::OfPage | Items::Refused, .. } => Ok(match in_place {
                 Some(_) => Performed::in_place(),
-                None => Performed::rendered(Ok(Vec::new()), |none| Ok(Effect::Items(none))),
+                None => Performed::rendered(Ok(json!([])), |none| Ok(Effect::Items(none.into()))),
             }),
             CompiledKind::Route => {
                 let result = self.routes.route(&place).await?;
-                Ok(Performed { input: Value::Null, result, log: Vec::new(), leaving: Leaving::none() })
+                Ok(Performed { input: Payload::NULL, result, log: Vec::new(), leaving: Leaving::none() })
             }
             CompiledKind::Respond { answer } => {
                 let parts = || {
@@ -317,8 +324,8 @@ impl Actor {
                 };
                 Ok(Performed::rendered(parts(), |(status, headers, body)| answered(&status, &headers, body)))
             }
-            CompiledKind::Stream { destination, body, event } => match body.render(&environment) {
-                Err(error) => Ok(Performed::early(Value::Null, unmapped(error))),
+            CompiledKind::Stream { destination, body, event } => match body.payload(&environment) {
+                Err(error) => Ok(Performed::early(Payload::NULL, unmapped(error))),
                 Ok(body) => {
                     let limits = (Limited::Destination(*scope, destination.clone()), UNDECLARED.as_slice());
                     if let Some(wait) = self.wait_at_limit(&place, &limits) {
@@ -328,7 +335,8 @@ impl Actor {
                     let companions = Companions::WithAlloy;
                     let origin =
                         Origin { workflow: run.workflow, user: run.user, run: run.id, event, companions };
-                    let sent = match self.streams.take(scope, destination, &key, &body, origin).await? {
+                    let sent = match self.streams.take(scope, destination, &key, body.whole(), origin).await?
+                    {
                         Taken::Sent(sent) => sent,
                         Taken::Gathered(item) => {
                             return Ok(Performed::gathered(body, item, self.context.now()));
@@ -336,14 +344,15 @@ impl Actor {
                     };
                     let now = self.context.now();
                     let log = sent.exchange.iter().map(|exchange| line_of(exchange, now)).collect();
-                    let result = self.limited(&limits, &[], sent.result.map(Effect::Output));
+                    let result =
+                        self.limited(&limits, &[], sent.result.map(|said| Effect::Output(said.into())));
                     Ok(Performed { input: body, result, log, leaving: Leaving::none() })
                 }
             },
-            CompiledKind::Action { app, action, connection, input } => match input.render(&environment) {
-                Err(error) => Ok(Performed::early(Value::Null, unmapped(error))),
+            CompiledKind::Action { app, action, connection, input } => match input.payload(&environment) {
+                Err(error) => Ok(Performed::early(Payload::NULL, unmapped(error))),
                 Ok(input) => {
-                    let text = input.to_string();
+                    let text = input.to_text();
                     let asked = match doing {
                         Doing::Perform => Asked::Run(&text),
                         Doing::Reconcile => Asked::Reconcile(&text),
@@ -354,15 +363,15 @@ impl Actor {
                 }
             },
             CompiledKind::Pages { .. } => Ok(Performed {
-                input: Value::Null,
+                input: Payload::NULL,
                 result: Ok(Effect::Pages),
                 log: Vec::new(),
                 leaving: Leaving::none(),
             }),
-            CompiledKind::Page { target, input } => match input.render(&environment) {
-                Err(error) => Ok(Performed::early(Value::Null, unmapped(error))),
+            CompiledKind::Page { target, input } => match input.payload(&environment) {
+                Err(error) => Ok(Performed::early(Payload::NULL, unmapped(error))),
                 Ok(input) => {
-                    let text = input.to_string();
+                    let text = input.to_text();
                     let asked = Asked::Page(&text);
                     let (result, log) = self.ask(&place, &step.id, Whom::from(target), asked).await?;
                     Ok(Performed { input, result, log, leaving: Leaving::none() })
@@ -402,15 +411,14 @@ fn delayed(seconds: &Value, now: Timestamp) -> Result<Effect, CallError> {
     Ok(Effect::Parked(now + delay))
 }
 
-fn listed(items: Value, most: usize, step: &str) -> Result<Effect, CallError> {
+fn listed(items: Payload, most: usize, step: &str) -> Result<Effect, CallError> {
     let wrong = |message: String| CallError::InvalidInput { field: "/items".to_owned(), message };
-    match items {
-        Value::Array(items) if items.len() > most => Err(wrong(format!(
-            "`{step}` was given {} items, at most {most} are allowed; divide the list, or filter it first",
-            items.len()
+    match items.whole().list().map(|items| items.len()) {
+        Some(count) if count > most => Err(wrong(format!(
+            "`{step}` was given {count} items, at most {most} are allowed; divide the list, or filter it first"
         ))),
-        Value::Array(items) => Ok(Effect::Items(items)),
-        other => Err(wrong(format!("`{step}` takes a list; it was given {}", kind_of(&other)))),
+        Some(_) => Ok(Effect::Items(items)),
+        None => Err(wrong(format!("`{step}` takes a list; it was given {}", kind_of(&items.to_value())))),
     }
 }
 
@@ -418,7 +426,7 @@ fn answered(status: &Value, headers: &Value, body: Value) -> Result<Effect, Call
     let wrong = |field: String, message: String| CallError::InvalidInput { field, message };
     let answer = answer::Answer::compose(status, headers, body)
         .map_err(|refused| wrong(refused.at, refused.message))?;
-    let output = serde_json::to_value(answer).map_err(|error| wrong(String::new(), error.to_string()))?;
+    let output = Payload::of(&answer).map_err(|error| wrong(String::new(), error.to_string()))?;
     Ok(Effect::Output(output))
 }
 

@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
 use trunnion_core::{
     call::CallError,
     id::{RunId, WorkflowId},
     machine::{MAX_CALL_DEPTH, Outcome, RunState, Status, UNTIL_WOKEN, called_run},
+    payload::Payload,
     records::{EventSource, LiveRun},
     release::{CompiledKind, Program},
     scope::Scope,
@@ -83,7 +83,7 @@ impl Calls {
         &self,
         place: &Place<'_>,
         called: Called<'_>,
-        input: Value,
+        input: Payload,
     ) -> Result<Result<Effect, CallError>> {
         let Place { scope, run, .. } = *place;
         let Called { workflow, step } = called;
@@ -128,7 +128,7 @@ impl Calls {
         Ok(match outcome {
             Outcome::Succeeded | Outcome::Filtered { .. } => {
                 let answer = self.releases.of_run(scope, run).await?.answer(&run.state);
-                Ok(Effect::Output(answer.map(|answer| answer.body).unwrap_or_default()))
+                Ok(Effect::Output(answer.map(|answer| answer.body).unwrap_or_default().into()))
             }
             Outcome::Failed { step, error, .. } => {
                 let message = format!(

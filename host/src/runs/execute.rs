@@ -9,6 +9,7 @@ use trunnion_core::{
     clock::Timestamp,
     id::{RunId, UserId},
     machine::{self, Decision, Event, Journal, Next, Outcome, Refused, RunState, Status, UNTIL_WOKEN, Waits},
+    payload::List,
     records::{DeadLetter, DeadWork, EventSource, HeldKey, LiveRun, LogLevel, LogLine},
     release::{CompiledKind, Release},
     scope::Scope,
@@ -341,7 +342,9 @@ impl Executor {
         log: &mut Vec<LogLine>,
     ) -> Result<Acted> {
         let id = place.program.rules.get(step).map(|rule| rule.id.clone());
-        let Performed { input, result, log: lines, leaving } = self.actor.act(place, step, doing).await?;
+        let in_place = place.list(step);
+        let performed = self.actor.act(place, step, doing, in_place.as_ref()).await?;
+        let Performed { input, result, log: lines, leaving } = performed;
         log.extend(lines.into_iter().map(|line| LogLine { step: id.clone(), ..line }));
         let event = match result {
             Ok(Effect::Output(output)) => Event::Done { started_at, input, output },
@@ -362,9 +365,12 @@ impl Executor {
                 Event::Held { until, waits, refused }
             }
             Ok(Effect::Pages) => return self.pages(place, step, started_at, log).await,
-            Ok(Effect::Items(items)) => return self.items(place, step, &items, started_at, log).await,
+            Ok(Effect::Items(items)) => {
+                let items = items.whole().list().unwrap_or(List::Parsed(&[]));
+                return self.items(place, step, items, started_at, log).await;
+            }
             Ok(Effect::ItemsInPlace) => {
-                let items = place.list(step).unwrap_or_default();
+                let items = in_place.unwrap_or(List::Parsed(&[]));
                 return self.items(place, step, items, started_at, log).await;
             }
             Err(error) => {

@@ -12,7 +12,6 @@ pub(super) mod told;
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use serde_json::Value;
 use trunnion_core::{
     call::CallError,
     clock::Timestamp,
@@ -22,6 +21,7 @@ use trunnion_core::{
         Waits,
     },
     manifest::Repeat,
+    payload::{List, Part, Payload},
     records::{LiveItem, LogLevel, LogLine, PageMark},
     release::{CompiledKind, Items, Program},
     scope::Scope,
@@ -77,7 +77,7 @@ struct Driven {
 struct Start<'a> {
     index: usize,
     /// `item` and `index` inside it.
-    item: Option<(&'a Value, usize)>,
+    item: Option<(Part<'a>, usize)>,
     group: Option<Group<'a>>,
     page: Option<PageMark>,
     /// As it was stored, where it was.
@@ -128,7 +128,7 @@ impl Executor {
         &'a self,
         place: Place<'a>,
         step: usize,
-        items: &'a [Value],
+        items: List<'a>,
         started_at: Timestamp,
         log: &'a mut Vec<LogLine>,
     ) -> BoxFuture<'a, Result<Acted>> {
@@ -139,7 +139,7 @@ impl Executor {
         &self,
         place: Place<'_>,
         step: usize,
-        items: &[Value],
+        items: List<'_>,
         started_at: Timestamp,
         log: &mut Vec<LogLine>,
     ) -> Result<Acted> {
@@ -150,7 +150,7 @@ impl Executor {
         let CompiledKind::ForEach { items: given, group, concurrency, body } = &compiled.kind else {
             return Err(Error::Internal(format!("step `{}` is no `for_each`", compiled.id)));
         };
-        let groups = group.map(|most| groups(items, most));
+        let groups = group.map(|most| groups(&items, most));
         let count = groups.as_ref().map_or(items.len(), Vec::len);
         let path = format!("{}{}", place.path, compiled.id);
         let mut known = self.known(&place, &path).await?;
@@ -248,9 +248,9 @@ impl Executor {
         log: &mut Vec<LogLine>,
     ) -> Event {
         let failure = told.failure().filter(|_| on_error == OnError::Fail);
-        let output = told.output;
+        let output = told.output.into();
         let Some(error) = failure else {
-            return Event::Done { started_at, input: Value::Null, output };
+            return Event::Done { started_at, input: Payload::NULL, output };
         };
         if let CallError::Other { message, .. } = &error {
             log.push(self.line(Some(id.to_owned()), LogLevel::Error, message.clone()));
@@ -396,7 +396,7 @@ fn parked(items: &[Driven], until: Timestamp, started_at: Timestamp) -> Event {
     match for_connection {
         None => Event::Parked { until },
         Some((waits, error)) => {
-            let refused = error.map(|error| Refused { started_at, input: Value::Null, error });
+            let refused = error.map(|error| Refused { started_at, input: Payload::NULL, error });
             Event::Held { until, waits, refused }
         }
     }

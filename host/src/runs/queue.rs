@@ -21,12 +21,12 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
 use tokio::sync::Notify;
 use trunnion_core::{
     clock::{Clock, Timestamp},
     id::{Id, RunId, UserId},
     machine::{LEASE, Lease, Status},
+    payload::Part,
     records::Delivery,
     scope::Scope,
 };
@@ -47,7 +47,7 @@ use self::{
     hold::Holding,
     lines::{Lines, Waiter},
     timers::Timers,
-    work::{Item, weight, weight_of_delivery},
+    work::{Item, weight_of_delivery},
 };
 use super::execute::Held;
 use crate::error::{Error, Result};
@@ -195,8 +195,8 @@ impl Queue {
     /// As [`Queue::keeps`], for a run of this event. Large payloads have a part of the room, so that a few of them do not
     /// take it from all others.
     #[must_use]
-    pub fn keeps_run(&self, scope: &Scope, user: UserId, trigger: &Value) -> bool {
-        let room = if weight(trigger) < HEAVY { self.kept_bytes } else { self.kept_bytes / LARGE_SHARE };
+    pub fn keeps_run(&self, scope: &Scope, user: UserId, trigger: Part<'_>) -> bool {
+        let room = if trigger.weight() < HEAVY { self.kept_bytes } else { self.kept_bytes / LARGE_SHARE };
         self.keeps_within(room, scope, user)
     }
 

@@ -8,6 +8,7 @@ use trunnion_core::{
     call::CallError,
     id::{UserId, WorkflowId},
     machine::called_run,
+    payload::{Part, Payload},
     records::{EventSource, LiveRun, User},
     release::{ROUTED, Release},
     scope::Scope,
@@ -37,7 +38,7 @@ pub struct Routes {
 struct Target {
     workflow: WorkflowId,
     user: User,
-    data: Value,
+    data: Payload,
 }
 
 impl Routes {
@@ -50,13 +51,13 @@ impl Routes {
     /// Starts what the step before names, in one commit; where that was done before, says so again.
     pub(super) async fn route(&self, place: &Place<'_>) -> Result<Result<Effect, CallError>> {
         let Place { scope, run, state, .. } = *place;
-        let named = state.results.last().map_or(&Value::Null, |result| &result.output);
+        let named = state.results.last().map_or(&Payload::NULL, |result| &result.output);
         let id = called_run(run.id, ROUTED);
         let store = &self.context.store;
         let begun = store.get::<LiveRuns>(scope, &id).await?.is_some()
             || store.get::<EndedRuns>(scope, &id).await?.is_some();
         let done = |workflow: WorkflowId, user: UserId| {
-            Effect::Output(json!({ "workflow": workflow, "user": user, "run": id }))
+            Effect::Output(json!({ "workflow": workflow, "user": user, "run": id }).into())
         };
         let Target { workflow, user, data } = match self.target(scope, run, named).await? {
             Ok(target) => target,
@@ -84,8 +85,13 @@ impl Routes {
         Ok(Ok(done(workflow, user.id)))
     }
 
-    async fn target(&self, scope: &Scope, run: &LiveRun, named: &Value) -> Result<Result<Target, CallError>> {
-        let text = |member: &str| match named.get(member) {
+    async fn target(
+        &self,
+        scope: &Scope,
+        run: &LiveRun,
+        named: &Payload,
+    ) -> Result<Result<Target, CallError>> {
+        let text = |member: &str| match named.get(member).map(Part::to_value).as_deref() {
             Some(Value::String(text)) => Ok(text.clone()),
             // Vendors' account numbers are usernames here and there.
             Some(Value::Number(number)) => Ok(number.to_string()),
@@ -111,7 +117,7 @@ impl Routes {
             );
             return Ok(Err(CallError::NotFound { message }));
         };
-        let data = named.get("data").cloned().unwrap_or_default();
+        let data = named.get("data").map(Part::to_payload).unwrap_or_default();
         Ok(Ok(Target { workflow, user, data }))
     }
 
@@ -134,7 +140,7 @@ impl Routes {
 /// What a run that handed its request on keeps of it: where to. The request is in the other run, under its user's key.
 pub(super) fn forget_request(run: &mut LiveRun) {
     if run.state.ended() && Release::routed_to(&run.state).is_some() {
-        run.trigger = Value::Null;
+        run.trigger = Payload::NULL;
         run.state.results.retain(|result| result.id == ROUTED);
         run.log.clear();
     }

@@ -19,6 +19,7 @@ use trunnion_core::{
     clock::Timestamp,
     id::{Id, UserId},
     limit::{Asking, Turn},
+    payload::{Part, Payload},
     records::{BatchItem, BatchRule, DeadLetter, DeadWork, StreamBatch},
     retry::RetryPolicy,
     scope::Scope,
@@ -248,7 +249,8 @@ impl Batches {
             return self.taken(scope, &batch, version).await;
         }
         let body = Value::Array(items.into_iter().map(|(_, item)| item.body).collect());
-        let sent = self.streams.send(scope, &batch.stream, &batch.id.to_string(), &body, None).await?;
+        let body = Payload::from(body);
+        let sent = self.streams.send(scope, &batch.stream, &batch.id.to_string(), body.whole(), None).await?;
         let of = Limited::Destination(*scope, batch.stream.clone());
         let error = sent.result.as_ref().err();
         self.context.limits.told(&of, &UNDECLARED, &[], error, self.context.now());
@@ -370,9 +372,9 @@ pub fn remove_items(changes: &mut Batch, scope: &Scope, batch: &StreamBatch) {
 
 /// An item of `user` for a destination that gathers.
 #[must_use]
-pub fn item_of(user: UserId, body: &Value, at: Timestamp) -> BatchItem {
-    let bytes = u64::try_from(body.to_string().len()).unwrap_or(u64::MAX);
-    BatchItem { user, body: body.clone(), bytes, at }
+pub fn item_of(user: UserId, body: Part<'_>, at: Timestamp) -> BatchItem {
+    let bytes = u64::try_from(body.to_text().len()).unwrap_or(u64::MAX);
+    BatchItem { user, body: body.to_value().into_owned(), bytes, at }
 }
 
 fn settled(committed: Result<Version, CommitError>) -> Result<()> {

@@ -13,11 +13,11 @@ use std::collections::BTreeSet;
 use aws_lc_rs::hmac;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use serde_json::Value;
 use trunnion_core::{
     definition::EventBlock,
     id::{RunId, UserId, WorkflowId},
     javascript::Written,
+    payload::Part,
     records::Signature,
     scope::Scope,
 };
@@ -66,9 +66,9 @@ pub(super) struct Unsigned<'a> {
 
 /// The bytes of a body that is signed so: as JavaScript writes it, where a receiver may do that, so that most can verify
 /// what they received as well as what they have read. Whole numbers that no double is are sent as they are.
-pub(super) fn text_of(body: &Value, signatures: &BTreeSet<Signature>) -> Written {
+pub(super) fn text_of(body: Part<'_>, signatures: &BTreeSet<Signature>) -> Written {
     let rewritten = signatures.contains(&Signature::Alloy);
-    if rewritten { Written::of(body) } else { Written::as_it_is(body.to_string()) }
+    if rewritten { Written::of(&body.to_value()) } else { Written::as_it_is(body.to_text().into_owned()) }
 }
 
 impl Unsigned<'_> {

@@ -10,10 +10,10 @@ mod replay;
 
 use std::sync::Arc;
 
-use serde_json::Value;
 use trunnion_core::{
     id::{EventId, InstallationId, RunId, UserId, WorkflowId},
     machine::{self, Event, Next, RunState, Status},
+    payload::Payload,
     records::{EventSource, Installation, LedgerEntry, LiveRun},
     release::ROUTED,
     scope::Scope,
@@ -45,7 +45,7 @@ pub struct Arrival {
     /// Where it came from.
     pub source: EventSource,
     /// Its payload: `trigger` in mappings.
-    pub data: Value,
+    pub data: Payload,
     /// Which installations it starts: see [`custom_key`], [`subscription_key`], [`app_key`], [`request_key`]
     /// and [`call_key`].
     pub trigger: [u8; 16],
@@ -359,7 +359,7 @@ impl Acceptor {
     /// Whether an installation's workflow asked for this occurrence of its trigger.
     async fn starts(&self, scope: &Scope, arrival: &Arrival, installation: &Installation) -> Result<bool> {
         let compiled = self.releases.get(scope, installation.workflow, installation.release).await?;
-        Ok(compiled.release.definition.trigger.starts(&arrival.data, &installation.config))
+        Ok(compiled.release.definition.trigger.starts(arrival.data.whole(), &installation.config))
     }
 
     async fn start(
@@ -380,7 +380,8 @@ impl Acceptor {
             Err(error) => (None, line::unordered(error, now)),
         };
         let waits = joined.as_ref().is_some_and(Joined::waits);
-        let (state, next) = if !waits && self.queue.keeps_run(scope, installation.user, &arrival.data) {
+        let (state, next) = if !waits && self.queue.keeps_run(scope, installation.user, arrival.data.whole())
+        {
             let lease = Event::Leased(self.queue.lease(now));
             let decision = machine::apply(state, &release.program.rules, lease, now);
             (decision.state, decision.next)

@@ -1,7 +1,7 @@
 //! Custom events: the ISV's own, by name, for one user.
 
 use serde_json::Value;
-use trunnion_core::{id::UserId, records::EventSource, scope::Scope};
+use trunnion_core::{id::UserId, payload::Payload, records::EventSource, scope::Scope};
 
 use super::accept::{Accepted, Acceptor, Arrival, Seen, custom_key};
 use crate::{
@@ -20,7 +20,7 @@ pub struct CustomEvent {
     /// Its name.
     pub name: String,
     /// Its payload.
-    pub data: Value,
+    pub data: Payload,
     /// The caller's Idempotency-Key, where it sent one.
     pub seen: Option<Seen>,
 }
@@ -36,16 +36,7 @@ pub async fn accept(
     let pass = acceptor.enter(scope, event.user).await?;
     let schema = library.event(scope, &event.name).await?;
     let CustomEvent { user, username, name, data, seen } = event;
-    if !data.is_object() {
-        let message = format!("`data` of event `{name}` must be a JSON object");
-        return Err(Error::invalid("event-data-invalid", message));
-    }
-    if let Some((at, expected)) = misfit(&schema.sample, &data, String::new()) {
-        let message = format!(
-            "`data{at}` of event `{name}` must be {expected}, as in the event's sample (GET /v1/events)"
-        );
-        return Err(Error::invalid("event-data-invalid", message));
-    }
+    check(&name, &schema.sample, &data.to_value())?;
     let trigger = custom_key(&context.store, scope, user, &name);
     let unmatched = format!(
         "user `{username}` has no active workflow for event `{name}`; install one with /headless/startInstallation"
@@ -58,6 +49,20 @@ pub async fn accept(
         unmatched: Some(unmatched),
     };
     acceptor.accept_with(scope, pass, vec![arrival], |_, _| {}).await
+}
+
+fn check(name: &str, sample: &Value, data: &Value) -> Result<()> {
+    if !data.is_object() {
+        let message = format!("`data` of event `{name}` must be a JSON object");
+        return Err(Error::invalid("event-data-invalid", message));
+    }
+    if let Some((at, expected)) = misfit(sample, data, String::new()) {
+        let message = format!(
+            "`data{at}` of event `{name}` must be {expected}, as in the event's sample (GET /v1/events)"
+        );
+        return Err(Error::invalid("event-data-invalid", message));
+    }
+    Ok(())
 }
 
 /// Where a payload has another type than the sample: members may be absent or null, and may be more.

@@ -79,7 +79,7 @@ impl Requests {
     /// gave one.
     pub async fn receive(&self, token: &str, incoming: Incoming<'_>) -> Result<Told> {
         let (scope, installation, entrance) = self.entered(token).await?;
-        let data = incoming.data()?;
+        let data = incoming.data()?.into();
         let url = incoming.header("trunnion-callback").map(callback::checked).transpose()?;
         let callback = url.map(|url| Callback {
             user: installation.user,

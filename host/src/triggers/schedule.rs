@@ -204,7 +204,7 @@ impl Schedules {
         name.extend_from_slice(&tick.at.as_millis().to_be_bytes());
         let arrival = Arrival {
             source: EventSource::Schedule { scheduled_at: tick.at },
-            data: tick.data(),
+            data: tick.data().into(),
             trigger: schedule_key(store, &scope, installation),
             seen: Some(Seen { key: store.keyed_hash(&scope, "tick", &name), body_hash: None }),
             unmatched: None,

@@ -160,7 +160,7 @@ pub(crate) fn run(number: u8, state: RunState) -> LiveRun {
         id: RunId(id(number)),
         event: id(number).into(),
         source: EventSource::Custom { event: "test".to_owned() },
-        trigger: json!({}),
+        trigger: json!({}).into(),
         user: UserId(id(2)),
         installation: InstallationId(id(3)),
         workflow: WorkflowId(id(4)),

@@ -99,7 +99,7 @@ impl Evidence<'_> {
     fn story_of(&self, run: &LiveRun) -> Option<(&Flow, Facts)> {
         let flow = self.flow_of(run)?;
         let user = self.seen.users.iter().position(|user| *user == run.user)?;
-        Some((flow, flow.facts(&run.trigger, user)))
+        Some((flow, flow.facts(&run.trigger.to_value(), user)))
     }
 
     /// Whether runs that wait for others of their line may fill the host for so long that it takes nothing else in.

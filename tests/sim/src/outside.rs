@@ -166,7 +166,7 @@ impl Outside {
         services.acceptor.admit()?;
         let username = username(user);
         let user = services.users.find(&self.scope, &username).await?.id;
-        let event = CustomEvent { user, username, name: name.to_owned(), data, seen };
+        let event = CustomEvent { user, username, name: name.to_owned(), data: data.into(), seen };
         let accepted =
             custom::accept(&services.context, &services.library, &services.acceptor, &self.scope, event)
                 .await?;

@@ -1,9 +1,8 @@
 //! Where a run, or one item of a `for_each`, stands: the durable part of the machine.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::{call::CallError, clock::Timestamp, id::ConnectionId};
+use crate::{call::CallError, clock::Timestamp, id::ConnectionId, payload::Payload};
 
 /// Who works on a run, and until when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,10 +138,10 @@ pub struct StepResult {
     pub attempts: u32,
     /// What it was given, after mapping.
     #[serde(default)]
-    pub input: Value,
+    pub input: Payload,
     /// What it gave: `steps.<id>` in mappings; null where it failed, and `{"error": …}` where the run went on
     /// after that.
-    pub output: Value,
+    pub output: Payload,
     /// What it failed with.
     #[serde(default)]
     pub error: Option<CallError>,

@@ -26,16 +26,16 @@ fn in_order<const N: usize>(mut rules: [StepRule; N]) -> [StepRule; N] {
 }
 
 fn done() -> Event {
-    Event::Done { started_at: NOW, input: json!({"in": 1}), output: json!({"out": 2}) }
+    Event::Done { started_at: NOW, input: json!({"in": 1}).into(), output: json!({"out": 2}).into() }
 }
 
 fn failed(error: CallError) -> Event {
-    Event::Failed { started_at: NOW, input: json!({"in": 1}), error, jitter: 0 }
+    Event::Failed { started_at: NOW, input: json!({"in": 1}).into(), error, jitter: 0 }
 }
 
 /// Held at a rate limit until a little later, with what the vendor refused.
 fn held(error: Option<CallError>) -> Event {
-    let refused = error.map(|error| Refused { started_at: NOW, input: json!({"in": 1}), error });
+    let refused = error.map(|error| Refused { started_at: NOW, input: json!({"in": 1}).into(), error });
     Event::Held { until: NOW + Duration::from_millis(1), waits: Waits::Limit, refused }
 }
 
@@ -355,7 +355,7 @@ fn a_run_that_waits_for_a_connection_goes_on_when_it_is_mended_and_is_given_up_w
     let waits = Waits::Connection { connection, since: NOW };
     let until = NOW + Duration::from_secs(3600);
     let expired = CallError::AuthExpired { message: "401".to_owned() };
-    let refused = Some(Refused { started_at: NOW, input: Value::Null, error: expired.clone() });
+    let refused = Some(Refused { started_at: NOW, input: Payload::NULL, error: expired.clone() });
     let parked = apply(state("held"), &rules, Event::Held { until, waits, refused }, NOW).state;
     assert_eq!((parked.attempt, parked.waits, parked.due()), (0, Some(waits), Some(until)));
     let early = apply(parked.clone(), &rules, Event::Leased(lease("new")), NOW);
@@ -420,7 +420,7 @@ fn going_on_after_an_error_shows_it_to_later_steps() {
         let decision = apply(state("held"), &rules, failed(error.clone()), NOW);
         assert_eq!((decision.next, decision.journal), (Next::Perform(1), Journal::First));
         let result = &decision.state.results[0];
-        assert_eq!(result.output["error"]["kind"], error.kind());
+        assert_eq!(result.output.to_value()["error"]["kind"], error.kind());
         assert_eq!(result.error, Some(error));
     }
     // Whoever takes over from a dead process does not know either, and goes on.
@@ -621,7 +621,7 @@ fn a_step_that_leaves_nothing_for_the_next_one_goes_where_its_rule_says() {
     let mut rules = in_order([rule("send", Act::Outside(Repeat::Key)), rule("refused", Act::Resumable)]);
     rules[0].otherwise = 2;
     let held = || RunState { step: 0, ..state("held") };
-    let (started_at, input, output) = (NOW, json!(1), json!(2));
+    let (started_at, input, output) = (NOW, Payload::from(json!(1)), Payload::from(json!(2)));
     let sufficed = Event::Sufficed { started_at, input: input.clone(), output: output.clone() };
     let decision = apply(held(), &rules, sufficed, NOW);
     assert_eq!(decision.next, Next::End);

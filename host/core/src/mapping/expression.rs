@@ -113,6 +113,16 @@ impl Expression {
         }
     }
 
+    /// Appends its value as JSON text.
+    pub(super) fn write_json(&self, scope: &Scope<'_>, out: &mut Vec<u8>) -> Result<(), String> {
+        let found = self.path.as_ref().and_then(|path| scope.found(path.root, &path.segments));
+        let written = match found {
+            Some(part) => part.write(out),
+            None => serde_json::to_writer(out, &self.value(scope)?),
+        };
+        written.map_err(|error| error.to_string())
+    }
+
     /// Appends its value as text.
     pub(super) fn write(&self, scope: &Scope<'_>, text: &mut String) -> Result<(), String> {
         let value = match self.direct(scope) {

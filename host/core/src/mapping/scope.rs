@@ -8,6 +8,7 @@ use std::{borrow::Cow, cell::OnceCell, fmt};
 use serde_json::{Map, Value};
 
 use super::{Environment, engine, tokens::Root};
+use crate::payload::Part;
 
 /// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,10 +44,15 @@ impl<'a> Scope<'a> {
         Self { environment, converted: Default::default() }
     }
 
+    /// What stands at a path in the environment; `None` where nothing does.
+    pub(super) fn found(&self, root: Root, segments: &[Segment]) -> Option<Part<'a>> {
+        found(self.environment, root, segments)
+    }
+
     /// The value at a path; `None` where there is none.
     pub(super) fn get(&self, root: Root, segments: &[Segment]) -> Option<Cow<'a, Value>> {
-        if let Some(found) = found(self.environment, root, segments) {
-            return Some(Cow::Borrowed(found));
+        if let Some(found) = self.found(root, segments) {
+            return Some(found.to_value());
         }
         match (root, segments) {
             (Root::Index, []) => Some(Cow::Owned(Value::from(self.environment.item?.1))),
@@ -61,12 +67,12 @@ impl<'a> Scope<'a> {
     fn whole(&self, root: Root) -> Value {
         let environment = self.environment;
         match root {
-            Root::Trigger => environment.trigger.clone(),
+            Root::Trigger => environment.trigger.to_value().into_owned(),
             Root::Steps => environment
                 .steps
                 .all()
                 .into_iter()
-                .map(|result| (result.id.clone(), result.output.clone()))
+                .map(|result| (result.id.clone(), result.output.to_value().into_owned()))
                 .collect::<Map<_, _>>()
                 .into(),
             Root::Config => environment
@@ -81,7 +87,7 @@ impl<'a> Scope<'a> {
                 "fullName": environment.user.full_name,
             }),
             Root::Run => serde_json::json!({"id": environment.run.to_string()}),
-            Root::Item => environment.item.map(|(item, _)| item.clone()).unwrap_or_default(),
+            Root::Item => environment.item.map(|(item, _)| item.to_value().into_owned()).unwrap_or_default(),
             Root::Index => environment.item.map(|(_, index)| Value::from(index)).unwrap_or_default(),
         }
     }
@@ -91,7 +97,7 @@ impl<'a> Scope<'a> {
         minijinja::Value::from_pairs(roots.iter().map(|root| {
             let value = self.converted.get(*root as usize).map(|cell| {
                 cell.get_or_init(|| match root {
-                    Root::Trigger => engine::from_json(self.environment.trigger),
+                    Root::Trigger => engine::from_json(&self.environment.trigger.to_value()),
                     root => engine::from_json(&self.whole(*root)),
                 })
             });
@@ -101,24 +107,21 @@ impl<'a> Scope<'a> {
 }
 
 /// The value at a path, where it stands in the environment as JSON.
-pub(super) fn found<'a>(
-    environment: &Environment<'a>,
-    root: Root,
-    segments: &[Segment],
-) -> Option<&'a Value> {
+pub(super) fn found<'a>(environment: &Environment<'a>, root: Root, segments: &[Segment]) -> Option<Part<'a>> {
     match (root, segments) {
         (Root::Trigger, rest) => below(environment.trigger, rest),
-        (Root::Steps, [Segment::Key(id), rest @ ..]) => below(&environment.steps.of(id)?.output, rest),
+        (Root::Steps, [Segment::Key(id), rest @ ..]) => below(environment.steps.of(id)?.output.whole(), rest),
         (Root::Item, rest) => below(environment.item?.0, rest),
-        (Root::Config, [Segment::Key(name), rest @ ..]) => below(environment.config.get(name)?, rest),
+        (Root::Config, [Segment::Key(name), rest @ ..]) => {
+            below(Part::Parsed(environment.config.get(name)?), rest)
+        }
         _ => None,
     }
 }
 
-pub(super) fn below<'v>(value: &'v Value, segments: &[Segment]) -> Option<&'v Value> {
-    segments.iter().try_fold(value, |value, segment| match (segment, value) {
-        (Segment::Key(key), Value::Object(members)) => members.get(key),
-        (Segment::Index(index), Value::Array(items)) => items.get(*index),
-        _ => None,
+fn below<'v>(part: Part<'v>, segments: &[Segment]) -> Option<Part<'v>> {
+    segments.iter().try_fold(part, |part, segment| match segment {
+        Segment::Key(key) => part.get(key),
+        Segment::Index(index) => part.item(*index),
     })
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::{clock::Timestamp, id::Id};
 
 struct World {
-    trigger: Value,
+    trigger: Payload,
     steps: Vec<StepResult>,
     config: BTreeMap<String, Value>,
 }
@@ -21,18 +21,18 @@ impl World {
             started_at: at,
             ended_at: at,
             attempts: 1,
-            input: Value::Null,
-            output,
+            input: Payload::NULL,
+            output: output.into(),
             error: None,
         };
         let config =
             BTreeMap::from([("channel".to_owned(), json!("orders")), ("limit".to_owned(), json!(5))]);
-        Self { trigger, steps: vec![result], config }
+        Self { trigger: trigger.into(), steps: vec![result], config }
     }
 
     fn environment(&self) -> Environment<'_> {
         Environment {
-            trigger: &self.trigger,
+            trigger: self.trigger.whole(),
             steps: Results { own: &self.steps, outer: None },
             item: None,
             config: &self.config,
@@ -41,8 +41,28 @@ impl World {
         }
     }
 
+    /// The same, all of it kept as texts.
+    fn in_texts(&self) -> Self {
+        let in_text = |payload: &Payload| Payload::in_text(&payload.to_value());
+        let steps =
+            self.steps.iter().map(|step| StepResult { output: in_text(&step.output), ..step.clone() });
+        Self { trigger: in_text(&self.trigger), steps: steps.collect(), config: self.config.clone() }
+    }
+
+    /// What it gives, however the payloads are kept and whatever form it is wanted in.
     fn render(&self, template: &Value) -> Result<Value, MappingError> {
-        Template::compile(template, &maps(), &names()).expect("compiles").render(&self.environment())
+        let compiled = Template::compile(template, &maps(), &names()).expect("compiles");
+        let rendered = compiled.render(&self.environment());
+        let as_text = |given: Result<Value, MappingError>| given.map(|value| value.to_string());
+        let expected = as_text(rendered.clone());
+        for world in [self, &self.in_texts()] {
+            let environment = world.environment();
+            assert_eq!(as_text(compiled.render(&environment)), expected, "{template}");
+            assert_eq!(compiled.write(&environment), expected, "{template}");
+            let payload = compiled.payload(&environment).map(|payload| payload.to_string());
+            assert_eq!(payload, expected, "{template}");
+        }
+        rendered
     }
 
     fn engine(&self, expression: &str) -> Result<Value, String> {

@@ -12,6 +12,7 @@ use crate::{
     definition::{ConfigField, Trigger},
     manifest::TriggerSpec,
     mapping::escape,
+    payload::Part,
     problem::Problem,
 };
 
@@ -68,13 +69,13 @@ impl Trigger {
     /// Whether an occurrence with this data starts an installation with these field values. Where the user chose nothing,
     /// nothing is left out.
     #[must_use]
-    pub fn starts(&self, data: &Value, config: &BTreeMap<String, Value>) -> bool {
+    pub fn starts(&self, data: Part<'_>, config: &BTreeMap<String, Value>) -> bool {
         let Self::App { only, .. } = self else { return true };
         only.iter().all(|(member, values)| {
-            let given = data.get(member).unwrap_or(&Value::Null);
+            let given = data.get(member).map(Part::to_value).unwrap_or_default();
             values.iter().any(|value| match chosen(value) {
-                Some(name) => config.get(name).is_none_or(|chosen| chosen.is_null() || chosen == given),
-                None => value == given,
+                Some(name) => config.get(name).is_none_or(|chosen| chosen.is_null() || *chosen == *given),
+                None => *value == *given,
             })
         })
     }
@@ -93,7 +94,7 @@ mod tests {
             serde_json::from_value::<Trigger>(trigger).unwrap()
         };
         let starts = |only: Value, data: &Value, config: Value| {
-            trigger(only).starts(data, &serde_json::from_value(config).unwrap())
+            trigger(only).starts(Part::Parsed(data), &serde_json::from_value(config).unwrap())
         };
         let data = json!({"property": "email", "portal": 7});
         assert!(starts(json!({}), &data, json!({})));

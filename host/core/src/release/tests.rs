@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::*;
-use crate::{clock::Timestamp, id::Id, machine::Act, manifest::Repeat, retry::RetryPolicy};
+use crate::{clock::Timestamp, id::Id, machine::Act, manifest::Repeat, payload::Payload, retry::RetryPolicy};
 
 /// A workspace with one connector, two events and one stream destination.
 struct Workspace {
@@ -907,8 +907,8 @@ fn a_preprocess_flow_ends_by_handing_its_request_on() {
         started_at: Timestamp::ZERO,
         ended_at: Timestamp::ZERO,
         attempts: 1,
-        input: Value::Null,
-        output: json!({"workflow": "w", "user": "u", "run": run}),
+        input: Payload::NULL,
+        output: json!({"workflow": "w", "user": "u", "run": run}).into(),
         error: None,
     });
     assert_eq!(Release::routed_to(&state).map(|run| run.to_string()), Some(run));
@@ -944,8 +944,8 @@ fn a_run_answers_with_its_respond_step_and_else_with_its_end() {
         started_at: Timestamp::ZERO,
         ended_at: Timestamp::ZERO,
         attempts: 1,
-        input: Value::Null,
-        output,
+        input: Payload::NULL,
+        output: output.into(),
         error: None,
     };
     let mut state = RunState::queued(Timestamp::ZERO);

@@ -8,6 +8,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use trunnion_core::payload::Payload;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{lenient, required};
@@ -63,7 +64,7 @@ pub(super) struct RunEvent {
     user_id: Option<String>,
     /// The payload, also as a text that holds it.
     #[schema(value_type = Object)]
-    data: Value,
+    data: Payload,
 }
 
 /// How a call is told from a repeated one.
@@ -104,7 +105,7 @@ pub(super) async fn run(
         user: user.id,
         username: user.username,
         name: event,
-        data: lenient::object(data),
+        data: lenient::payload(data),
         seen,
     };
     custom::accept(&services.context, &services.library, &services.acceptor, &scope, event).await?;

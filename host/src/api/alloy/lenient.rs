@@ -1,6 +1,7 @@
 //! JSON that clients send as a text inside of JSON: one official client does so for every object and list.
 
 use serde_json::Value;
+use trunnion_core::payload::Payload;
 
 /// A JSON text that holds an object stands for the object; anything else for itself.
 pub(super) fn object(value: Value) -> Value {
@@ -11,6 +12,12 @@ pub(super) fn object(value: Value) -> Value {
         },
         _ => value,
     }
+}
+
+/// As [`object`] for what a run carries.
+pub(super) fn payload(payload: Payload) -> Payload {
+    let inner = payload.text().and_then(|text| serde_json::from_str(&text).ok());
+    inner.filter(Value::is_object).map_or(payload, Payload::from)
 }
 
 /// As [`object`] for a list, which that client also writes as JavaScript would: `[{ username: 'ada' }]`.

@@ -6,9 +6,9 @@ use axum::{
     http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use trunnion_core::{
     machine::{Outcome, Status},
+    payload::Payload,
     records::LiveRun,
     scope::Scope,
 };
@@ -87,7 +87,8 @@ struct BlockResult {
 #[derive(Serialize, ToSchema)]
 #[schema(as = ExecutionItem)]
 struct Item {
-    json: Value,
+    #[schema(value_type = serde_json::Value)]
+    json: Payload,
     /// The execution's id.
     id: Id,
 }

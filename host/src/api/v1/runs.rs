@@ -8,10 +8,10 @@ use axum::{
     http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use trunnion_core::{
     id::{RunId, UserId, WorkflowId},
     machine::{Outcome, Status, UNTIL_WOKEN, Waits},
+    payload::Payload,
     records::{Digest, EventSource, LiveRun, LogLevel},
     scope::Scope,
 };
@@ -298,7 +298,8 @@ struct RunEvent {
     #[schema(value_type = Object)]
     source: EventSource,
     /// Its payload: `trigger` in mappings.
-    data: Value,
+    #[schema(value_type = serde_json::Value)]
+    data: Payload,
 }
 
 /// A step that is done.
@@ -310,9 +311,11 @@ struct RunStep {
     ended_at: Moment,
     attempts: u32,
     /// What it was given, after mapping.
-    input: Value,
+    #[schema(value_type = serde_json::Value)]
+    input: Payload,
     /// What it gave; null where it failed.
-    output: Value,
+    #[schema(value_type = serde_json::Value)]
+    output: Payload,
     #[schema(required)]
     error: Option<Fault>,
 }

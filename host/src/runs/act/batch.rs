@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use trunnion_core::{
     call::CallError,
     mapping::{Environment, Template},
+    payload::{List, Part, Payload},
 };
 
 use super::{
@@ -27,8 +28,21 @@ const MOST_BYTES: usize = 4 << 20;
 pub struct Group<'a> {
     /// The place of the first in the whole list.
     pub(in crate::runs) first: usize,
+    /// How many they are.
+    pub(in crate::runs) count: usize,
+    list: &'a List<'a>,
+}
+
+impl<'a> Group<'a> {
+    /// A whole list, however long.
+    pub(in crate::runs) fn of(list: &'a List<'a>) -> Self {
+        Self { first: 0, count: list.len(), list }
+    }
+
     /// The items.
-    pub(in crate::runs) items: &'a [Value],
+    fn items(self) -> impl Iterator<Item = Part<'a>> {
+        (self.first..self.first + self.count).filter_map(|index| self.list.get(index))
+    }
 }
 
 /// What came of a group that was sent.
@@ -48,7 +62,7 @@ pub(in crate::runs) struct Refused {
     /// Its place in the whole list.
     pub(in crate::runs) index: usize,
     /// The item.
-    item: Value,
+    item: Payload,
     /// With what.
     pub(in crate::runs) error: CallError,
     /// How often somebody had had the run go on by then.
@@ -57,35 +71,21 @@ pub(in crate::runs) struct Refused {
 }
 
 /// Divides a list: the same list always gives the same groups, by which they are known over any stop.
-pub(in crate::runs) fn groups(items: &[Value], most: usize) -> Vec<Group<'_>> {
+pub(in crate::runs) fn groups<'a>(list: &'a List<'a>, most: usize) -> Vec<Group<'a>> {
     let mut groups = Vec::new();
     let (mut first, mut count, mut bytes) = (0, 0, 0);
-    let group = |first, count| items.get(first..first + count).map(|items| Group { first, items });
-    for item in items {
-        let size = size_of(item);
+    for item in list.iter() {
+        let size = item.bytes();
         if count > 0 && (count >= most || bytes + size > MOST_BYTES) {
-            groups.extend(group(first, count));
+            groups.push(Group { first, count, list });
             first += count;
             (count, bytes) = (0, 0);
         }
         bytes += size;
         count += 1;
     }
-    groups.extend(group(first, count).filter(|group| !group.items.is_empty()));
+    groups.extend((count > 0).then_some(Group { first, count, list }));
     groups
-}
-
-/// About how many bytes a value has as JSON.
-pub(in crate::runs) fn size_of(value: &Value) -> usize {
-    match value {
-        Value::Null | Value::Bool(_) => 5,
-        Value::Number(_) => 10,
-        Value::String(text) => text.len() + 3,
-        Value::Array(items) => items.iter().map(size_of).sum::<usize>() + 2,
-        Value::Object(members) => {
-            members.iter().map(|(name, value)| name.len() + 4 + size_of(value)).sum::<usize>() + 2
-        }
-    }
 }
 
 impl Actor {
@@ -98,24 +98,25 @@ impl Actor {
         input: &Template,
         environment: &Environment<'_>,
     ) -> Result<Performed> {
-        let Some(Group { first, items }) = place.group else {
+        let Some(group) = place.group else {
             return Err(Error::Internal(format!("step `{step}` stands in no group")));
         };
-        let mut texts = Vec::with_capacity(items.len());
-        let unmapped: Vec<Option<CallError>> = items
-            .iter()
+        let first = group.first;
+        let mut texts = Vec::with_capacity(group.count);
+        let unmapped: Vec<Option<CallError>> = group
+            .items()
             .enumerate()
             .map(|(offset, item)| {
                 let environment = Environment { item: Some((item, first + offset)), ..*environment };
-                let rendered = input.render(&environment).map_err(unmapped);
-                rendered.map(|input| texts.push(input.to_string())).err()
+                let written = input.write(&environment).map_err(unmapped);
+                written.map(|input| texts.push(input)).err()
             })
             .collect();
         let redrives = place.run.state.redrives;
         let judge = |answers: Vec<Result<String, CallError>>| {
             let mut answers = answers.into_iter();
             let mut sent = Sent::default();
-            for ((offset, item), unmapped) in items.iter().enumerate().zip(&unmapped) {
+            for ((offset, item), unmapped) in group.items().enumerate().zip(&unmapped) {
                 let index = first + offset;
                 let answer = match unmapped {
                     Some(error) => Err(error.clone()),
@@ -127,12 +128,12 @@ impl Actor {
                     Ok(Value::Null) => {}
                     Ok(output) => sent.outputs.push((index, output)),
                     Err(error) => {
-                        sent.refused.push(Refused { index, item: item.clone(), error, redrives });
+                        sent.refused.push(Refused { index, item: item.to_payload(), error, redrives });
                     }
                 }
             }
             let nothing_left = sent.refused.is_empty();
-            let output = json!(sent);
+            let output = Payload::from(json!(sent));
             if nothing_left { Effect::Sufficed(output) } else { Effect::Output(output) }
         };
         let (result, log) = if texts.is_empty() {
@@ -140,7 +141,7 @@ impl Actor {
         } else {
             self.ask(place, step, whom, Asked::Each(&texts, &judge)).await?
         };
-        Ok(Performed { input: json!({ "items": items.len() }), result, log, leaving: Leaving::none() })
+        Ok(Performed { input: json!({ "items": group.count }).into(), result, log, leaving: Leaving::none() })
     }
 
     /// Fails as the group's item did; once somebody had the run go on, or the error says that it can help, the item is
@@ -153,18 +154,18 @@ impl Actor {
         input: &Template,
         environment: &Environment<'_>,
     ) -> Result<Performed> {
-        let refused = place.item.and_then(|(item, _)| Refused::deserialize(item).ok());
+        let refused = place.item.and_then(|(item, _)| item.read().ok());
         let Some(Refused { index, item, error, redrives }) = refused else {
             return Err(Error::Internal(format!("step `{step}` stands in nothing that was refused")));
         };
         if place.state.attempt <= 1 && place.run.state.redrives <= redrives {
             return Ok(Performed::early(item, error));
         }
-        let environment = Environment { item: Some((&item, index)), ..*environment };
-        match input.render(&environment) {
+        let environment = Environment { item: Some((item.whole(), index)), ..*environment };
+        match input.payload(&environment) {
             Err(error) => Ok(Performed::early(item, unmapped(error))),
             Ok(input) => {
-                let (result, log) = self.ask(place, step, whom, Asked::Run(&input.to_string())).await?;
+                let (result, log) = self.ask(place, step, whom, Asked::Run(&input.to_text())).await?;
                 Ok(Performed { input, result, log, leaving: Leaving::none() })
             }
         }

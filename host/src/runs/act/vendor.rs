@@ -3,11 +3,16 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::{
+    Value,
+    value::{RawValue, to_raw_value},
+};
 use trunnion_core::{
     call::CallError,
     clock::Timestamp,
     limit,
+    payload::Payload,
     records::{Connection, LiveRun, LogLevel, LogLine},
     release::Target,
 };
@@ -228,6 +233,12 @@ fn no_own(name: &str) -> CallError {
 }
 
 /// A page as the output of the step that read it.
+#[derive(Serialize)]
+struct PageRead {
+    items: Vec<Box<RawValue>>,
+    next: Option<String>,
+}
+
 fn read(Page { items, next }: Page, cursor: Option<&str>) -> Result<Effect, CallError> {
     let trapped = |message: String| CallError::Trapped { message };
     if items.len() > MAX_GROUPED {
@@ -238,13 +249,10 @@ fn read(Page { items, next }: Page, cursor: Option<&str>) -> Result<Effect, Call
             "the listing gave the cursor that it was asked with, and would never end".to_owned(),
         ));
     }
-    let items = items.iter().map(|item| serde_json::from_str(item)).collect::<Result<Vec<Value>, _>>();
-    let items = items.map_err(|error| trapped(format!("an item of the page is not JSON: {error}")))?;
-    // Moved: a page may be large.
-    let mut page = Map::new();
-    page.insert("items".to_owned(), Value::Array(items));
-    page.insert("next".to_owned(), next.map_or(Value::Null, Value::String));
-    Ok(Effect::Output(Value::Object(page)))
+    // Parsed one by one: a page may be large.
+    let items = items.iter().map(|item| to_raw_value(&serde_json::from_str::<Value>(item)?));
+    let page = items.collect::<Result<_, _>>().and_then(|items| Payload::of(&PageRead { items, next }));
+    page.map(Effect::Output).map_err(|error| trapped(format!("an item of the page is not JSON: {error}")))
 }
 
 pub(super) fn line_of(exchange: &Exchange, at: Timestamp) -> LogLine {

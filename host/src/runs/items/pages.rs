@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use trunnion_core::{
     clock::Timestamp,
     machine::{Event, Outcome, RunState, Status},
+    payload::{Part, Payload},
     records::{LogLine, PageMark},
     release::CompiledKind,
 };
@@ -153,11 +154,11 @@ const fn has_failed(page: &Driven) -> bool {
 /// The cursor behind a page, where it was read and is not the last.
 fn behind(page: &Driven) -> Option<String> {
     let read = page.state.results.first().filter(|read| read.error.is_none())?;
-    read.output.get("next")?.as_str().map(str::to_owned)
+    Some(read.output.get("next")?.text()?.into_owned())
 }
 
 /// What the loop over a page's items gave; none where the page could not be read.
-fn of_items(page: &RunState) -> Option<&Value> {
+fn of_items(page: &RunState) -> Option<&Payload> {
     let result = page.results.get(1)?;
     Some(if result.error.is_some() { &result.input } else { &result.output })
 }
@@ -169,8 +170,8 @@ pub(super) fn is_over(page: &RunState) -> bool {
 
 /// How many of a page's items went well, failed, or were ended by a filter.
 pub(super) fn counts(page: &RunState) -> (u64, u64, u64) {
-    let of_items = of_items(page).unwrap_or(&Value::Null);
-    let count = |name: &str| of_items.get(name).and_then(Value::as_u64).unwrap_or_default();
+    let of_items = of_items(page).unwrap_or(&Payload::NULL);
+    let count = |name: &str| of_items.get(name).and_then(Part::count).unwrap_or_default();
     (count("succeeded"), count("failed"), count("filtered"))
 }
 
@@ -185,9 +186,10 @@ fn told(kept: &[Driven]) -> Told {
         failed += badly;
         filtered += out;
         let index = page.index;
-        let named = of_items(&page.state).and_then(|of_items| of_items.get("results")?.as_array());
+        let named = of_items(&page.state).and_then(|of_items| of_items.get("results"));
+        let named = named.map(Part::to_value).unwrap_or_default();
         let is_failed = |result: &&Value| result.get("status").is_some_and(|status| status == "failed");
-        for result in named.into_iter().flatten().filter(is_failed) {
+        for result in named.as_array().into_iter().flatten().filter(is_failed) {
             let (place, error) = (result.get("index"), result.get("error"));
             first_error.get_or_insert_with(|| {
                 let place = place.and_then(Value::as_u64).unwrap_or_default();

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use trunnion_core::{
     call::CallError,
     machine::{Outcome, RunState, Status},
+    payload::Part,
     release::{CompiledKind, Program},
 };
 
@@ -100,7 +101,8 @@ pub(in crate::runs) fn told<'a>(items: impl Iterator<Item = (usize, &'a RunState
             Status::Queued { .. } | Status::Leased { .. } => "waiting",
         };
         tally.named(error.is_some(), || {
-            let steps = state.results.iter().map(|result| (result.id.clone(), result.output.clone()));
+            let steps =
+                state.results.iter().map(|result| (result.id.clone(), result.output.to_value().into_owned()));
             let steps = steps.collect::<Map<_, _>>();
             json!({ "index": index, "status": status, "steps": steps, "error": error })
         });
@@ -113,7 +115,7 @@ pub(super) fn told_of_groups(driven: &[Driven], groups: &[Group<'_>], brief: Bri
     let mut tally = Tally::new(brief);
     let mut count = 0;
     for Driven { index, state, .. } in driven {
-        let (first, size) = groups.get(*index).map_or((0, 0), |group| (group.first, group.items.len()));
+        let (first, size) = groups.get(*index).map_or((0, 0), |group| (group.first, group.count));
         count += size;
         let failed = |tally: &mut Tally, index: usize, error: &Value| {
             let message = error.get("message").and_then(Value::as_str);
@@ -135,7 +137,8 @@ pub(super) fn told_of_groups(driven: &[Driven], groups: &[Group<'_>], brief: Bri
             .results
             .get(1)
             .map(|result| if result.error.is_some() { &result.input } else { &result.output });
-        let again = again.and_then(|again| again.get("results")?.as_array());
+        let again = again.and_then(|again| again.get("results")).map(Part::to_value);
+        let again = again.as_ref().and_then(|again| again.as_array());
         for (place, refused) in sent.refused.iter().enumerate() {
             let became = again.and_then(|again| again.get(place));
             let error = became.and_then(|became| became.get("error")).filter(|error| !error.is_null());
@@ -151,7 +154,7 @@ pub(super) fn told_of_groups(driven: &[Driven], groups: &[Group<'_>], brief: Bri
 /// What came of a group that was sent; none where it was not, or nobody knows.
 fn sent(state: &RunState) -> Option<Sent> {
     let result = state.results.first().filter(|result| result.error.is_none())?;
-    serde_json::from_value(result.output.clone()).ok()
+    result.output.whole().read().ok()
 }
 
 /// A page whose items are all done is only its cursor from then on.
@@ -159,8 +162,9 @@ pub(super) fn let_go_of_items(state: &mut RunState, body: &Program) {
     let is_page = body.steps.first().is_some_and(|step| matches!(step.kind, CompiledKind::Page { .. }));
     if is_page
         && matches!(state.status, Status::Ended { outcome: Outcome::Succeeded, .. })
-        && let Some(items) = state.results.first_mut().and_then(|read| read.output.get_mut("items"))
+        && let Some(read) = state.results.first_mut().filter(|read| read.output.get("items").is_some())
     {
-        *items = json!([]);
+        let next = read.output.get("next").map(Part::to_value);
+        read.output = json!({ "items": [], "next": next }).into();
     }
 }

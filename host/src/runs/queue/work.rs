@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
 use trunnion_core::{
     id::{ConnectionId, DeliveryId, Id, RunId, UserId},
     machine::RunState,
@@ -17,10 +16,6 @@ use crate::runs::execute::Held;
 
 /// What a piece of work is taken to weigh beside its payload, in bytes.
 const BARE: usize = 512;
-
-/// What a member of an object takes beside its name and value: the name's place, its hash, its share of the table's
-/// index and of the room that is not used yet.
-const MEMBER: usize = 80;
 
 /// A piece of work.
 #[derive(Debug)]
@@ -157,8 +152,9 @@ impl Work {
 
 /// What a run weighs in memory, roughly.
 pub(in crate::runs) fn weight_of_run(run: &LiveRun) -> usize {
-    let results = run.state.results.iter().map(|result| weight(&result.input) + weight(&result.output));
-    BARE + weight(&run.trigger) + results.sum::<usize>()
+    let results =
+        run.state.results.iter().map(|result| result.input.whole().weight() + result.output.whole().weight());
+    BARE + run.trigger.whole().weight() + results.sum::<usize>()
 }
 
 /// What a delivery weighs in memory, roughly.
@@ -166,19 +162,6 @@ pub(super) const fn weight_of_delivery(delivery: &Delivery) -> usize {
     match &delivery.body {
         DeliveryBody::Text(text) | DeliveryBody::Base64(text) => BARE + text.len(),
     }
-}
-
-/// What a payload weighs in memory, roughly.
-pub(super) fn weight(value: &Value) -> usize {
-    let inside = match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-        Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().map(weight).sum(),
-        Value::Object(members) => {
-            members.iter().map(|(name, value)| MEMBER + name.len() + weight(value)).sum()
-        }
-    };
-    size_of::<Value>() + inside
 }
 
 /// The lane of what a run will call next, as far as its steps tell.
@@ -239,15 +222,7 @@ fn destination_lane(name: &str) -> Lane {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    #[test]
-    fn a_payload_weighs_at_least_what_its_text_does() {
-        let value = json!({ "lines": [{ "sku": "a".repeat(1_000), "qty": 1 }], "note": null });
-        assert!(weight(&value) >= value.to_string().len());
-    }
 
     #[test]
     fn a_name_of_work_is_small() {

@@ -5,6 +5,7 @@ use trunnion_core::{
     call::CallError,
     machine::{OnError, Outcome, RunState, Status},
     mapping::Environment,
+    payload::{List, Part},
     release::{CompiledKind, Program},
 };
 
@@ -28,7 +29,7 @@ impl Trying<'_> {
         left: &mut Left,
         place: &Place<'_>,
         (id, body, grouped): (&str, &Program, bool),
-        items: &[Value],
+        items: &List<'_>,
         one: &mut Tried,
     ) -> Result<Came> {
         let told = self.tried_items(left, place, (id, body, grouped), items, one).await?;
@@ -68,13 +69,13 @@ impl Trying<'_> {
         left: &mut Left,
         place: &Place<'_>,
         (id, body, grouped): (&str, &Program, bool),
-        items: &[Value],
+        items: &List<'_>,
         one: &mut Tried,
     ) -> Result<Told> {
-        let first = items.get(..self.items.min(items.len())).unwrap_or_default();
+        let first = items.first(self.items);
         let mut tried = Vec::new();
         let told = if grouped {
-            self.group(left, place, (id, body), first, (one, &mut tried)).await?
+            self.group(left, place, (id, body), &first, (one, &mut tried)).await?
         } else {
             let mut states = Vec::new();
             for (index, item) in first.iter().enumerate() {
@@ -99,7 +100,7 @@ impl Trying<'_> {
         left: &mut Left,
         place: &Place<'_>,
         (at, id, body): (&str, &str, &Program),
-        (item, index): (&Value, usize),
+        (item, index): (Part<'_>, usize),
     ) -> Result<(TriedItem, RunState)> {
         let outer = place.results();
         let path = format!("{}{id}[{index}].", place.path);
@@ -129,7 +130,7 @@ impl Trying<'_> {
         left: &mut Left,
         place: &Place<'_>,
         (id, body): (&str, &Program),
-        items: &[Value],
+        items: &List<'_>,
         (one, tried): (&mut Tried, &mut Vec<TriedItem>),
     ) -> Result<Told> {
         let Some((target, input)) = target_of(body.steps.first()) else {
@@ -154,7 +155,7 @@ impl Trying<'_> {
         }
         if self.perform.contains(id) && !items.is_empty() {
             let state = RunState::queued(self.now());
-            let (group, path) = (Some(Group { first: 0, items }), format!("{}{id}[0].", place.path));
+            let (group, path) = (Some(Group::of(items)), format!("{}{id}[0].", place.path));
             let place = Place { program: body, state: &state, group, path: &path, ..*place };
             let sent = self.carry_out(left, place, (0, id), one).await?;
             fared(tried, sent.and_then(read));
@@ -201,6 +202,7 @@ impl Trying<'_> {
             given.or_else(|| action.map(|action| action.sample_output)).unwrap_or_default()
         };
         let items = page.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let items = &List::Parsed(items);
         let read = one.standing;
         let mut told = self.tried_items(left, place, (id, inner, group.is_some()), items, one).await?;
         one.standing = if read == Standing::Performed { read } else { Standing::Simulated };

@@ -10,6 +10,7 @@ use trunnion_core::{
     machine::{Event, OnError},
     manifest::ActionSpec,
     mapping::{MappingError, Template},
+    payload::{List, Part, Payload},
     problem::Problem,
     release::{Catalog as _, CompiledKind, CompiledStep, Items, Program, Target},
 };
@@ -20,7 +21,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    runs::act::{Doing, Effect, Performed, Place, size_of, unmapped},
+    runs::act::{Doing, Effect, Performed, Place, unmapped},
     schema::Schema,
 };
 
@@ -106,7 +107,7 @@ impl Left {
     }
 
     pub(super) fn spend(&mut self, value: Option<&Value>) {
-        self.bytes = self.bytes.saturating_sub(value.map_or(0, size_of));
+        self.bytes = self.bytes.saturating_sub(value.map_or(0, |value| Part::Parsed(value).bytes()));
     }
 }
 
@@ -148,11 +149,11 @@ impl Trying<'_> {
         }
         let came = self.do_step(left, &place, index, &mut one).await?;
         one.took = self.now().since(started_at);
-        let input = one.input.clone().unwrap_or_default();
+        let input = Payload::from(one.input.clone().unwrap_or_default());
         let went = match came {
             Came::Output(output) => {
                 one.output = Some(output.clone());
-                Went::On(Event::Done { started_at, input, output })
+                Went::On(Event::Done { started_at, input, output: output.into() })
             }
             Came::Filtered => {
                 one.standing = Standing::Filtered;
@@ -217,7 +218,7 @@ impl Trying<'_> {
             Went::Over(over)
         } else {
             let started_at = self.now();
-            let performed = self.trials.actor.act_for(self.user, place, index, Doing::Perform).await?;
+            let performed = self.evaluate(&place, index).await?;
             one.took += self.now().since(started_at);
             match performed.result {
                 Ok(Effect::Guarded(holds)) => {
@@ -230,7 +231,7 @@ impl Trying<'_> {
                     one.fails(&error);
                     one.note = Some(format!("the condition of way {way} cannot be evaluated"));
                     self.lose(left, branch);
-                    Went::On(Event::Failed { started_at, input: Value::Null, error, jitter: 0 })
+                    Went::On(Event::Failed { started_at, input: Payload::NULL, error, jitter: 0 })
                 }
             }
         };
@@ -275,18 +276,23 @@ impl Trying<'_> {
             CompiledKind::Pages { body } => self.pages(left, place, (id, body), one).await,
             CompiledKind::ForEach { items: Items::Given(_), group, body, .. } => {
                 let performed = self.evaluate(place, index).await?;
+                let made;
                 let items = match performed.result {
-                    Ok(Effect::Items(items)) => items,
-                    Ok(Effect::ItemsInPlace) => place.list(index).unwrap_or_default().to_vec(),
+                    Ok(Effect::Items(items)) => {
+                        made = items;
+                        made.whole().list()
+                    }
+                    Ok(Effect::ItemsInPlace) => place.list(index),
                     Ok(other) => return Err(unexpected(&other)),
                     Err(error) => return Ok(Came::Failed(error)),
                 };
+                let items = items.unwrap_or(List::Parsed(&[]));
                 self.items(left, place, (id, body, group.is_some()), &items, one).await
             }
             _ => {
                 let performed = self.evaluate(place, index).await?;
                 match performed.result {
-                    Ok(Effect::Output(output)) => Ok(Came::Output(output)),
+                    Ok(Effect::Output(output)) => Ok(Came::Output(output.to_value().into_owned())),
                     Ok(Effect::Filtered) => Ok(Came::Filtered),
                     Ok(Effect::Parked(until)) => {
                         one.standing = Standing::Simulated;
@@ -305,7 +311,8 @@ impl Trying<'_> {
 
     /// Does what only computes, as a run does it.
     async fn evaluate(&self, place: &Place<'_>, index: usize) -> Result<Performed> {
-        self.trials.actor.act_for(self.user, *place, index, Doing::Perform).await
+        let in_place = place.list(index);
+        self.trials.actor.act_for(self.user, *place, index, Doing::Perform, in_place.as_ref()).await
     }
 
     /// An action of an app's active connector.
@@ -375,7 +382,7 @@ impl Trying<'_> {
         one.standing = Standing::Performed;
         left.performed.insert(id.to_owned());
         let time = self.until.since(self.now());
-        let acting = self.trials.actor.act_for(self.user, place, index, Doing::Perform);
+        let acting = self.evaluate(&place, index);
         let Ok(performed) = tokio::time::timeout(time, acting).await else {
             let message =
                 "it did not end within the time of a test-run; whether it was carried out is not known"
@@ -391,7 +398,7 @@ impl Trying<'_> {
                 left.performed.remove(id);
                 Err(CallError::Denied { message: message.to_owned() })
             }
-            Ok(Effect::Output(output) | Effect::Sufficed(output)) => Ok(output),
+            Ok(Effect::Output(output) | Effect::Sufficed(output)) => Ok(output.to_value().into_owned()),
             Ok(Effect::Held(wait)) => Err(wait.error.unwrap_or_else(|| {
                 let wait = u64::try_from(wait.until.since(self.now()).as_millis()).unwrap_or(u64::MAX);
                 CallError::RateLimited { retry_after_ms: Some(wait) }

@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 use trunnion_core::{
     machine::{self, Event, LEASE, Lease, Next, Outcome, RunState, Status, StepResult, StepRule},
     mapping::Results,
+    payload::{Part, Payload},
     release::{CompiledKind, Program},
     retry::RetryPolicy,
 };
@@ -29,7 +30,7 @@ pub(super) type Tries = BTreeMap<String, Tried>;
 #[derive(Default)]
 pub(super) struct Around<'a> {
     pub(super) outer: Option<&'a Results<'a>>,
-    pub(super) item: Option<(&'a serde_json::Value, usize)>,
+    pub(super) item: Option<(Part<'a>, usize)>,
     /// What leads here from the run: empty, or as in `each[3].`
     pub(super) path: String,
     /// Results that stand in for steps that cannot be compiled.
@@ -147,8 +148,8 @@ impl Trying<'_> {
                     started_at: now,
                     ended_at: now,
                     attempts: 1,
-                    input: serde_json::Value::Null,
-                    output: output.clone(),
+                    input: Payload::NULL,
+                    output: output.clone().into(),
                     error: None,
                 });
             }

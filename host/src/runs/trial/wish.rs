@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use trunnion_core::{
     definition::{Definition, Step, StepKind, Trigger},
     id::ConnectionId,
+    payload::Part,
     problem::Problem,
     records::{Installation, User, Workflow},
     release::Catalog as _,
@@ -17,7 +18,6 @@ use trunnion_core::{
 use super::{ITEMS, MOST_ITEMS, Trials, Wish};
 use crate::{
     error::{Error, Result},
-    runs::act::size_of,
     workflows::{
         catalog::Catalog,
         install::{fits, takes},
@@ -48,7 +48,12 @@ impl Trials {
     ) -> Result<Granted> {
         let definition = &workflow.draft;
         let mut faults = Vec::new();
-        let bytes = wish.sample.iter().chain(wish.outputs.values()).map(size_of).sum::<usize>();
+        let bytes = wish
+            .sample
+            .iter()
+            .chain(wish.outputs.values())
+            .map(|given| Part::Parsed(given).bytes())
+            .sum::<usize>();
         if bytes > MOST_BYTES {
             let message =
                 format!("`sample` and `outputs` have about {bytes} bytes; at most {MOST_BYTES} are taken");

@@ -100,6 +100,7 @@ mod tests {
     use serde_json::json;
     use trunnion_core::{
         id::{Id, UserId, WorkspaceId},
+        payload::Part,
         scope::Environment,
     };
 
@@ -111,7 +112,7 @@ mod tests {
     fn item(seconds: u64, length: usize) -> Item {
         let user = UserId(Id::from_bytes([2; 12]));
         let at = Timestamp::from_millis(seconds * 1_000);
-        let record = item_of(user, &json!("x".repeat(length - 2)), at);
+        let record = item_of(user, Part::Parsed(&json!("x".repeat(length - 2))), at);
         Item { id: Id::from_bytes([3; 12]), stream: Arc::from("orders"), line: [0; 16], rule: RULE, record }
     }
 

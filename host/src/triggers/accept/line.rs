@@ -91,7 +91,7 @@ impl Acceptor {
         };
         let user = user.record;
         let environment = Environment {
-            trigger: &arrival.data,
+            trigger: arrival.data.whole(),
             steps: Results { own: &[], outer: None },
             item: None,
             config: &installation.config,

@@ -12,6 +12,7 @@ use trunnion_core::{
     call::CallError,
     id::{Id, RunId},
     machine::idempotency_key,
+    payload::Part,
     records::{Callback, DeadLetter, DeadWork, Signature},
     retry::RetryPolicy,
     scope::Scope,
@@ -132,7 +133,10 @@ impl Callbacks {
             signatures: &Signature::usual(),
             origin: None,
         };
-        let sent = self.streams.post("the callback", to, &idempotency_key(run, "callback"), &body).await?;
+        let sent = self
+            .streams
+            .post("the callback", to, &idempotency_key(run, "callback"), Part::Parsed(&body))
+            .await?;
         match sent.result {
             Ok(_) => self.forget(&scope, run, version).await,
             Err(error) => self.failed(scope, run, callback, version, error).await,

@@ -149,7 +149,7 @@ fn begin(copies: Vec<Told>, flow: Flow, source: &EventSource, data: &Value) -> V
     let beginning = |copy: Told| Beginning {
         arrival: Arrival {
             source: source.clone(),
-            data: data.clone(),
+            data: data.clone().into(),
             trigger: [0; 16],
             seen: None,
             unmatched: None,

@@ -126,9 +126,10 @@ fn payloads(evidence: &Evidence<'_>, findings: &mut Findings) {
         .collect();
     for run in evidence.every_run() {
         let Some((flow, facts)) = evidence.story_of(run) else { continue };
+        let told = run.trigger.to_value();
         let given = match flow.trigger {
-            Trigger::Event(_) | Trigger::Webhook | Trigger::Poll => &run.trigger,
-            Trigger::Request => run.trigger.get("body").unwrap_or(&Value::Null),
+            Trigger::Event(_) | Trigger::Webhook | Trigger::Poll => &*told,
+            Trigger::Request => told.get("body").unwrap_or(&Value::Null),
             // What they know follows from the clock, or from what called them.
             Trigger::Schedule { .. } | Trigger::Call => continue,
         };

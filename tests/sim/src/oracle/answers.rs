@@ -68,7 +68,8 @@ pub(super) fn answer_of(run: &LiveRun, flow: &Flow, facts: &Facts) -> Option<(u1
     let Status::Ended { outcome, .. } = &run.state.status else { return None };
     Some(match outcome {
         Outcome::Succeeded => {
-            (200, Some(run.state.results.last().map_or(Value::Null, |result| result.output.clone())))
+            let last = run.state.results.last();
+            (200, Some(last.map_or(Value::Null, |result| result.output.to_value().into_owned())))
         }
         Outcome::Filtered { .. } => (204, Some(Value::Null)),
         Outcome::Failed { .. } => (500, None),

@@ -98,13 +98,14 @@ impl<'a> Calling<'a> {
                 None => Given::Nothing,
                 Some(result) => match &result.error {
                     Some(error) => Given::Error(error.clone()),
-                    None => Given::Output(result.output.clone()),
+                    None => Given::Output(result.output.to_value().into_owned()),
                 },
             };
         };
         let each =
             self.flow.loop_of(&node.id).and_then(|each| results.iter().find(|result| result.id == each.id));
-        let items = each.and_then(|each| each.output.get("results")).and_then(Value::as_array);
+        let output = each.map(|each| each.output.to_value()).unwrap_or_default();
+        let items = output.get("results").and_then(Value::as_array);
         let mine =
             items.into_iter().flatten().find(|it| it.get("index").and_then(Value::as_u64) == Some(item));
         let ended_well =

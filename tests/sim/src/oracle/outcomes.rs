@@ -106,7 +106,7 @@ impl Story<'_> {
                 findings.check(may, SUCCESS, || format!("run {} went on after {} failed", run.id, node.id));
             }
             None => match &node.block {
-                Block::Each { nodes, .. } => self.items(node, nodes, &result.output, findings),
+                Block::Each { nodes, .. } => self.items(node, nodes, &result.output.to_value(), findings),
                 _ => self.done(node, None, None, findings),
             },
         }

@@ -61,9 +61,10 @@ impl Ticks<'_> {
             Some(&run.user) == user && self.evidence.flow_of(run).is_some_and(|it| it.number == number)
         });
         for run in mine {
-            let count = run.trigger.get("count").and_then(Value::as_u64).unwrap_or_default();
+            let told = run.trigger.to_value();
+            let count = told.get("count").and_then(Value::as_u64).unwrap_or_default();
             let EventSource::Schedule { scheduled_at: at } = run.source else { continue };
-            let said = run.trigger.get("scheduled_at").and_then(Value::as_str);
+            let said = told.get("scheduled_at").and_then(Value::as_str);
             findings.check(said == Some(&at.to_string()), TICKS, || {
                 format!("run {} was told of {said:?}, not {at}", run.id)
             });
