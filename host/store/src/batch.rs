@@ -33,6 +33,17 @@ pub(crate) enum To {
     Record { owner: Owner, key_owner: KeyOwner, json: Result<Vec<u8>, serde_json::Error> },
 }
 
+impl Change {
+    /// Bytes of key and JSON.
+    pub(crate) fn bytes(&self) -> usize {
+        let json = match &self.to {
+            To::Record { json: Ok(json), .. } => json.len(),
+            To::Record { json: Err(_), .. } | To::Deleted => 0,
+        };
+        self.key.len() + json
+    }
+}
+
 impl Batch {
     /// An empty batch.
     #[must_use]

@@ -15,7 +15,7 @@ use crate::{backend::Version, keys::KeyOwner};
 /// Copies kept, at most.
 const ENTRIES: usize = 4_096;
 
-/// Stored bytes of the records that are kept, at most; parsed they take a few times as many.
+/// Bytes of JSON of the records that are kept, at most; parsed they take a few times as many.
 const BYTES: u64 = 4 << 20;
 
 /// A parsed record of some table, which the key says.
@@ -23,7 +23,7 @@ type Parsed = Arc<dyn Any + Send + Sync>;
 
 /// Parsed records by stored key.
 #[derive(Debug)]
-pub(crate) struct Records(Cache<Bytes, Copy, ByStoredBytes>);
+pub(crate) struct Records(Cache<Bytes, Copy, ByJsonBytes>);
 
 #[derive(Clone, Debug)]
 struct Copy {
@@ -31,15 +31,15 @@ struct Copy {
     /// Whose key sealed it; absent where it is stored plainly.
     owner: Option<KeyOwner>,
     record: Parsed,
-    stored_bytes: u64,
+    json_bytes: u64,
 }
 
 #[derive(Clone, Debug)]
-struct ByStoredBytes;
+struct ByJsonBytes;
 
-impl Weighter<Bytes, Copy> for ByStoredBytes {
+impl Weighter<Bytes, Copy> for ByJsonBytes {
     fn weight(&self, _: &Bytes, copy: &Copy) -> u64 {
-        copy.stored_bytes
+        copy.json_bytes
     }
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct Known<R> {
 
 impl Records {
     pub(crate) fn new() -> Self {
-        Self(Cache::with_weighter(ENTRIES, BYTES, ByStoredBytes))
+        Self(Cache::with_weighter(ENTRIES, BYTES, ByJsonBytes))
     }
 
     /// The copy of a record that has this version.
@@ -69,11 +69,11 @@ impl Records {
         key: Vec<u8>,
         version: Version,
         known: &Known<R>,
-        stored: &Bytes,
+        json_bytes: usize,
     ) {
         let record: Parsed = Arc::<R>::clone(&known.record);
-        let stored_bytes = u64::try_from(stored.len()).unwrap_or(u64::MAX).max(1);
-        self.0.insert(key.into(), Copy { version, owner: known.owner, record, stored_bytes });
+        let json_bytes = u64::try_from(json_bytes).unwrap_or(u64::MAX).max(1);
+        self.0.insert(key.into(), Copy { version, owner: known.owner, record, json_bytes });
     }
 
     /// Drops the copy of a record whose owner was erased.

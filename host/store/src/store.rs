@@ -162,13 +162,14 @@ impl Store {
         let tables: Vec<&'static str> = batch.changes.iter().map(|change| change.table).collect();
         let table_of = |op: usize| tables.get(op).copied().unwrap_or("unknown");
         named_once(&batch.changes)?;
+        // As it is read again, not as it is stored: whoever reads it has all of it in memory.
+        let bytes = batch.changes.iter().map(Change::bytes).sum();
+        if bytes > MAX_BATCH_BYTES {
+            return Err(CommitError::TooLarge { bytes, limit: MAX_BATCH_BYTES });
+        }
         let mut raw = RawBatch { ops: Vec::with_capacity(batch.changes.len()) };
         for (op, change) in batch.changes.into_iter().enumerate() {
             raw.ops.push(self.seal(op, change).await?);
-        }
-        let bytes = raw.ops.iter().map(|op| op.key.len() + op.value.as_ref().map_or(0, Bytes::len)).sum();
-        if bytes > MAX_BATCH_BYTES {
-            return Err(CommitError::TooLarge { bytes, limit: MAX_BATCH_BYTES });
         }
         self.backend.commit(raw).await.map_err(|error| match error {
             BackendError::Conflict { op } => CommitError::Conflict { table: table_of(op), op },
@@ -224,9 +225,10 @@ impl Store {
                 }
             };
         }
-        let record = Arc::new(self.unseal::<T>(place, &raw, &value)?);
+        let (record, bytes) = self.unseal_sized::<T>(place, &raw, &value)?;
+        let record = Arc::new(record);
         let known = Known { owner: sealed_by::<T>(place, &value), record: Arc::clone(&record) };
-        self.records.keep(raw, version, &known, &value);
+        self.records.keep(raw, version, &known, bytes);
         Ok(Some(Versioned { version, record }))
     }
 
@@ -400,22 +402,32 @@ impl Store {
         raw: &[u8],
         value: &[u8],
     ) -> Result<T::Record, ReadError> {
+        self.unseal_sized::<T>(place, raw, value).map(|(record, _)| record)
+    }
+
+    /// As [`Store::unseal`], with the length of the record's JSON.
+    fn unseal_sized<T: Table>(
+        &self,
+        place: &PlaceOf<T>,
+        raw: &[u8],
+        value: &[u8],
+    ) -> Result<(T::Record, usize), ReadError> {
         let decode = |json: &[u8]| {
-            serde_json::from_slice(json).map_err(|source| ReadError::Decode {
-                table: T::NAME,
-                key: hex::encode(raw),
-                source,
-            })
+            let decoded = serde_json::from_slice(json).map(|record| (record, json.len()));
+            decoded.map_err(|source| ReadError::Decode { table: T::NAME, key: hex::encode(raw), source })
         };
         match record::parts(value) {
             Parts::Plain(json) => decode(json),
-            Parts::Newer(found) => Err(ReadError::Newer { table: T::NAME, found, known: record::VERSION }),
+            Parts::Newer(found) => Err(ReadError::Newer { table: T::NAME, found, known: record::NEWEST }),
             Parts::Broken(why) => Err(damaged::<T>(raw, why)),
             Parts::Sealed { owner, header, nonce, body } => {
                 let data_key = self.opening::<T>(key_owner::<T>(place, owner))?;
                 let mut body = body.to_vec();
                 match data_key.open(nonce, &[raw, header].concat(), &mut body) {
-                    Some(json) => decode(json),
+                    Some(opened) => match record::unpacked(header, opened) {
+                        Some(json) => decode(&json),
+                        None => Err(damaged::<T>(raw, "it cannot be decompressed")),
+                    },
                     None => Err(damaged::<T>(raw, "its seal does not match its key, place and owner")),
                 }
             }
