@@ -216,7 +216,7 @@ impl Actor {
     }
 
     /// Performs the step of index `step`, or asks what became of an uncertain attempt at it. Only actions can be
-    /// asked about; what else there is may be performed again. `in_place` is what [`Place::list`] gives for it.
+    /// asked about; what else there is may be performed again. `in_place` is what `Place::list` gives for it.
     pub async fn act(
         &self,
         place: Place<'_>,
