@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use trunnion_core::{
+    clock::{Random as _, SeededRandom},
     id::{Id, UserId, WorkspaceId},
     scope::{Environment as Env, Scope},
 };
@@ -62,7 +63,11 @@ fn text(user: u32, number: u32, part: u32) -> String {
     } else {
         400
     };
-    format!("{user} {number} {part} {}", "x".repeat(size))
+    // Nothing that compression would make small enough for one value.
+    let mut noise = vec![0; size];
+    SeededRandom::new(u64::from(user) << 40 | u64::from(number) << 8 | u64::from(part)).fill(&mut noise);
+    let letters = noise.into_iter().map(|byte| char::from(b'!' + byte % 64));
+    format!("{user} {number} {part} {}", letters.collect::<String>())
 }
 
 /// The batch that a user's writer commits as its `number`th.
